@@ -1,0 +1,576 @@
+"""CBOR, strict and bounded; the only module that knows the CBOR library.
+
+Two readers give the same values and refuse the same bytes:
+
+* `decode_view` walks the received bytes itself and keeps, for each tag-24 item, the very bytes that stood there
+  (`Tagged24.raw`). Whatever is hashed, signed or MACed later is a slice of what was received, never a re-encoding.
+* `decode` and `decode_sequence` use the library's speed for blobs whose inside is never hashed again: items, MSOs.
+
+Refused: indefinite lengths, duplicate map keys, trailing bytes, invalid UTF-8, reserved heads, shared references, and
+anything beyond `Limits`. Tolerated: heads that are not of minimal length, as a digest over received bytes stays right.
+
+Values are int, str, bytes, bool, None, float, list, dict, `FullDate`, `TDate`, `Tag` and, from `decode_view` only,
+`Tagged24`. Arrays and maps inside a `Tag` may come as tuples and immutable maps.
+
+Spec:
+    RFC 8949; 18013-5 asks for preferred serialization and definite lengths (facts sheet mdoc §1.1).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import secrets
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final, NamedTuple, NoReturn
+
+import cbor2
+from cbor2 import CBORDecodeError, CBORError, CBORSimpleValue, undefined
+
+from mdl.errors import DecodeError
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "FullDate",
+    "Limits",
+    "TDate",
+    "Tag",
+    "Tagged24",
+    "bstr",
+    "decode",
+    "decode_sequence",
+    "decode_view",
+    "diagnose",
+    "encode",
+    "head",
+    "wrap24",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what is decoded.
+
+    Attributes:
+        max_bytes: Longest input, in bytes, inclusive.
+        max_depth: Deepest nesting of arrays, maps and tags, inclusive.
+        max_entries: Most entries of one array or map, inclusive.
+    """
+
+    max_bytes: int = 4 * 1024 * 1024
+    max_depth: int = 24
+    max_entries: int = 4096
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+# A blob up to this size bounds its own entry counts, so the library may read it unguarded: some 800 colliding keys.
+_SMALL: Final = 8192
+# Python hashes integers modulo 2**61 - 1; keys below this bound cannot be made to collide.
+_MAX_KEY: Final = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class FullDate:
+    """A calendar date as received: tag 1004 around ``YYYY-MM-DD`` (RFC 8943)."""
+
+    text: str
+
+    @property
+    def date(self) -> dt.date:
+        """The date.
+
+        Raises:
+            DecodeError: The text is no calendar date (code ``cbor.date``).
+        """
+        text = self.text
+        if len(text) == 10 and text.isascii() and text[4] == "-" == text[7]:
+            try:
+                return dt.date.fromisoformat(text)
+            except ValueError:
+                pass  # the one refusal stands below
+        msg = "a full-date is YYYY-MM-DD"
+        raise DecodeError(msg, code="cbor.date")
+
+    @classmethod
+    def of(cls, day: dt.date) -> FullDate:
+        """The full-date of a `date` (not of a `datetime`, which is a programming mistake)."""
+        if isinstance(day, dt.datetime):
+            msg = "a full-date is made from a date, not a datetime"
+            raise TypeError(msg)
+        return cls(day.isoformat())
+
+
+_LOOSE_TDATE: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TDate:
+    """A moment as received: tag 0 around an RFC 3339 text."""
+
+    text: str
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether the text is of the one form that 18013-5 allows: UTC with ``T`` and ``Z``, no fraction."""
+        text = self.text
+        return len(text) == 20 and text[10] == "T" and text[19] == "Z" and _LOOSE_TDATE.fullmatch(text) is not None
+
+    @property
+    def datetime(self) -> dt.datetime:
+        """The moment in UTC.
+
+        Offsets, fractions (cut to microseconds) and lower-case letters are understood, since issuers in the field send
+        them; `is_strict` tells.
+
+        Raises:
+            DecodeError: The text is no RFC 3339 moment (code ``cbor.date``).
+        """
+        text = self.text
+        try:
+            if len(text) == 20 and text[10] == "T" and text[19] == "Z" and text[4] == "-" == text[7] and text.isascii():
+                return dt.datetime.fromisoformat(text)
+            match = _LOOSE_TDATE.fullmatch(text)
+            if match is not None:
+                year, month, day, hour, minute, second, fraction, zulu, sign, off_hour, off_minute = match.groups()
+                zone = dt.UTC
+                if not zulu:
+                    offset = dt.timedelta(hours=int(off_hour), minutes=int(off_minute))
+                    zone = dt.timezone(-offset if sign == "-" else offset)
+                moment = dt.datetime(
+                    int(year), int(month), int(day), int(hour), int(minute), int(second),
+                    int(f"{fraction or '0':0<6.6}"), tzinfo=zone,
+                )  # fmt: skip
+                return moment.astimezone(dt.UTC)
+        except (ValueError, OverflowError):
+            pass  # the one refusal stands below
+        msg = "a tdate is an RFC 3339 moment"
+        raise DecodeError(msg, code="cbor.date")
+
+    @classmethod
+    def of(cls, moment: dt.datetime) -> TDate:
+        """The tdate of an aware datetime, in UTC, the fraction of a second cut off."""
+        if moment.tzinfo is None:
+            msg = "a tdate is made from an aware datetime"
+            raise ValueError(msg)
+        return cls(moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0"))
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tagged value that this module does not interpret."""
+
+    number: int
+    value: Any
+
+
+class Tagged24(NamedTuple):
+    """A tag-24 item of a received message: CBOR inside a byte string.
+
+    Attributes:
+        content: What the byte string holds: the encoded inner item.
+        raw: The item as received, from the tag's first byte to the last byte of the content.
+    """
+
+    content: bytes
+    raw: bytes
+
+
+# --- encoding --------------------------------------------------------------------------------------------------------
+
+
+def head(major: int, number: int) -> bytes:
+    """The shortest head of a data item.
+
+    Args:
+        major: Major type, 0 to 7.
+        number: The argument: a value, length, count or tag number; 0 inclusive to 2**64 exclusive.
+    """
+    kind = major << 5
+    if number < 24:
+        return bytes((kind | number,))
+    if number < 0x100:
+        return bytes((kind | 24, number))
+    if number < 0x10000:
+        return bytes((kind | 25, number >> 8, number & 0xFF))
+    if number < 0x100000000:
+        return bytes((kind | 26,)) + number.to_bytes(4)
+    return bytes((kind | 27,)) + number.to_bytes(8)
+
+
+def bstr(content: bytes) -> bytes:
+    """`content` as an encoded byte string."""
+    return head(2, len(content)) + content
+
+
+def wrap24(content: bytes) -> bytes:
+    """Encoded CBOR as an encoded tag-24 item: ``#6.24(bstr .cbor …)``."""
+    return b"\xd8\x18" + head(2, len(content)) + content
+
+
+def _encode_float(encoder: cbor2.CBOREncoder, value: float) -> None:
+    if value != value:  # noqa: PLR0124 - NaN has one deterministic form
+        encoder.write(b"\xf9\x7e\x00")
+        return
+    for marker, form in ((b"\xf9", ">e"), (b"\xfa", ">f")):
+        try:
+            packed = struct.pack(form, value)
+        except OverflowError:
+            continue
+        if struct.unpack(form, packed)[0] == value:
+            encoder.write(marker + packed)
+            return
+    encoder.write(b"\xfb" + struct.pack(">d", value))
+
+
+def _refuse_type(_encoder: cbor2.CBOREncoder, value: object) -> NoReturn:
+    msg = f"{type(value).__name__} has no place in an mdoc; use FullDate, TDate, bytes or plain values"
+    raise TypeError(msg)
+
+
+_ENCODERS: Final[dict[type, Callable[[Any, Any], None]]] = {
+    FullDate: lambda encoder, value: encoder.write(b"\xd9\x03\xec" + encode(value.text)),
+    TDate: lambda encoder, value: encoder.write(b"\xc0" + encode(value.text)),
+    Tag: lambda encoder, value: encoder.write(head(6, value.number) + encode(value.value)),
+    Tagged24: lambda encoder, value: encoder.write(value.raw),
+    float: _encode_float,
+    **dict.fromkeys((memoryview, dt.datetime, dt.date, set, frozenset, Decimal, Fraction), _refuse_type),
+}
+
+
+def encode(value: Any) -> bytes:
+    """Encode a value with definite lengths and shortest heads; map entries keep their order.
+
+    Args:
+        value: Plain values, `FullDate`, `TDate`, `Tag`, or `Tagged24` (written as received).
+
+    Raises:
+        TypeError: A type that has no place here, such as a `datetime` or a `memoryview`.
+        ValueError: A cyclic or too deep structure.
+    """
+    try:
+        return cbor2.dumps(value, encoders=_ENCODERS)
+    except CBORError as exc:
+        msg = "the value cannot be encoded"
+        raise (TypeError if isinstance(exc, TypeError) else ValueError)(msg) from exc
+
+
+# --- decoding with the library ---------------------------------------------------------------------------------------
+
+
+def _date_decoder(kind: type[FullDate | TDate]) -> Callable[[Any, bool], Any]:
+    def read(value: Any, _immutable: bool) -> Any:  # noqa: FBT001 - the library calls it so
+        if type(value) is not str:
+            msg = "a date holds text"
+            raise DecodeError(msg, code="cbor.date")
+        return kind(value)
+
+    return read
+
+
+def _opaque_decoder(number: int) -> Callable[[Any, bool], Any]:
+    return lambda value, _immutable: Tag(number, value)
+
+
+def _refuse_reference(_value: Any, _immutable: bool) -> NoReturn:  # noqa: FBT001 - the library calls it so
+    msg = "shared references are not allowed"
+    raise DecodeError(msg, code="cbor.reference")
+
+
+_REFERENCE_TAGS: Final = frozenset((25, 28, 29, 256))
+# Every tag that the library would interpret by itself; all others reach the tag hook.
+_LIBRARY_TAGS: Final = (1, 2, 3, 4, 5, 30, 35, 36, 37, 52, 54, 100, 258, 260, 261, 43000, 55799)
+_SEMANTIC_DECODERS: Final[dict[int, Callable[[Any, bool], Any]]] = {
+    0: _date_decoder(TDate),
+    1004: _date_decoder(FullDate),
+    **dict.fromkeys(_REFERENCE_TAGS, _refuse_reference),
+    **{number: _opaque_decoder(number) for number in _LIBRARY_TAGS},
+}
+
+
+def _tag_hook(tag: cbor2.CBORTag, _immutable: bool) -> Tag:  # noqa: FBT001 - the library calls it so
+    return Tag(tag.tag, tag.value)
+
+
+def _loads(data: bytes, max_depth: int) -> Any:
+    return cbor2.loads(
+        data,
+        tag_hook=_tag_hook,
+        semantic_decoders=_SEMANTIC_DECODERS,
+        max_depth=max_depth,
+        allow_indefinite=False,
+        allow_duplicate_keys=False,
+    )
+
+
+# Nobody outside this process can put this byte string into an item, so it shows where one ends: see decode_sequence.
+_MARK: Final = secrets.token_bytes(8)
+_SEPARATOR: Final = b"\x48" + _MARK
+
+
+def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Any:
+    """Decode exactly one item.
+
+    Raises:
+        DecodeError: The bytes are not one well-formed item within the limits (codes ``cbor.…``).
+    """
+    return decode_sequence((data,), limits=limits)[0]
+
+
+def decode_sequence(parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS) -> list[Any]:
+    """Decode many blobs, each exactly one item.
+
+    One call of the library reads them all, as an array in which a secret byte string follows each. It has exactly
+    2 n entries, so if every second entry reads as the secret, no blob ended early, ran over into its neighbour or had
+    bytes left over: none of them can contain the secret. Otherwise each is read alone to name the fault.
+
+    Raises:
+        DecodeError: One of the blobs is not one well-formed item within the limits; the path is its index, ``[3]``.
+    """
+    count = len(parts)
+    if not count:
+        return []
+    if max(map(len, parts)) <= _SMALL:
+        small, large = list(parts), []
+    else:
+        large = [index for index, part in enumerate(parts) if len(part) > _SMALL]
+        small = list(parts)
+        for index in large:
+            small[index] = b"\xf6"
+    try:
+        values = _loads(head(4, 2 * count) + _SEPARATOR.join(small) + _SEPARATOR, limits.max_depth + 1)
+        if type(values) is list and values[1::2] == [_MARK] * count:
+            del values[1::2]
+            for index in large:
+                values[index] = decode_view(parts[index], limits=limits, keep_raw=False)
+            return values
+    except (CBORDecodeError, DecodeError):
+        pass  # the reading one by one below names the fault
+    return [_decode_one(part, limits, f"[{index}]" if count > 1 else "") for index, part in enumerate(parts)]
+
+
+def _decode_one(data: bytes, limits: Limits, path: str) -> Any:
+    """Read one blob with the walking reader, to name a fault or since it is large."""
+    try:
+        return decode_view(data, limits=limits, keep_raw=False)
+    except DecodeError as exc:
+        exc.path = path
+        raise
+
+
+# --- decoding views --------------------------------------------------------------------------------------------------
+
+
+def decode_view(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_raw: bool = True) -> Any:
+    """Decode exactly one item and keep the received bytes of each tag-24 item.
+
+    Args:
+        data: The message as received.
+        limits: Bounds.
+        keep_raw: Give tag-24 items as `Tagged24`; otherwise as `Tag`, as `decode` does.
+
+    Raises:
+        DecodeError: The bytes are not one well-formed item within the limits (codes ``cbor.…``), with the offset.
+    """
+    if type(data) is not bytes:
+        msg = "decode_view takes bytes"
+        raise TypeError(msg)
+    if len(data) > limits.max_bytes:
+        msg = f"the input is longer than {limits.max_bytes} bytes"
+        raise DecodeError(msg, code="cbor.too_long")
+    try:
+        value, end = _read(data, 0, limits.max_depth, limits.max_entries, keep_raw)
+    except IndexError:
+        msg = "the input ends in the middle of an item"
+        raise DecodeError(msg, code="cbor.truncated", offset=len(data)) from None
+    if end != len(data):
+        msg = "bytes follow the item"
+        raise DecodeError(msg, code="cbor.trailing", offset=end)
+    return value
+
+
+def _fail(code: str, message: str, offset: int) -> NoReturn:
+    raise DecodeError(message, code=code, offset=offset)
+
+
+def _read(data: bytes, start: int, depth: int, entries: int, keep_raw: bool) -> tuple[Any, int]:  # noqa: FBT001
+    """Read the item at `start`; give its value and the offset behind it. IndexError means that the input is too short.
+
+    One long function on purpose: it runs for every head of every message, and calls cost more than branches here.
+    """
+    first = data[start]
+    major = first >> 5
+    number = first & 31
+    pos = start + 1
+    if number >= 24:
+        if number == 24:
+            number = data[pos]
+            pos += 1
+        elif number <= 27:
+            if major == 7:
+                return _read_float(data, start, number)
+            size = 1 << (number - 24)
+            end = pos + size
+            if end > len(data):
+                raise IndexError
+            number = int.from_bytes(data[pos:end])
+            pos = end
+        elif number == 31:
+            _fail("cbor.indefinite", "indefinite lengths are not allowed", start)
+        else:
+            _fail("cbor.reserved", "a reserved head", start)
+    if major == 2 or major == 3:  # noqa: PLR1714 - faster than a set
+        end = pos + number
+        if end > len(data):
+            raise IndexError
+        if major == 2:
+            return data[pos:end], end
+        try:
+            return data[pos:end].decode(), end
+        except UnicodeDecodeError:
+            _fail("cbor.utf8", "text that is not UTF-8", start)
+    if major == 0:
+        return number, pos
+    if major == 5 or major == 4 or major == 6:  # noqa: PLR1714
+        if depth == 0:
+            _fail("cbor.too_deep", "nested too deeply", start)
+        depth -= 1
+        if major == 6:
+            return _read_tag(data, start, pos, number, depth, entries, keep_raw)
+        if number > entries:
+            _fail("cbor.too_many", f"more than {entries} entries in one array or map", start)
+        if major == 4:
+            array = []
+            for _ in range(number):
+                if keep_raw and data[pos] == 0xD8 and data[pos + 1] == 24 and depth:
+                    # The short way for tag-24 items with the usual heads, of which a response has dozens.
+                    size = data[pos + 2]
+                    if size == 0x58:
+                        inner = pos + 4
+                        end = inner + data[pos + 3]
+                    elif size == 0x59:
+                        inner = pos + 5
+                        end = inner + (data[pos + 3] << 8) + data[pos + 4]
+                    else:
+                        end = inner = 0
+                    if inner:
+                        if end > len(data):
+                            raise IndexError
+                        array.append(Tagged24(data[inner:end], data[pos:end]))
+                        pos = end
+                        continue
+                value, pos = _read(data, pos, depth, entries, keep_raw)
+                array.append(value)
+            return array, pos
+        mapping: dict[Any, Any] = {}
+        for _ in range(number):
+            at = pos
+            key, pos = _read(data, pos, depth, entries, keep_raw)
+            kind = type(key)
+            if kind is not str and not (kind is bytes or (kind is int and -_MAX_KEY < key < _MAX_KEY)):
+                _fail("cbor.key", "a map key that is neither text, bytes nor a small integer", at)
+            mapping[key], pos = _read(data, pos, depth, entries, keep_raw)
+        if len(mapping) != number:
+            _fail("cbor.duplicate_key", "a map has the same key twice", start)
+        return mapping, pos
+    if major == 1:
+        return -1 - number, pos
+    if first == 0xF5:
+        return True, pos
+    if first == 0xF4:
+        return False, pos
+    if first == 0xF6:
+        return None, pos
+    if first == 0xF7:
+        return undefined, pos
+    if first == 0xF8 and number < 32:
+        _fail("cbor.reserved", "a reserved simple value", start)
+    return CBORSimpleValue(number), pos
+
+
+def _read_float(data: bytes, start: int, size_code: int) -> tuple[float, int]:
+    end = start + 1 + (1 << (size_code - 24))
+    if end > len(data):
+        raise IndexError
+    form = {25: ">e", 26: ">f", 27: ">d"}[size_code]
+    return struct.unpack(form, data[start + 1 : end])[0], end
+
+
+def _read_tag(  # noqa: PLR0917
+    data: bytes,
+    start: int,
+    pos: int,
+    number: int,
+    depth: int,
+    entries: int,
+    keep_raw: bool,  # noqa: FBT001
+) -> tuple[Any, int]:
+    if number in _REFERENCE_TAGS:
+        _fail("cbor.reference", "shared references are not allowed", start)
+    value, end = _read(data, pos, depth, entries, keep_raw)
+    if number == 24 and keep_raw:
+        if type(value) is not bytes:
+            _fail("cbor.tag24", "tag 24 holds a byte string", start)
+        return Tagged24(value, data[start:end]), end
+    if number in (0, 1004):
+        if type(value) is not str:
+            _fail("cbor.date", "a date holds text", start)
+        return (TDate if number == 0 else FullDate)(value), end
+    return Tag(number, value), end
+
+
+# --- showing ---------------------------------------------------------------------------------------------------------
+
+
+def diagnose(value: Any, *, longest: int | None = None) -> str:
+    """The diagnostic notation of a decoded value (RFC 8949 §8), on one line.
+
+    Args:
+        value: A value as the readers of this module give it.
+        longest: Byte strings of more bytes are cut there, and their length is told; None shows all.
+    """
+    if isinstance(value, bytes):
+        if longest is not None and len(value) > longest:
+            return f"h'{value[:longest].hex()}…' / {len(value)} bytes /"
+        return f"h'{value.hex()}'"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    if isinstance(value, float):
+        return _diagnose_float(value)
+    if isinstance(value, Tagged24):
+        return f"24({diagnose(value.content, longest=longest)})"
+    if isinstance(value, FullDate):
+        return f"1004({json.dumps(value.text, ensure_ascii=False)})"
+    if isinstance(value, TDate):
+        return f"0({json.dumps(value.text, ensure_ascii=False)})"
+    if isinstance(value, Tag):
+        return f"{value.number}({diagnose(value.value, longest=longest)})"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(diagnose(entry, longest=longest) for entry in value) + "]"
+    if isinstance(value, Mapping):
+        entries = (
+            f"{diagnose(key, longest=longest)}: {diagnose(entry, longest=longest)}" for key, entry in value.items()
+        )
+        return "{" + ", ".join(entries) + "}"
+    if isinstance(value, CBORSimpleValue):
+        return f"simple({value.value})"
+    return "undefined" if value is undefined else str(value)
+
+
+def _diagnose_float(value: float) -> str:
+    if value != value:  # noqa: PLR0124
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    return repr(value)

@@ -1,0 +1,312 @@
+"""COSE as 18013-5 uses it: COSE_Key, COSE_Sign1, COSE_Mac0 and x5chain.
+
+A decoded message keeps the protected header as received, because that is what was signed. What is signed or MACed is
+assembled from byte slices here, never by encoding a decoded structure again.
+
+Spec:
+    RFC 9052, RFC 9053, RFC 9360 (x5chain); 18013-5 first edition 9.1.2.4, 9.1.3.5, 9.1.3.6.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mdl.cbor import Tag, bstr, decode, encode, head
+from mdl.errors import DecodeError, UnsupportedError, VerificationError
+from mdl.keys import ALGORITHMS, CURVES_BY_COSE_ID, Algorithm, PublicKey, hmac_sha256
+
+__all__ = [
+    "ALG",
+    "HMAC_256_256",
+    "X5CHAIN",
+    "CoseMac0",
+    "CoseSign1",
+    "decode_key",
+    "decode_mac0",
+    "decode_sign1",
+    "encode_key",
+    "mac_structure",
+    "protected_header",
+    "sig_structure",
+]
+
+ALG: Final = 1
+CRIT: Final = 2
+X5CHAIN: Final = 33
+HMAC_256_256: Final = 5
+
+_TAG_MAC0: Final = 17
+_TAG_SIGN1: Final = 18
+# A document signer is issued by its root directly, so a chain of more than a few certificates is somebody's mistake.
+_MAX_CHAIN: Final = 8
+
+_SIGNATURE1: Final = b"\x84\x6aSignature1"
+_MAC0: Final = b"\x84\x64MAC0"
+_EMPTY_AAD: Final = b"\x40"
+
+
+def protected_header(algorithm: int) -> bytes:
+    """The content of a protected header that holds nothing but the algorithm, for example ``a10126``."""
+    return encode({ALG: algorithm})
+
+
+def sig_structure(protected: bytes, payload: bytes) -> bytes:
+    """What a COSE_Sign1 signs: the encoded Sig_structure with empty external_aad.
+
+    Args:
+        protected: The content of the protected header, as received or as it will be sent.
+        payload: The payload's content, attached or detached.
+
+    Spec:
+        RFC 9052 §4.4.
+    """
+    return _SIGNATURE1 + bstr(protected) + _EMPTY_AAD + bstr(payload)
+
+
+def mac_structure(protected: bytes, payload: bytes) -> bytes:
+    """What a COSE_Mac0 authenticates: the encoded MAC_structure with empty external_aad.
+
+    Spec:
+        RFC 9052 §6.3.
+    """
+    return _MAC0 + bstr(protected) + _EMPTY_AAD + bstr(payload)
+
+
+@dataclass(frozen=True, slots=True)
+class CoseSign1:
+    """A COSE_Sign1 message.
+
+    Attributes:
+        protected: The protected header's content as received; it is what was signed.
+        protected_map: The same, decoded.
+        unprotected: The unprotected header.
+        payload: The payload's content, or None where it is detached.
+        signature: The raw signature.
+    """
+
+    protected: bytes
+    protected_map: Mapping[Any, Any]
+    unprotected: Mapping[Any, Any]
+    payload: bytes | None
+    signature: bytes
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The algorithm that the protected header names.
+
+        Raises:
+            UnsupportedError: It names none, or none of the standard's (code ``cose.algorithm``).
+        """
+        number = self.protected_map.get(ALG)
+        found = ALGORITHMS.get(number) if type(number) is int else None
+        if found is None:
+            msg = "the protected header names no signature algorithm of the standard"
+            raise UnsupportedError(msg, code="cose.algorithm", clause="18013-5 9.1.2.4")
+        return found
+
+    @property
+    def x5chain(self) -> tuple[bytes, ...]:
+        """The certificates of header 33, the leaf first, each DER; empty where the header is absent.
+
+        Raises:
+            DecodeError: The header is neither a byte string nor an array of some, or stands in both header maps
+                (code ``cose.x5chain``).
+        """
+        value = self.unprotected.get(X5CHAIN)
+        if value is None:
+            value = self.protected_map.get(X5CHAIN)
+            if value is None:
+                return ()
+        if type(value) is bytes:
+            return (value,)
+        if (
+            isinstance(value, list | tuple)
+            and 0 < len(value) <= _MAX_CHAIN
+            and all(type(one) is bytes for one in value)
+        ):
+            return tuple(value)
+        msg = f"x5chain is one certificate or an array of 1 to {_MAX_CHAIN}"
+        raise DecodeError(msg, code="cose.x5chain", clause="RFC 9360 §2")
+
+    def verify(self, key: PublicKey, *, detached: bytes | None = None) -> None:
+        """Check the signature.
+
+        Args:
+            key: Whose signature it must be.
+            detached: The payload, if and only if the message does not carry it.
+
+        Raises:
+            VerificationError: The signature is not that key's over these bytes (code ``signature.invalid``), the
+                algorithm is not the one of the key's curve (code ``cose.algorithm_mismatch``), or the payload is not
+                where it was expected (code ``cose.payload``).
+            UnsupportedError: The algorithm is not one of the standard's.
+        """
+        if (self.payload is None) == (detached is None):
+            msg = "the payload is attached where it must be detached, or the reverse"
+            raise VerificationError(msg, code="cose.payload", clause="RFC 9052 §4.4")
+        payload = self.payload if detached is None else detached
+        if self.algorithm is not key.algorithm:
+            msg = f"the message names {self.algorithm.name}, which does not go with {key.curve.name}"
+            raise VerificationError(msg, code="cose.algorithm_mismatch", clause="18013-5 9.1.2.4")
+        key.verify(self.signature, sig_structure(self.protected, payload or b""))
+
+    def encode(self) -> bytes:
+        """The untagged message; the protected header is written as it is held."""
+        payload = b"\xf6" if self.payload is None else bstr(self.payload)
+        return head(4, 4) + bstr(self.protected) + encode(dict(self.unprotected)) + payload + bstr(self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class CoseMac0:
+    """A COSE_Mac0 message; the attributes are those of `CoseSign1`, with `tag` for the signature."""
+
+    protected: bytes
+    protected_map: Mapping[Any, Any]
+    unprotected: Mapping[Any, Any]
+    payload: bytes | None
+    tag: bytes
+
+    def verify(self, key: bytes, *, detached: bytes) -> None:
+        """Check the tag over a detached payload, in constant time.
+
+        Args:
+            key: The 32-byte HMAC key.
+            detached: The payload.
+
+        Raises:
+            VerificationError: The tag is not that key's over these bytes (code ``mac.invalid``), or the message
+                carries a payload of its own (code ``cose.payload``).
+            UnsupportedError: The algorithm is not HMAC 256/256 (code ``cose.algorithm``).
+        """
+        if self.payload is not None:
+            msg = "the payload is attached where it must be detached"
+            raise VerificationError(msg, code="cose.payload", clause="18013-5 9.1.3.5")
+        algorithm = self.protected_map.get(ALG)
+        if type(algorithm) is not int or algorithm != HMAC_256_256:
+            msg = "the protected header does not name HMAC 256/256"
+            raise UnsupportedError(msg, code="cose.algorithm", clause="18013-5 9.1.3.5")
+        if not hmac.compare_digest(self.tag, hmac_sha256(key, mac_structure(self.protected, detached))):
+            msg = "the MAC does not verify"
+            raise VerificationError(msg, code="mac.invalid", clause="18013-5 9.1.3.5")
+
+    def encode(self) -> bytes:
+        """The untagged message; the protected header is written as it is held."""
+        payload = b"\xf6" if self.payload is None else bstr(self.payload)
+        return head(4, 4) + bstr(self.protected) + encode(dict(self.unprotected)) + payload + bstr(self.tag)
+
+
+def _fail(path: str, what: str, code: str = "cose.structure") -> DecodeError:
+    return DecodeError(what, code=code, path=path, clause="RFC 9052 §3")
+
+
+def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], Mapping[Any, Any], bytes | None, bytes]:
+    """Take a decoded four-part message apart; 18013-5 sends it untagged, some peers tag it."""
+    if type(value) is Tag and value.number == tag:
+        value = value.value
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        raise _fail(path, "a COSE message is an array of four")
+    protected, unprotected, payload, proof = value
+    if type(protected) is not bytes or type(proof) is not bytes or not isinstance(unprotected, Mapping):
+        raise _fail(path, "a part of the COSE message has the wrong type")
+    if payload is not None and type(payload) is not bytes:
+        raise _fail(path, "the payload is neither a byte string nor null")
+    if len(protected) == 3 and protected[:2] == b"\xa1\x01":  # the usual header, nothing but a small algorithm number
+        number = protected[2]
+        if number < 0x18:
+            protected_map: Any = {ALG: number}
+        elif 0x20 <= number < 0x38:
+            protected_map = {ALG: 0x1F - number}
+        else:
+            protected_map = decode(protected)
+    elif protected:
+        try:
+            protected_map = decode(protected)
+        except DecodeError as exc:
+            exc.path = f"{path}[0]{exc.path}"
+            raise
+        if not isinstance(protected_map, Mapping):
+            raise _fail(f"{path}[0]", "the protected header is not a map")
+        for label in protected_map:
+            if label in unprotected:
+                raise _fail(path, "a header stands in both header maps", "cose.duplicate_header")
+        if CRIT in protected_map:
+            msg = "the message has critical headers, none of which this profile knows"
+            raise DecodeError(msg, code="cose.critical", path=path, clause="RFC 9052 §3.1")
+    else:
+        protected_map = {}
+    for header_map in (protected_map, unprotected):
+        for label in header_map:
+            if type(label) is not int and type(label) is not str:
+                raise _fail(path, "a header label is neither an integer nor text")
+    if ALG in unprotected:
+        raise _fail(path, "the algorithm stands outside the protected header", "cose.duplicate_header")
+    return protected, protected_map, unprotected, payload, proof
+
+
+def decode_sign1(value: Any, *, path: str = "") -> CoseSign1:
+    """Read a COSE_Sign1 from a decoded CBOR value, tagged (18) or not.
+
+    Raises:
+        DecodeError: The value is no COSE_Sign1, names a header twice, or has critical headers (codes ``cose.…``).
+    """
+    return CoseSign1(*_parts(value, _TAG_SIGN1, path))
+
+
+def decode_mac0(value: Any, *, path: str = "") -> CoseMac0:
+    """Read a COSE_Mac0 from a decoded CBOR value, tagged (17) or not.
+
+    Raises:
+        DecodeError: The value is no COSE_Mac0, names a header twice, or has critical headers (codes ``cose.…``).
+    """
+    return CoseMac0(*_parts(value, _TAG_MAC0, path))
+
+
+_KTY_OKP: Final = 1
+_KTY_EC2: Final = 2
+
+
+def decode_key(value: Any, *, path: str = "") -> PublicKey:
+    """Read a public COSE_Key from a decoded CBOR value. Parameters beyond the point are ignored.
+
+    Raises:
+        DecodeError: The map is no public key, or its point is not on its curve (code ``key.malformed``).
+        UnsupportedError: Its curve is not in the table (code ``key.unsupported``).
+    """
+    if not isinstance(value, Mapping):
+        raise _fail(path, "a COSE_Key is a map", "key.malformed")
+    for label in value:
+        if (
+            type(label) is not int and type(label) is not str
+        ):  # True == 1, so a lookup alone would take it for the key type
+            raise _fail(path, "a COSE_Key label is neither an integer nor text", "key.malformed")
+    kty, crv, x = value.get(1), value.get(-1), value.get(-2)
+    if type(kty) is not int or type(crv) is not int or type(x) is not bytes:
+        raise _fail(path, "a COSE_Key has an integer key type, an integer curve and a byte string x", "key.malformed")
+    curve = CURVES_BY_COSE_ID.get(crv)
+    if curve is None or kty not in (_KTY_OKP, _KTY_EC2):
+        msg = f"COSE key type {kty} with curve {crv} is not supported"
+        raise UnsupportedError(msg, code="key.unsupported", clause="18013-5 9.1.5.2")
+    if kty != (_KTY_EC2 if curve.kind == "EC" else _KTY_OKP):
+        raise _fail(path, "the key type does not go with the curve", "key.malformed")
+    if len(x) != curve.coordinate_size:
+        raise _fail(path, f"x is not {curve.coordinate_size} bytes long", "key.malformed")
+    if kty == _KTY_OKP:
+        return PublicKey.from_point(curve, x)
+    y = value.get(-3)
+    if type(y) is bool:
+        return PublicKey.from_point(curve, (b"\x03" if y else b"\x02") + x)
+    if type(y) is not bytes or len(y) != curve.coordinate_size:
+        raise _fail(path, f"y is neither {curve.coordinate_size} bytes nor a boolean", "key.malformed")
+    return PublicKey.from_point(curve, b"\x04" + x + y)
+
+
+def encode_key(key: PublicKey) -> dict[int, Any]:
+    """A public key as the map of its COSE_Key, coordinates at full width, nothing optional."""
+    point = key.point
+    if key.curve.kind == "OKP":
+        return {1: _KTY_OKP, -1: key.curve.cose_id, -2: point}
+    size = key.curve.coordinate_size
+    return {1: _KTY_EC2, -1: key.curve.cose_id, -2: point[1 : 1 + size], -3: point[1 + size :]}

@@ -1,0 +1,188 @@
+"""The one exception tree.
+
+    MdlError                     .code (stable dotted id)   .clause
+    ├─ DecodeError               bytes are not what the CDDL says            .path  .offset
+    ├─ UnsupportedError          well formed, but not implemented or not permitted here
+    ├─ ProtocolError             abstract
+    │  ├─ LocalProtocolError     the caller asked for an illegal transition
+    │  └─ RemoteProtocolError    the peer broke the protocol                 .status_hint
+    ├─ VerificationError         the evidence did not earn trust             .report  .failed
+    ├─ ProfileError              a certificate or CRL breaks its profile     .findings
+    ├─ IssuanceError             this order may not be issued                .violations
+    ├─ SigningError              the key custodian refused or failed         .retryable
+    └─ FetchError                evidence could not be obtained              .url  .retryable
+
+A class says who must act; ``code`` says what exactly happened. A message names codes, paths and sizes, never the value
+of a data element. Programming mistakes stay ``TypeError`` and ``ValueError``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "DecodeError",
+    "FetchError",
+    "IssuanceError",
+    "LocalProtocolError",
+    "MdlError",
+    "ProfileError",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "SigningError",
+    "UnsupportedError",
+    "VerificationError",
+]
+
+
+def _rebuild(cls: type[MdlError], state: dict[str, Any]) -> MdlError:
+    """Rebuild an error that travelled between processes."""
+    return cls(**state)
+
+
+class MdlError(Exception):
+    """Base of every error that this project raises on purpose.
+
+    Attributes:
+        message: One line for a person, without personal data.
+        code: A stable dotted identifier for programs.
+        clause: Where the broken rule stands, as the facts sheets name it, or None.
+    """
+
+    def __init__(self, message: str, *, code: str, clause: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.clause = clause
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), dict(self.__dict__))
+
+
+class DecodeError(MdlError):
+    """The bytes are not what the CDDL says.
+
+    Attributes:
+        path: Where in the structure, for example ``documents[0].issuerSigned``; empty for the whole input.
+        offset: Where in the bytes, counted from 0, or None where it cannot be told.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, clause: str | None = None, path: str = "", offset: int | None = None
+    ) -> None:
+        super().__init__(message, code=code, clause=clause)
+        self.path = path
+        self.offset = offset
+
+    def __str__(self) -> str:
+        where = f" at {self.path}" if self.path else ""
+        if self.offset is not None:
+            where += f" (byte {self.offset})"
+        return f"{self.message}{where} [{self.code}]"
+
+
+class UnsupportedError(MdlError):
+    """Well formed, but not implemented or not permitted here."""
+
+
+class ProtocolError(MdlError):
+    """Abstract: somebody broke the order of a protocol."""
+
+    def __init__(self, message: str, *, code: str, clause: str | None = None) -> None:
+        if type(self) is ProtocolError:
+            msg = "ProtocolError is abstract: raise LocalProtocolError or RemoteProtocolError"
+            raise TypeError(msg)
+        super().__init__(message, code=code, clause=clause)
+
+
+class LocalProtocolError(ProtocolError):
+    """The caller asked for an illegal transition."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol.
+
+    Attributes:
+        status_hint: The session status code to send before closing (10, 11 or 20), or None.
+    """
+
+    def __init__(self, message: str, *, code: str, clause: str | None = None, status_hint: int | None = None) -> None:
+        super().__init__(message, code=code, clause=clause)
+        self.status_hint = status_hint
+
+
+class VerificationError(MdlError):
+    """The evidence did not earn trust.
+
+    Attributes:
+        report: The report of every check, where one was made, else None.
+        failed: The ids of the checks that refuse, in the order of the report.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        clause: str | None = None,
+        report: Any = None,
+        failed: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, code=code, clause=clause)
+        self.report = report
+        self.failed = failed
+
+
+class ProfileError(MdlError):
+    """A certificate or CRL breaks its profile.
+
+    Attributes:
+        findings: What the linter found (``mdl.pki.Finding``).
+    """
+
+    def __init__(self, message: str, *, code: str, clause: str | None = None, findings: tuple[Any, ...] = ()) -> None:
+        super().__init__(message, code=code, clause=clause)
+        self.findings = findings
+
+
+class IssuanceError(MdlError):
+    """This order may not be issued.
+
+    Attributes:
+        violations: Everything that is wrong with the order (``mdl.doctypes.Violation``).
+    """
+
+    def __init__(self, message: str, *, code: str, clause: str | None = None, violations: tuple[Any, ...] = ()) -> None:
+        super().__init__(message, code=code, clause=clause)
+        self.violations = violations
+
+
+class SigningError(MdlError):
+    """The key custodian refused or failed; nothing was issued.
+
+    Attributes:
+        retryable: Whether the same call may succeed later without anybody changing anything.
+    """
+
+    def __init__(self, message: str, *, code: str, clause: str | None = None, retryable: bool = False) -> None:
+        super().__init__(message, code=code, clause=clause)
+        self.retryable = retryable
+
+
+class FetchError(MdlError):
+    """Evidence could not be obtained.
+
+    Attributes:
+        url: What was asked for.
+        retryable: Whether the same call may succeed later.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, url: str, clause: str | None = None, retryable: bool = False
+    ) -> None:
+        super().__init__(message, code=code, clause=clause)
+        self.url = url
+        self.retryable = retryable

@@ -1,0 +1,740 @@
+"""Keys, curves and algorithms: the only table of them in the project.
+
+A curve decides its signature algorithm: ES256 goes with P-256 and brainpoolP256r1, and so on (18013-5 9.1.2.4, first
+edition). A pair outside the table is refused everywhere.
+
+Signatures here are COSE signatures: for ECDSA the integers r and s side by side, each as wide as the curve's field.
+X.509 and most key custodians speak DER; `raw_to_der` and `der_to_raw` translate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast, runtime_checkable
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, hmac, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from mdl.errors import DecodeError, SigningError, UnsupportedError, VerificationError
+
+__all__ = [
+    "ALGORITHMS",
+    "CURVES",
+    "Algorithm",
+    "Curve",
+    "EphemeralKey",
+    "KeyAgreement",
+    "PublicKey",
+    "Signer",
+    "SoftwareSigner",
+    "der_to_raw",
+    "hkdf_sha256",
+    "hmac_sha256",
+    "raw_to_der",
+    "x509_signing_key",
+]
+
+SigningPrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+VerifyingKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
+AgreementKey: TypeAlias = ec.EllipticCurvePublicKey | x25519.X25519PublicKey | x448.X448PublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """A COSE signature algorithm.
+
+    Attributes:
+        name: The COSE name, for example ``ES256``.
+        cose_id: The COSE algorithm number.
+        hash_name: The hashlib name of the digest that the algorithm signs, or None for EdDSA.
+    """
+
+    name: str
+    cose_id: int
+    hash_name: str | None
+
+    @property
+    def digest_size(self) -> int | None:
+        """Length in bytes of the digest that is signed, or None for EdDSA."""
+        return None if self.hash_name is None else hashlib.new(self.hash_name).digest_size
+
+    @property
+    def hash(self) -> hashes.HashAlgorithm | None:
+        """The digest as `cryptography` names it, or None for EdDSA."""
+        return None if self.hash_name is None else _HASHES[self.hash_name]
+
+
+_HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
+
+_ES256: Final = Algorithm(name="ES256", cose_id=-7, hash_name="sha256")
+_ES384: Final = Algorithm(name="ES384", cose_id=-35, hash_name="sha384")
+_ES512: Final = Algorithm(name="ES512", cose_id=-36, hash_name="sha512")
+_EDDSA: Final = Algorithm(name="EdDSA", cose_id=-8, hash_name=None)
+
+ALGORITHMS: Final[Mapping[int, Algorithm]] = MappingProxyType(
+    {algorithm.cose_id: algorithm for algorithm in (_ES256, _ES384, _ES512, _EDDSA)}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """An elliptic curve of the standard's cipher suite.
+
+    Attributes:
+        name: The usual name, for example ``P-256`` or ``brainpoolP256r1``.
+        cose_id: The COSE curve number.
+        kind: ``EC`` (COSE key type 2) or ``OKP`` (COSE key type 1).
+        coordinate_size: Width of a coordinate (EC) or of the public key (OKP), in bytes.
+        signature_size: Width of a raw signature in bytes; 0 for curves that only agree keys.
+        oid: Dotted object identifier of the curve (EC) or of the key algorithm (OKP).
+        algorithm: The signature algorithm that goes with the curve, or None for X25519 and X448.
+    """
+
+    name: str
+    cose_id: int
+    kind: str
+    coordinate_size: int
+    signature_size: int
+    oid: str
+    algorithm: Algorithm | None
+    ec: ec.EllipticCurve | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def can_agree(self) -> bool:
+        """Whether the curve serves key agreement (18013-5 9.1.5.2, first edition)."""
+        return self.kind == "EC" or self.algorithm is None
+
+
+def _ec(name: str, cose_id: int, oid: str, algorithm: Algorithm, curve: ec.EllipticCurve) -> Curve:
+    size = (curve.key_size + 7) // 8
+    return Curve(
+        name=name,
+        cose_id=cose_id,
+        kind="EC",
+        coordinate_size=size,
+        signature_size=2 * size,
+        oid=oid,
+        algorithm=algorithm,
+        ec=curve,
+    )
+
+
+def _okp(name: str, cose_id: int, oid: str, algorithm: Algorithm | None, size: int) -> Curve:
+    return Curve(
+        name=name,
+        cose_id=cose_id,
+        kind="OKP",
+        coordinate_size=size,
+        signature_size=2 * size if algorithm else 0,
+        oid=oid,
+        algorithm=algorithm,
+    )
+
+
+CURVES: Final[Mapping[str, Curve]] = MappingProxyType(
+    {
+        curve.name: curve
+        for curve in (
+            _ec("P-256", 1, "1.2.840.10045.3.1.7", _ES256, ec.SECP256R1()),
+            _ec("P-384", 2, "1.3.132.0.34", _ES384, ec.SECP384R1()),
+            _ec("P-521", 3, "1.3.132.0.35", _ES512, ec.SECP521R1()),
+            _ec("brainpoolP256r1", 256, "1.3.36.3.3.2.8.1.1.7", _ES256, ec.BrainpoolP256R1()),
+            _ec("brainpoolP384r1", 258, "1.3.36.3.3.2.8.1.1.11", _ES384, ec.BrainpoolP384R1()),
+            _ec("brainpoolP512r1", 259, "1.3.36.3.3.2.8.1.1.13", _ES512, ec.BrainpoolP512R1()),
+            _okp("X25519", 4, "1.3.101.110", None, 32),
+            _okp("X448", 5, "1.3.101.111", None, 56),
+            _okp("Ed25519", 6, "1.3.101.112", _EDDSA, 32),
+            _okp("Ed448", 7, "1.3.101.113", _EDDSA, 57),
+        )
+    }
+)
+CURVES_BY_COSE_ID: Final[Mapping[int, Curve]] = MappingProxyType({curve.cose_id: curve for curve in CURVES.values()})
+_CURVES_BY_EC_NAME: Final = {curve.ec.name: curve for curve in CURVES.values() if curve.ec is not None}
+_OKP_TYPES: Final[tuple[tuple[type[Any], str], ...]] = (
+    (ed25519.Ed25519PublicKey, "Ed25519"),
+    (ed448.Ed448PublicKey, "Ed448"),
+    (x25519.X25519PublicKey, "X25519"),
+    (x448.X448PublicKey, "X448"),
+)
+_OKP_LOADERS: Final[Mapping[str, Any]] = {
+    "Ed25519": ed25519.Ed25519PublicKey.from_public_bytes,
+    "Ed448": ed448.Ed448PublicKey.from_public_bytes,
+    "X25519": x25519.X25519PublicKey.from_public_bytes,
+    "X448": x448.X448PublicKey.from_public_bytes,
+}
+_ECDSA: Final = {name: ec.ECDSA(value) for name, value in _HASHES.items()}
+
+
+def raw_to_der(signature: bytes) -> bytes:
+    """Translate a raw ECDSA signature (r and s side by side) to DER.
+
+    Raises:
+        ValueError: The length is odd or zero.
+    """
+    if not signature or len(signature) % 2:
+        msg = "a raw ECDSA signature has two halves of equal length"
+        raise ValueError(msg)
+    half = len(signature) // 2
+    return encode_dss_signature(int.from_bytes(signature[:half]), int.from_bytes(signature[half:]))
+
+
+def der_to_raw(signature: bytes, curve: Curve) -> bytes:
+    """Translate a DER ECDSA signature to r and s side by side, each as wide as the field of `curve`.
+
+    Raises:
+        SigningError: The bytes are no DER signature for that curve (code ``signing.malformed_signature``).
+    """
+    try:
+        r, s = decode_dss_signature(signature)
+        return r.to_bytes(curve.coordinate_size) + s.to_bytes(curve.coordinate_size)
+    except (ValueError, OverflowError) as exc:
+        msg = f"the custodian's answer is not a DER signature for {curve.name}"
+        raise SigningError(msg, code="signing.malformed_signature") from exc
+
+
+class PublicKey:
+    """A public key on a curve of the table; immutable.
+
+    Attributes:
+        curve: The curve.
+        key: The key as `cryptography` holds it. It is on its curve: points are validated when loaded.
+    """
+
+    __slots__ = ("_spki", "curve", "key")
+
+    curve: Curve
+    key: VerifyingKey | AgreementKey
+
+    def __init__(self, curve: Curve, key: VerifyingKey | AgreementKey) -> None:
+        self.curve = curve
+        self.key = key
+        self._spki: bytes | None = None
+
+    @classmethod
+    def from_cryptography(cls, key: object) -> PublicKey:
+        """Wrap a key of the `cryptography` package.
+
+        Raises:
+            UnsupportedError: The kind of key or its curve is not in the table (code ``key.unsupported``).
+        """
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            curve = _CURVES_BY_EC_NAME.get(key.curve.name)
+            if curve is not None:
+                return cls(curve, key)
+            msg = f"the curve {key.curve.name} is not in the standard's cipher suite"
+            raise UnsupportedError(msg, code="key.unsupported", clause="18013-5 9.1.5.2")
+        for kind, name in _OKP_TYPES:
+            if isinstance(key, kind):
+                return cls(CURVES[name], cast("VerifyingKey", key))
+        msg = f"a {type(key).__name__} is not in the standard's cipher suite"
+        raise UnsupportedError(msg, code="key.unsupported", clause="18013-5 9.1.5.2")
+
+    @classmethod
+    def from_spki(cls, spki: bytes) -> PublicKey:
+        """Load a DER SubjectPublicKeyInfo.
+
+        Raises:
+            DecodeError: The bytes are no SubjectPublicKeyInfo (code ``key.malformed``).
+            UnsupportedError: The curve is not in the table.
+        """
+        try:
+            key = serialization.load_der_public_key(spki)
+        except UnsupportedAlgorithm as exc:
+            msg = "the key's algorithm is not supported"
+            raise UnsupportedError(msg, code="key.unsupported") from exc
+        except (ValueError, TypeError) as exc:
+            msg = "the bytes are no SubjectPublicKeyInfo"
+            raise DecodeError(msg, code="key.malformed") from exc
+        return cls.from_cryptography(key)
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> PublicKey:
+        """Load a PEM public key.
+
+        Raises:
+            DecodeError: The text is no PEM public key (code ``key.malformed``).
+            UnsupportedError: The curve is not in the table.
+        """
+        try:
+            key = serialization.load_pem_public_key(pem)
+        except UnsupportedAlgorithm as exc:
+            msg = "the key's algorithm is not supported"
+            raise UnsupportedError(msg, code="key.unsupported") from exc
+        except (ValueError, TypeError) as exc:
+            msg = "the text is no PEM public key"
+            raise DecodeError(msg, code="key.malformed") from exc
+        return cls.from_cryptography(key)
+
+    @classmethod
+    def from_point(cls, curve: Curve, point: bytes) -> PublicKey:
+        """Load a public key from its encoded point.
+
+        Args:
+            curve: The curve that the point must be on.
+            point: SEC 1 form, compressed or not (EC), or the key itself (OKP).
+
+        Raises:
+            DecodeError: No such point on that curve (code ``key.malformed``).
+        """
+        try:
+            if curve.ec is not None:
+                return cls(curve, ec.EllipticCurvePublicKey.from_encoded_point(curve.ec, point))
+            return cls(curve, _OKP_LOADERS[curve.name](point))
+        except (ValueError, TypeError) as exc:
+            msg = f"the bytes are no point on {curve.name}"
+            raise DecodeError(msg, code="key.malformed") from exc
+
+    @property
+    def point(self) -> bytes:
+        """The encoded point: SEC 1 uncompressed (EC) or the key itself (OKP)."""
+        if self.curve.kind == "EC":
+            return self.key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+        return self.key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+    @property
+    def spki(self) -> bytes:
+        """The DER SubjectPublicKeyInfo."""
+        if self._spki is None:
+            self._spki = self.key.public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        return self._spki
+
+    @property
+    def pem(self) -> bytes:
+        """The PEM SubjectPublicKeyInfo."""
+        return self.key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The signature algorithm that goes with the curve.
+
+        Raises:
+            UnsupportedError: The curve only agrees keys (code ``key.cannot_sign``).
+        """
+        if self.curve.algorithm is None:
+            msg = f"{self.curve.name} keys cannot sign"
+            raise UnsupportedError(msg, code="key.cannot_sign", clause="18013-5 9.1.5.2")
+        return self.curve.algorithm
+
+    def verify(self, signature: bytes, data: bytes) -> None:
+        """Check a raw signature over `data`.
+
+        Args:
+            signature: r and s side by side (ECDSA) or the EdDSA signature, exactly as wide as the curve demands.
+            data: What was signed, whole; the digest is taken here.
+
+        Raises:
+            VerificationError: The signature is not this key's over that data (code ``signature.invalid``).
+            UnsupportedError: The curve only agrees keys.
+        """
+        algorithm = self.algorithm
+        curve = self.curve
+        size = curve.signature_size
+        if len(signature) == size:
+            try:
+                if algorithm.hash_name is None:
+                    cast("ed25519.Ed25519PublicKey", self.key).verify(signature, data)
+                else:
+                    half = size // 2
+                    der = encode_dss_signature(int.from_bytes(signature[:half]), int.from_bytes(signature[half:]))
+                    key = cast("ec.EllipticCurvePublicKey", self.key)
+                    key.verify(der, data, _ECDSA[algorithm.hash_name])
+            except InvalidSignature:
+                pass  # falls through to the one refusal below
+            else:
+                return
+        msg = f"the {algorithm.name} signature does not verify"
+        raise VerificationError(msg, code="signature.invalid")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PublicKey):
+            return NotImplemented
+        return self.spki == other.spki
+
+    def __hash__(self) -> int:
+        return hash(self.spki)
+
+    def __repr__(self) -> str:
+        return f"PublicKey({self.curve.name})"
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """Whoever holds a private key: software, an HSM, a cloud service."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half."""
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign `data` with the algorithm of the key's curve.
+
+        Args:
+            data: The message, whole. The signer takes the digest.
+
+        Returns:
+            The raw signature: r and s side by side (ECDSA) or the EdDSA signature.
+
+        Raises:
+            SigningError: The custodian refused or failed.
+        """
+
+
+class SoftwareSigner:
+    """A private key in this process's memory.
+
+    For tests, demonstrations, device keys of a simulator and low-assurance signers; an issuing authority keeps its keys
+    in an HSM (`issuer.keystore`).
+    """
+
+    __slots__ = ("_deterministic", "_key", "_public_key", "_scheme")
+
+    def __init__(self, key: object, *, deterministic: bool = False) -> None:
+        """Wrap a private key of the `cryptography` package.
+
+        Args:
+            key: An EC, Ed25519 or Ed448 private key.
+            deterministic: Draw the ECDSA nonce from key and message (RFC 6979), for reproducible test vectors.
+
+        Raises:
+            UnsupportedError: The key is not in the table or cannot sign.
+        """
+        if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
+            msg = f"a {type(key).__name__} cannot sign here"
+            raise UnsupportedError(msg, code="key.cannot_sign")
+        self._key: SigningPrivateKey = key
+        self._public_key = PublicKey.from_cryptography(key.public_key())
+        self._deterministic = deterministic
+        hash_algorithm = self._public_key.algorithm.hash
+        self._scheme = None if hash_algorithm is None else ec.ECDSA(hash_algorithm, deterministic_signing=deterministic)
+
+    @classmethod
+    def generate(cls, curve: str = "P-256") -> SoftwareSigner:
+        """Make a fresh key on the named curve.
+
+        Raises:
+            UnsupportedError: No such curve, or it cannot sign.
+        """
+        found = CURVES.get(curve)
+        if found is None or found.algorithm is None:
+            msg = "no signing key can be made on the curve asked for"
+            raise UnsupportedError(msg, code="key.unsupported")
+        if found.ec is not None:
+            return cls(ec.generate_private_key(found.ec))
+        if found.name == "Ed25519":
+            return cls(ed25519.Ed25519PrivateKey.generate())
+        return cls(ed448.Ed448PrivateKey.generate())
+
+    @classmethod
+    def from_secret(cls, curve: str, secret: int, *, deterministic: bool = False) -> SoftwareSigner:
+        """Load an EC key from its secret integer, as published examples and test vectors give it."""
+        found = CURVES.get(curve)
+        if found is None or found.ec is None:
+            msg = "only EC keys have a secret integer"
+            raise UnsupportedError(msg, code="key.unsupported")
+        return cls(ec.derive_private_key(secret, found.ec), deterministic=deterministic)
+
+    @classmethod
+    def from_pkcs8(cls, data: bytes, *, password: bytes | None = None) -> SoftwareSigner:
+        """Load a PKCS#8 private key, PEM or DER.
+
+        Raises:
+            SigningError: The password does not open it (code ``signing.secret_incorrect``), or the bytes are no private
+                key (code ``signing.key_malformed``).
+            UnsupportedError: The key is not in the table.
+        """
+        try:
+            key = _pkcs8_loader(data)(data, password)
+        except TypeError as exc:  # a password where none is needed, or the reverse
+            msg = "the key file is encrypted and no password was given, or the reverse"
+            raise SigningError(msg, code="signing.secret_incorrect") from exc
+        except UnsupportedAlgorithm as exc:
+            msg = "the key's algorithm or encryption is not supported"
+            raise UnsupportedError(msg, code="key.unsupported") from exc
+        except ValueError as exc:
+            if password is None:
+                msg = "the bytes are no PKCS#8 private key"
+                raise SigningError(msg, code="signing.key_malformed") from exc
+            msg = "the password does not open the key file"
+            raise SigningError(msg, code="signing.secret_incorrect") from exc
+        return cls(key)
+
+    def to_pkcs8(self, *, password: bytes | None) -> bytes:
+        """Export the key as PKCS#8 PEM, encrypted under `password`; None leaves it readable by anyone."""
+        protection: serialization.KeySerializationEncryption = (
+            serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password)
+        )
+        return self._key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half."""
+        return self._public_key
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign `data`; see `Signer.sign`."""
+        if self._scheme is None:
+            return cast("ed25519.Ed25519PrivateKey", self._key).sign(data)
+        signature = cast("ec.EllipticCurvePrivateKey", self._key).sign(data, self._scheme)
+        r, s = decode_dss_signature(signature)
+        size = self._public_key.curve.coordinate_size
+        return r.to_bytes(size) + s.to_bytes(size)
+
+    def agree(self, peer: PublicKey) -> bytes:
+        """Agree a secret; see `KeyAgreement.agree`."""
+        return _agree(self._key, peer)
+
+    def __repr__(self) -> str:
+        return f"SoftwareSigner({self._public_key.curve.name})"
+
+
+class KeyAgreement(Protocol):
+    """Whoever can agree a secret with a peer's public key: an ephemeral key, or a device key that serves MACs."""
+
+    def agree(self, peer: PublicKey) -> bytes:
+        """Agree a shared secret: the x coordinate at full field width, or the X25519 / X448 output.
+
+        Args:
+            peer: The other side's public key, on the same curve.
+
+        Raises:
+            UnsupportedError: The two keys are not on one curve that agrees keys (code ``key.curves_differ``).
+            DecodeError: The peer's key leads to no usable secret (code ``key.malformed``).
+
+        Spec:
+            18013-5 first edition 9.1.1.5 and 9.1.3.5.
+        """
+
+
+def _agree(private_key: object, peer: PublicKey) -> bytes:
+    key = peer.key
+    try:
+        if isinstance(private_key, ec.EllipticCurvePrivateKey) and isinstance(key, ec.EllipticCurvePublicKey):
+            if private_key.curve.name == key.curve.name:
+                return private_key.exchange(ec.ECDH(), key)
+        elif isinstance(private_key, x25519.X25519PrivateKey):
+            if isinstance(key, x25519.X25519PublicKey):
+                return private_key.exchange(key)
+        elif isinstance(private_key, x448.X448PrivateKey) and isinstance(key, x448.X448PublicKey):
+            return private_key.exchange(key)
+    except ValueError as exc:
+        msg = "the peer's key leads to no shared secret"
+        raise DecodeError(msg, code="key.malformed") from exc
+    msg = "the two keys are not on one curve that agrees keys"
+    raise UnsupportedError(msg, code="key.curves_differ", clause="18013-5 9.1.5.2")
+
+
+class EphemeralKey:
+    """A private key that only agrees secrets: the reader's or the device's ephemeral key of one session."""
+
+    __slots__ = ("_key", "_public_key")
+
+    def __init__(self, key: object) -> None:
+        """Wrap a private key of the `cryptography` package.
+
+        Raises:
+            UnsupportedError: The key is not in the table or cannot agree secrets (code ``key.cannot_agree``).
+        """
+        if not isinstance(key, ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey | x448.X448PrivateKey):
+            msg = f"a {type(key).__name__} cannot agree secrets"
+            raise UnsupportedError(msg, code="key.cannot_agree")
+        self._key = key
+        self._public_key = PublicKey.from_cryptography(key.public_key())
+
+    @classmethod
+    def generate(cls, curve: str = "P-256") -> EphemeralKey:
+        """Make a fresh key on the named curve.
+
+        Raises:
+            UnsupportedError: No such curve, or it cannot agree secrets (code ``key.cannot_agree``).
+        """
+        found = CURVES.get(curve)
+        if found is not None and found.ec is not None:
+            return cls(ec.generate_private_key(found.ec))
+        if curve == "X25519":
+            return cls(x25519.X25519PrivateKey.generate())
+        if curve == "X448":
+            return cls(x448.X448PrivateKey.generate())
+        msg = "no agreement key can be made on the curve asked for"
+        raise UnsupportedError(msg, code="key.cannot_agree")
+
+    @classmethod
+    def from_secret(cls, curve: str, secret: int) -> EphemeralKey:
+        """Load an EC key from its secret integer, as published examples and test vectors give it."""
+        found = CURVES.get(curve)
+        if found is None or found.ec is None:
+            msg = "only EC keys have a secret integer"
+            raise UnsupportedError(msg, code="key.unsupported")
+        return cls(ec.derive_private_key(secret, found.ec))
+
+    @classmethod
+    def from_pkcs8(cls, data: bytes) -> EphemeralKey:
+        """Load an unencrypted PKCS#8 key, PEM or DER.
+
+        Raises:
+            DecodeError: The bytes are no unencrypted PKCS#8 private key (code ``key.malformed``).
+            UnsupportedError: The key is not in the table or cannot agree secrets.
+        """
+        try:
+            key = _pkcs8_loader(data)(data, None)
+        except UnsupportedAlgorithm as exc:
+            msg = "the key's algorithm is not supported"
+            raise UnsupportedError(msg, code="key.unsupported") from exc
+        except (ValueError, TypeError) as exc:
+            msg = "the bytes are no unencrypted PKCS#8 private key"
+            raise DecodeError(msg, code="key.malformed") from exc
+        return cls(key)
+
+    def to_pkcs8(self) -> bytes:
+        """Export the key as unencrypted PKCS#8 PEM, for the life of one session."""
+        return self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half."""
+        return self._public_key
+
+    def agree(self, peer: PublicKey) -> bytes:
+        """Agree a secret; see `KeyAgreement.agree`."""
+        return _agree(self._key, peer)
+
+    def __repr__(self) -> str:
+        return f"EphemeralKey({self._public_key.curve.name})"
+
+
+def _pkcs8_loader(data: bytes) -> Callable[[bytes, bytes | None], object]:
+    if data.lstrip().startswith(b"-----BEGIN"):
+        return serialization.load_pem_private_key
+    return serialization.load_der_private_key
+
+
+def hkdf_sha256(secret: bytes, *, salt: bytes | None, info: bytes, length: int) -> bytes:
+    """Derive `length` bytes by HKDF with SHA-256 (RFC 5869)."""
+    return HKDF(algorithm=_HASHES["sha256"], length=length, salt=salt, info=info).derive(secret)
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    """The 32-byte HMAC of `data` with SHA-256 (RFC 2104)."""
+    mac = hmac.HMAC(key, _HASHES["sha256"])
+    mac.update(data)
+    return mac.finalize()
+
+
+# --- X.509 -----------------------------------------------------------------------------------------------------------
+#
+# `cryptography` signs certificates, requests and CRLs with any subclass of its abstract private keys, and asks of it
+# only `public_key()` and `sign()`. So a key in an HSM signs X.509 through these classes. It is a convenience that the
+# package does not document: tests/unit/mdl/test_keys.py holds the contract.
+
+
+def _not_extractable(*_args: object, **_kwargs: object) -> NoReturn:
+    msg = "the private key does not leave its custodian"
+    raise SigningError(msg, code="signing.not_extractable")
+
+
+class _CustodianEcKey(ec.EllipticCurvePrivateKey):
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    @property
+    def curve(self) -> ec.EllipticCurve:
+        return cast("ec.EllipticCurve", self._signer.public_key.curve.ec)
+
+    @property
+    def key_size(self) -> int:
+        return self.curve.key_size
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        return cast("ec.EllipticCurvePublicKey", self._signer.public_key.key)
+
+    def sign(self, data: Any, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
+        expected = self._signer.public_key.algorithm.hash
+        asked = signature_algorithm.algorithm
+        if expected is None or not isinstance(asked, type(expected)):
+            msg = "the digest asked for does not go with the key's curve"
+            raise SigningError(msg, code="signing.digest_mismatch", clause="18013-5 9.1.2.4")
+        signature = self._signer.sign(bytes(data))
+        if len(signature) != self._signer.public_key.curve.signature_size:
+            msg = "the custodian's signature has the wrong length"
+            raise SigningError(msg, code="signing.malformed_signature")
+        return raw_to_der(signature)
+
+    def __copy__(self) -> _CustodianEcKey:
+        return self
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> _CustodianEcKey:
+        return self
+
+    exchange = _not_extractable
+    private_numbers = _not_extractable
+    private_bytes = _not_extractable
+
+
+def x509_signing_key(signer: Signer) -> ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey:
+    """Dress a signer as a private key of `cryptography`, for its certificate, CSR and CRL builders.
+
+    Raises:
+        UnsupportedError: The signer's key cannot sign X.509 here (code ``key.cannot_sign``).
+    """
+    kind = signer.public_key.curve.name
+    if signer.public_key.curve.kind == "EC":
+        return _CustodianEcKey(signer)
+    if kind == "Ed25519":
+        return _CustodianEd25519Key(signer)
+    if kind == "Ed448":
+        return _CustodianEd448Key(signer)
+    msg = f"{kind} keys cannot sign"
+    raise UnsupportedError(msg, code="key.cannot_sign")
+
+
+class _CustodianEd25519Key(ed25519.Ed25519PrivateKey):
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def public_key(self) -> ed25519.Ed25519PublicKey:
+        return cast("ed25519.Ed25519PublicKey", self._signer.public_key.key)
+
+    def sign(self, data: Any) -> bytes:
+        return self._signer.sign(bytes(data))
+
+    def __copy__(self) -> _CustodianEd25519Key:
+        return self
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> _CustodianEd25519Key:
+        return self
+
+    private_bytes = _not_extractable
+    private_bytes_raw = _not_extractable
+
+
+class _CustodianEd448Key(ed448.Ed448PrivateKey):
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def public_key(self) -> ed448.Ed448PublicKey:
+        return cast("ed448.Ed448PublicKey", self._signer.public_key.key)
+
+    def sign(self, data: Any) -> bytes:
+        return self._signer.sign(bytes(data))
+
+    def __copy__(self) -> _CustodianEd448Key:
+        return self
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> _CustodianEd448Key:
+        return self
+
+    private_bytes = _not_extractable
+    private_bytes_raw = _not_extractable

@@ -1,0 +1,793 @@
+"""The mdoc's own structures: what is issued, requested and presented.
+
+Decoded objects are views over the received bytes: an item keeps its tag-24 bytes, a security object its payload, a
+device-signed part its namespace bytes. Members that a structure's CDDL does not name are ignored where it leaves room
+for them. Nothing is judged here; that is the reader's work.
+
+Spec:
+    18013-5 first edition 8.3.2.1.2 (request, response), 9.1.2.4 (MSO), 9.1.3.4 (device authentication), 9.1.4 (reader
+    authentication), 9.1.5.1 (session transcript). The second edition's draft adds members, which are kept apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from mdl.cbor import (
+    DEFAULT_LIMITS,
+    Limits,
+    Tag,
+    Tagged24,
+    TDate,
+    decode,
+    decode_sequence,
+    decode_view,
+    encode,
+    head,
+    wrap24,
+)
+from mdl.cose import CoseMac0, CoseSign1, decode_key, decode_mac0, decode_sign1
+from mdl.errors import DecodeError
+from mdl.keys import KeyAgreement, PublicKey, hkdf_sha256
+
+__all__ = [
+    "DIGEST_ALGORITHMS",
+    "DeviceRequest",
+    "DeviceResponse",
+    "DeviceSigned",
+    "DocRequest",
+    "Document",
+    "IssuerSigned",
+    "ItemsRequest",
+    "KeyAuthorizations",
+    "MobileSecurityObject",
+    "SessionTranscript",
+    "ValidityInfo",
+    "Version",
+    "device_authentication_bytes",
+    "device_mac_key",
+    "reader_authentication_bytes",
+]
+
+# The digest algorithms by the name that an MSO gives them; the value is hashlib's name.
+DIGEST_ALGORITHMS: Final[Mapping[str, str]] = {"SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
+
+# A digest id is below this bound (facts sheet mdoc §1.3).
+MAX_DIGEST_ID: Final = 1 << 31
+
+_MISSING: Final = object()
+
+
+def _malformed(path: str, what: str) -> DecodeError:
+    return DecodeError(what, code="mdoc.structure", path=path)
+
+
+def _map(value: Any, path: str) -> Mapping[str, Any]:
+    """A map whose keys are all text, as every map of the mdoc's own structures."""
+    if not isinstance(value, Mapping):
+        raise _malformed(path, "not a map")
+    for key in value:
+        if type(key) is not str:
+            raise _malformed(path, "a map key that is not text")
+    return value
+
+
+def _get(mapping: Mapping[str, Any], name: str, kind: type[Any] | tuple[type[Any], ...], path: str) -> Any:
+    """A mandatory member of exactly the given type (or one of them)."""
+    value = mapping.get(name, _MISSING)
+    if value is _MISSING:
+        raise _malformed(f"{path}.{name}" if path else name, "missing")
+    if type(value) is not kind and not (type(kind) is tuple and type(value) in kind):
+        raise _malformed(f"{path}.{name}" if path else name, "of the wrong type")
+    return value
+
+
+def _array(mapping: Mapping[str, Any], name: str) -> list[Any]:
+    """An optional member that is an array with at least one entry; empty where it is missing."""
+    value = mapping.get(name, _MISSING)
+    if value is _MISSING:
+        return []
+    if type(value) is not list or not value:
+        raise _malformed(name, "not an array with an entry")
+    return value
+
+
+def _name(value: Any, path: str) -> str:
+    """A namespace, element identifier or docType: text, not empty."""
+    if type(value) is not str or not value:
+        raise _malformed(path, "a name that is not text or is empty")
+    return value
+
+
+def _decode_at(data: bytes, path: str, limits: Limits = DEFAULT_LIMITS) -> Any:
+    try:
+        return decode(data, limits=limits)
+    except DecodeError as exc:
+        exc.path = path + exc.path
+        raise
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """A version ``major.minor``, compared as two integers."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: Any, *, path: str = "version") -> Version:
+        """Read ``1.0``.
+
+        Raises:
+            DecodeError: The value is no version text (code ``mdoc.version``).
+        """
+        if type(text) is str and text.isascii():
+            major, dot, minor = text.partition(".")
+            if dot and major.isdigit() and minor.isdigit() and len(text) <= 16:
+                return cls(int(major), int(minor))
+        msg = "a version is two numbers with a dot between"
+        raise DecodeError(msg, code="mdoc.version", path=path)
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+# --- issuer-signed data -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidityInfo:
+    """When a security object was signed and from when to when it is valid.
+
+    Attributes:
+        signed: When it was signed.
+        valid_from: From when it is valid, inclusive.
+        valid_until: Until when it is valid, inclusive.
+        expected_update: When the issuing authority expects to have a newer one, or None.
+        strict: Whether every date is in the one form that 18013-5 allows.
+    """
+
+    signed: datetime
+    valid_from: datetime
+    valid_until: datetime
+    expected_update: datetime | None = None
+    strict: bool = True
+
+    @classmethod
+    def decode(cls, value: Any, path: str) -> ValidityInfo:
+        """Read a decoded ValidityInfo map."""
+        info = _map(value, path)
+        moments = [_get(info, name, TDate, path) for name in ("signed", "validFrom", "validUntil")]
+        update = info.get("expectedUpdate")
+        if update is not None:
+            moments.append(_get(info, "expectedUpdate", TDate, path))
+        try:
+            times = [moment.datetime for moment in moments]
+        except DecodeError as exc:
+            exc.path = path
+            raise
+        return cls(
+            signed=times[0],
+            valid_from=times[1],
+            valid_until=times[2],
+            expected_update=times[3] if update is not None else None,
+            strict=all(len(moment.text) == 20 and moment.is_strict for moment in moments),
+        )
+
+    def to_cbor(self) -> dict[str, TDate]:
+        """The ValidityInfo map, each moment cut to the second."""
+        info = {
+            "signed": TDate.of(self.signed),
+            "validFrom": TDate.of(self.valid_from),
+            "validUntil": TDate.of(self.valid_until),
+        }
+        if self.expected_update is not None:
+            info["expectedUpdate"] = TDate.of(self.expected_update)
+        return info
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAuthorizations:
+    """What the device key may sign by itself.
+
+    Attributes:
+        name_spaces: Namespaces of which every element is authorised.
+        data_elements: Single elements, by namespace.
+    """
+
+    name_spaces: frozenset[str] = frozenset()
+    data_elements: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def permits(self, namespace: str, identifier: str) -> bool:
+        """Whether the device key may sign that element."""
+        return namespace in self.name_spaces or identifier in self.data_elements.get(namespace, ())
+
+    @classmethod
+    def decode(cls, value: Any, path: str) -> KeyAuthorizations:
+        """Read a decoded KeyAuthorizations map."""
+        given = _map(value, path)
+        spaces = given.get("nameSpaces", _MISSING)
+        elements = given.get("dataElements", _MISSING)
+        if spaces is _MISSING and elements is _MISSING:
+            raise _malformed(path, "authorises nothing")
+        names: frozenset[str] = frozenset()
+        if spaces is not _MISSING:
+            if not isinstance(spaces, list | tuple) or not spaces:
+                raise _malformed(f"{path}.nameSpaces", "not an array with an entry")
+            names = frozenset(_name(one, f"{path}.nameSpaces") for one in spaces)
+        single: dict[str, frozenset[str]] = {}
+        if elements is not _MISSING:
+            for namespace, listed in _map(elements, f"{path}.dataElements").items():
+                if not isinstance(listed, list | tuple) or not listed:
+                    raise _malformed(f"{path}.dataElements", "not an array with an entry")
+                single[namespace] = frozenset(_name(one, f"{path}.dataElements") for one in listed)
+            if not single:
+                raise _malformed(f"{path}.dataElements", "empty")
+        if names & single.keys():
+            raise _malformed(path, "a namespace is authorised both whole and in part")
+        return cls(names, single)
+
+    def to_cbor(self) -> dict[str, Any]:
+        """The KeyAuthorizations map, names sorted."""
+        result: dict[str, Any] = {}
+        if self.name_spaces:
+            result["nameSpaces"] = sorted(self.name_spaces)
+        if self.data_elements:
+            result["dataElements"] = {name: sorted(listed) for name, listed in sorted(self.data_elements.items())}
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class MobileSecurityObject:
+    """What the issuing authority signed: digests, device key, document type and validity.
+
+    Attributes:
+        version: The structure's version.
+        digest_algorithm: The digest's name as received; one of `DIGEST_ALGORITHMS` in a conforming MSO.
+        value_digests: Digest by digest id, by namespace.
+        device_key: The decoded COSE_Key map of the device key; `device_public_key` loads it.
+        key_authorizations: What the device key may sign, or None: nothing.
+        doctype: The document type.
+        validity: The validity period.
+        status: The ``status`` member as received, or None.
+    """
+
+    version: Version
+    digest_algorithm: str
+    value_digests: Mapping[str, Mapping[int, bytes]]
+    device_key: Mapping[Any, Any]
+    key_authorizations: KeyAuthorizations | None
+    doctype: str
+    validity: ValidityInfo
+    status: Mapping[str, Any] | None = None
+
+    @property
+    def device_public_key(self) -> PublicKey:
+        """The device key, loaded; see `mdl.cose.decode_key` for what may be raised."""
+        return decode_key(self.device_key, path="deviceKeyInfo.deviceKey")
+
+    @classmethod
+    def decode(cls, payload: bytes, *, path: str = "mso", limits: Limits = DEFAULT_LIMITS) -> MobileSecurityObject:
+        """Read the payload of an IssuerAuth: MobileSecurityObjectBytes, tag 24.
+
+        Raises:
+            DecodeError: The payload is no MobileSecurityObjectBytes (codes ``cbor.…``, ``mdoc.…``).
+        """
+        outer = _payload24(payload, path, limits)
+        mso = _map(_decode_at(outer, path, limits), path)
+        digests = _map(_get(mso, "valueDigests", dict, path), f"{path}.valueDigests")
+        if not digests:
+            raise _malformed(f"{path}.valueDigests", "empty")
+        for ids in digests.values():
+            if type(ids) is not dict or not ids:
+                raise _malformed(f"{path}.valueDigests", "a namespace without digests")
+            if {*map(type, ids)} != _INT or {*map(type, ids.values())} != _BYTES or min(ids) < 0:
+                raise _malformed(f"{path}.valueDigests", "an entry that is not digest id to digest")
+            if max(ids) >= MAX_DIGEST_ID:
+                raise _malformed(f"{path}.valueDigests", "a digest id of 2**31 or more")
+        key_info = _map(_get(mso, "deviceKeyInfo", dict, path), f"{path}.deviceKeyInfo")
+        authorizations = key_info.get("keyAuthorizations")
+        status = mso.get("status")
+        return cls(
+            Version.parse(_get(mso, "version", str, path), path=f"{path}.version"),
+            _get(mso, "digestAlgorithm", str, path),
+            digests,
+            _get(key_info, "deviceKey", dict, f"{path}.deviceKeyInfo"),
+            None
+            if authorizations is None and "keyAuthorizations" not in key_info
+            else KeyAuthorizations.decode(authorizations, f"{path}.deviceKeyInfo.keyAuthorizations"),
+            _name(_get(mso, "docType", str, path), f"{path}.docType"),
+            ValidityInfo.decode(_get(mso, "validityInfo", dict, path), f"{path}.validityInfo"),
+            None if status is None and "status" not in mso else _map(status, f"{path}.status"),
+        )
+
+    def encode(self) -> bytes:
+        """The MobileSecurityObjectBytes, tag 24: the payload of an IssuerAuth."""
+        key_info: dict[str, Any] = {"deviceKey": dict(self.device_key)}
+        if self.key_authorizations is not None:
+            key_info["keyAuthorizations"] = self.key_authorizations.to_cbor()
+        mso: dict[str, Any] = {
+            "version": str(self.version),
+            "digestAlgorithm": self.digest_algorithm,
+            "valueDigests": {name: dict(ids) for name, ids in self.value_digests.items()},
+            "deviceKeyInfo": key_info,
+            "docType": self.doctype,
+            "validityInfo": self.validity.to_cbor(),
+        }
+        if self.status is not None:
+            mso["status"] = dict(self.status)
+        return wrap24(encode(mso))
+
+
+_INT: Final = {int}
+_BYTES: Final = {bytes}
+
+
+def _payload24(payload: bytes, path: str, limits: Limits) -> bytes:
+    """The content of a payload that is one tag-24 item."""
+    try:
+        value = decode_view(payload, limits=limits)
+    except DecodeError as exc:
+        exc.path = path
+        raise
+    if type(value) is not Tagged24:
+        raise _malformed(path, "the payload is not a tag-24 item")
+    return value.content
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerSigned:
+    """The part of a document that the issuing authority signed.
+
+    Attributes:
+        name_spaces: The disclosed items by namespace, as received, each IssuerSignedItemBytes.
+        issuer_auth: The signature over the security object.
+    """
+
+    name_spaces: Mapping[str, Sequence[Tagged24]]
+    issuer_auth: CoseSign1
+
+    @classmethod
+    def decode(cls, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> IssuerSigned:
+        """Read an encoded IssuerSigned, as an issuer hands it out.
+
+        Raises:
+            DecodeError: The bytes are no IssuerSigned (codes ``cbor.…``, ``cose.…``, ``mdoc.…``).
+        """
+        return cls.from_value(decode_view(data, limits=limits), "")
+
+    @classmethod
+    def from_value(cls, value: Any, path: str) -> IssuerSigned:
+        """Read a decoded IssuerSigned map."""
+        signed = _map(value, path)
+        spaces = signed.get("nameSpaces", _MISSING)
+        if spaces is _MISSING:
+            spaces = {}
+        else:
+            for namespace, items in _map(spaces, f"{path}.nameSpaces").items():
+                if not namespace or type(items) is not list or not items:
+                    raise _malformed(f"{path}.nameSpaces", "not an array with an entry")
+                if {*map(type, items)} != _TAGGED24:
+                    raise _malformed(f"{path}.nameSpaces", "an item that is not tag 24")
+        return cls(spaces, decode_sign1(_get(signed, "issuerAuth", _COSE, path), path=f"{path}.issuerAuth"))
+
+    def security_object(self, *, limits: Limits = DEFAULT_LIMITS) -> MobileSecurityObject:
+        """The security object inside the signature's payload; nothing is verified."""
+        payload = self.issuer_auth.payload
+        if payload is None:
+            raise _malformed("issuerAuth", "the payload is detached")
+        return MobileSecurityObject.decode(payload, limits=limits)
+
+    def elements(self) -> Iterator[tuple[str, str, Any]]:
+        """Namespace, identifier and value of each disclosed item; nothing is verified."""
+        for namespace, items in self.name_spaces.items():
+            for item in decode_sequence([one.content for one in items]):
+                fields = _map(item, f"nameSpaces.{namespace}")
+                yield namespace, _get(fields, "elementIdentifier", str, namespace), fields.get("elementValue")
+
+    def encode(self) -> bytes:
+        """The encoded IssuerSigned, every item as it was received or made."""
+        return b"".join(self.encoded_parts())
+
+    def encoded_parts(self) -> list[bytes]:
+        """The encoded IssuerSigned in pieces, for a caller that builds something larger."""
+        parts: list[bytes] = []
+        if self.name_spaces:
+            parts += (b"\xa2\x6anameSpaces", head(5, len(self.name_spaces)))
+            for namespace, items in self.name_spaces.items():
+                parts += (encode(namespace), head(4, len(items)))
+                parts += [item.raw for item in items]
+        else:
+            parts.append(b"\xa1")
+        parts += (b"\x6aissuerAuth", self.issuer_auth.encode())
+        return parts
+
+
+_TAGGED24: Final = {Tagged24}
+# A COSE message is an array, which some peers put under its tag.
+_COSE: Final = (list, Tag)
+
+
+# --- device-signed data and the response ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSigned:
+    """The part of a document that the device key signed or authenticated.
+
+    Attributes:
+        name_spaces_bytes: DeviceNameSpacesBytes as received.
+        name_spaces: The device-signed elements by namespace; usually empty.
+        signature: The deviceSignature, or None.
+        mac: The deviceMac, or None. A conforming document has exactly one of the two.
+    """
+
+    name_spaces_bytes: Tagged24
+    name_spaces: Mapping[str, Mapping[str, Any]]
+    signature: CoseSign1 | None
+    mac: CoseMac0 | None
+
+    @classmethod
+    def from_value(cls, value: Any, path: str) -> DeviceSigned:
+        """Read a decoded DeviceSigned map."""
+        signed = _map(value, path)
+        spaces_bytes: Tagged24 = _get(signed, "nameSpaces", Tagged24, path)
+        spaces: Mapping[str, Mapping[str, Any]] = {}
+        if spaces_bytes.content != b"\xa0":
+            spaces = _map(_decode_at(spaces_bytes.content, f"{path}.nameSpaces"), f"{path}.nameSpaces")
+            for namespace, elements in spaces.items():
+                _name(namespace, f"{path}.nameSpaces")
+                if not _map(elements, f"{path}.nameSpaces.{namespace}"):
+                    raise _malformed(f"{path}.nameSpaces.{namespace}", "empty")
+        auth = _map(_get(signed, "deviceAuth", dict, path), f"{path}.deviceAuth")
+        signature, mac = auth.get("deviceSignature", _MISSING), auth.get("deviceMac", _MISSING)
+        return cls(
+            spaces_bytes,
+            spaces,
+            None if signature is _MISSING else decode_sign1(signature, path=f"{path}.deviceAuth.deviceSignature"),
+            None if mac is _MISSING else decode_mac0(mac, path=f"{path}.deviceAuth.deviceMac"),
+        )
+
+    def encode(self) -> bytes:
+        """The encoded DeviceSigned."""
+        auth = b"\xa1"
+        if self.signature is not None:
+            auth += encode("deviceSignature") + self.signature.encode()
+        if self.mac is not None:
+            auth += encode("deviceMac") + self.mac.encode()
+        return b"\xa2\x6anameSpaces" + self.name_spaces_bytes.raw + b"\x6adeviceAuth" + auth
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One presented document.
+
+    Attributes:
+        doctype: The document type that the document claims; the security object must confirm it.
+        issuer_signed: What the issuing authority signed.
+        device_signed: What the device key signed, or None where the member is missing (a conforming document has it).
+        errors: Error codes of elements not returned, by namespace and identifier.
+    """
+
+    doctype: str
+    issuer_signed: IssuerSigned
+    device_signed: DeviceSigned | None
+    errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def from_value(cls, value: Any, path: str) -> Document:
+        """Read a decoded Document map."""
+        document = _map(value, path)
+        device_signed = document.get("deviceSigned", _MISSING)
+        errors = document.get("errors", _MISSING)
+        if errors is not _MISSING:
+            for namespace, codes in _map(errors, f"{path}.errors").items():
+                for code in _map(codes, f"{path}.errors.{namespace}").values():
+                    if type(code) is not int:
+                        raise _malformed(f"{path}.errors", "an error code that is not an integer")
+        return cls(
+            _name(_get(document, "docType", str, path), f"{path}.docType"),
+            IssuerSigned.from_value(_get(document, "issuerSigned", dict, path), f"{path}.issuerSigned"),
+            None if device_signed is _MISSING else DeviceSigned.from_value(device_signed, f"{path}.deviceSigned"),
+            {} if errors is _MISSING else errors,
+        )
+
+    def encode(self) -> bytes:
+        """The encoded Document."""
+        members = [b"\x67docType" + encode(self.doctype), b"\x6cissuerSigned" + self.issuer_signed.encode()]
+        if self.device_signed is not None:
+            members.append(b"\x6cdeviceSigned" + self.device_signed.encode())
+        if self.errors:
+            members.append(b"\x66errors" + encode({name: dict(codes) for name, codes in self.errors.items()}))
+        return head(5, len(members)) + b"".join(members)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceResponse:
+    """What an mdoc answers.
+
+    Attributes:
+        version: The structure's version.
+        documents: The presented documents.
+        document_errors: Error code by document type, for documents not returned.
+        status: 0 for OK; 10, 11, 12 for the errors of 18013-5 8.3.2.1.2.3.
+        unsupported: Members of the second edition's draft that are present and not implemented here, for example
+            ``zkDocuments``. Their content is not decoded further and never accepted.
+    """
+
+    version: Version
+    documents: tuple[Document, ...]
+    document_errors: tuple[Mapping[str, int], ...]
+    status: int
+    unsupported: tuple[str, ...] = ()
+
+    @classmethod
+    def decode(cls, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> DeviceResponse:
+        """Read an encoded DeviceResponse.
+
+        Raises:
+            DecodeError: The bytes are no DeviceResponse (codes ``cbor.…``, ``cose.…``, ``mdoc.…``).
+        """
+        response = _map(decode_view(data, limits=limits), "")
+        documents = _array(response, "documents")
+        errors = _array(response, "documentErrors")
+        for entry in errors:
+            for code in _map(entry, "documentErrors").values():
+                if type(code) is not int:
+                    raise _malformed("documentErrors", "an error code that is not an integer")
+        status = _get(response, "status", int, "")
+        if status < 0:
+            raise _malformed("status", "negative")
+        return cls(
+            Version.parse(_get(response, "version", str, "")),
+            tuple(Document.from_value(one, f"documents[{index}]") for index, one in enumerate(documents)),
+            tuple(errors),
+            status,
+            tuple(name for name in ("zkDocuments", "encryptedDocuments") if name in response),
+        )
+
+    def encode(self) -> bytes:
+        """The encoded DeviceResponse; members that are not implemented are not written."""
+        members = [b"\x67version" + encode(str(self.version))]
+        if self.documents:
+            members.append(
+                b"\x69documents"
+                + head(4, len(self.documents))
+                + b"".join(document.encode() for document in self.documents)
+            )
+        if self.document_errors:
+            members.append(b"\x6edocumentErrors" + encode([dict(entry) for entry in self.document_errors]))
+        members.append(b"\x66status" + encode(self.status))
+        return head(5, len(members)) + b"".join(members)
+
+
+# --- the request ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsRequest:
+    """Which elements of which document type a reader asks for.
+
+    Attributes:
+        doctype: The document type.
+        name_spaces: Intent to retain, by namespace and element identifier.
+        request_info: The ``requestInfo`` member as decoded; its meaning is the reader's and wallet's affair.
+    """
+
+    doctype: str
+    name_spaces: Mapping[str, Mapping[str, bool]]
+    request_info: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def decode(cls, data: bytes, *, path: str = "itemsRequest", limits: Limits = DEFAULT_LIMITS) -> ItemsRequest:
+        """Read an encoded ItemsRequest.
+
+        Raises:
+            DecodeError: The bytes are no ItemsRequest (codes ``cbor.…``, ``mdoc.…``).
+        """
+        request = _map(_decode_at(data, path, limits), path)
+        spaces = _map(_get(request, "nameSpaces", dict, path), f"{path}.nameSpaces")
+        if not spaces:
+            raise _malformed(f"{path}.nameSpaces", "empty")
+        for namespace, elements in spaces.items():
+            _name(namespace, f"{path}.nameSpaces")
+            if not _map(elements, f"{path}.nameSpaces.{namespace}"):
+                raise _malformed(f"{path}.nameSpaces.{namespace}", "empty")
+            for identifier, retain in elements.items():
+                _name(identifier, f"{path}.nameSpaces.{namespace}")
+                if type(retain) is not bool:
+                    raise _malformed(f"{path}.nameSpaces.{namespace}", "an intent to retain that is not a boolean")
+        info = request.get("requestInfo", _MISSING)
+        return cls(
+            _name(_get(request, "docType", str, path), f"{path}.docType"),
+            spaces,
+            {} if info is _MISSING else _map(info, f"{path}.requestInfo"),
+        )
+
+    def encode(self) -> bytes:
+        """The encoded ItemsRequest, without tag 24."""
+        request: dict[str, Any] = {
+            "docType": self.doctype,
+            "nameSpaces": {name: dict(elements) for name, elements in self.name_spaces.items()},
+        }
+        if self.request_info:
+            request["requestInfo"] = dict(self.request_info)
+        return encode(request)
+
+
+@dataclass(frozen=True, slots=True)
+class DocRequest:
+    """One requested document.
+
+    Attributes:
+        items_request: What is asked for.
+        items_request_bytes: ItemsRequestBytes, tag 24, as received or as it will be sent.
+        reader_auth: The reader's signature, or None.
+    """
+
+    items_request: ItemsRequest
+    items_request_bytes: Tagged24
+    reader_auth: CoseSign1 | None = None
+
+    @classmethod
+    def of(cls, items_request: ItemsRequest) -> DocRequest:
+        """A request without reader authentication."""
+        content = items_request.encode()
+        return cls(items_request, Tagged24(content, wrap24(content)))
+
+    @classmethod
+    def from_value(cls, value: Any, path: str, limits: Limits) -> DocRequest:
+        """Read a decoded DocRequest map."""
+        request = _map(value, path)
+        items: Tagged24 = _get(request, "itemsRequest", Tagged24, path)
+        reader_auth = request.get("readerAuth", _MISSING)
+        return cls(
+            ItemsRequest.decode(items.content, path=f"{path}.itemsRequest", limits=limits),
+            items,
+            None if reader_auth is _MISSING else decode_sign1(reader_auth, path=f"{path}.readerAuth"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """What a reader asks.
+
+    Attributes:
+        doc_requests: The requested documents, at least one.
+        version: The structure's version.
+        device_request_info: DeviceRequestInfoBytes of the second edition's draft as received, or None.
+        reader_auth_all: Reader signatures over the whole request (second edition's draft).
+    """
+
+    doc_requests: tuple[DocRequest, ...]
+    version: Version = Version(1, 0)
+    device_request_info: Tagged24 | None = None
+    reader_auth_all: tuple[CoseSign1, ...] = ()
+
+    @classmethod
+    def decode(cls, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> DeviceRequest:
+        """Read an encoded DeviceRequest.
+
+        Raises:
+            DecodeError: The bytes are no DeviceRequest (codes ``cbor.…``, ``cose.…``, ``mdoc.…``).
+        """
+        request = _map(decode_view(data, limits=limits), "")
+        doc_requests = _array(request, "docRequests")
+        if not doc_requests:
+            raise _malformed("docRequests", "missing")
+        info = request.get("deviceRequestInfo")
+        return cls(
+            tuple(
+                DocRequest.from_value(one, f"docRequests[{index}]", limits) for index, one in enumerate(doc_requests)
+            ),
+            Version.parse(_get(request, "version", str, "")),
+            info if type(info) is Tagged24 else None,
+            tuple(
+                decode_sign1(one, path=f"readerAuthAll[{index}]")
+                for index, one in enumerate(_array(request, "readerAuthAll"))
+            ),
+        )
+
+    def encode(self) -> bytes:
+        """The encoded DeviceRequest."""
+        members = [b"\x67version" + encode(str(self.version))]
+        requests = b""
+        for one in self.doc_requests:
+            requests += (
+                head(5, 1 if one.reader_auth is None else 2) + encode("itemsRequest") + one.items_request_bytes.raw
+            )
+            if one.reader_auth is not None:
+                requests += encode("readerAuth") + one.reader_auth.encode()
+        members.append(encode("docRequests") + head(4, len(self.doc_requests)) + requests)
+        if self.device_request_info is not None:
+            members.append(encode("deviceRequestInfo") + self.device_request_info.raw)
+        if self.reader_auth_all:
+            members.append(
+                encode("readerAuthAll")
+                + head(4, len(self.reader_auth_all))
+                + b"".join(one.encode() for one in self.reader_auth_all)
+            )
+        return head(5, len(members)) + b"".join(members)
+
+
+# --- what is authenticated ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTranscript:
+    """The encoded SessionTranscript array: what ties an answer to one session.
+
+    Attributes:
+        encoded: The array's bytes, made of the messages as transmitted; not the tag-24 form.
+    """
+
+    encoded: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a session transcript.
+
+        Raises:
+            DecodeError: The bytes are no CBOR array of three (codes ``cbor.…``, ``mdoc.…``).
+        """
+        value = decode_view(self.encoded)
+        if type(value) is not list or len(value) != 3:
+            raise _malformed("SessionTranscript", "not an array of three")
+
+    @property
+    def tagged(self) -> bytes:
+        """SessionTranscriptBytes, tag 24."""
+        return wrap24(self.encoded)
+
+    @property
+    def salt(self) -> bytes:
+        """SHA-256 of SessionTranscriptBytes: the salt of every key that the session derives."""
+        return hashlib.sha256(self.tagged).digest()
+
+
+def device_authentication_bytes(transcript: SessionTranscript, doctype: str, name_spaces_bytes: bytes) -> bytes:
+    """DeviceAuthenticationBytes, tag 24: the detached payload of a deviceSignature or deviceMac.
+
+    Args:
+        transcript: The session.
+        doctype: The document's type.
+        name_spaces_bytes: DeviceNameSpacesBytes, tag 24, as received or as they will be sent.
+
+    Spec:
+        18013-5 first edition 9.1.3.4.
+    """
+    return wrap24(b"\x84\x74DeviceAuthentication" + transcript.encoded + encode(doctype) + name_spaces_bytes)
+
+
+def device_mac_key(own_key: KeyAgreement, peer: PublicKey, transcript: SessionTranscript) -> bytes:
+    """EMacKey, 32 bytes: agreed between the device key and the reader's ephemeral key.
+
+    Args:
+        own_key: The own private key: the device key, or the reader's ephemeral key.
+        peer: The other side's public key.
+        transcript: The session.
+
+    Raises:
+        UnsupportedError: The keys are not on one curve (code ``key.curves_differ``).
+        DecodeError: The peer's key leads to no shared secret (code ``key.malformed``).
+
+    Spec:
+        18013-5 first edition 9.1.3.5.
+    """
+    return hkdf_sha256(own_key.agree(peer), salt=transcript.salt, info=b"EMacKey", length=32)
+
+
+def reader_authentication_bytes(transcript: SessionTranscript, items_request_bytes: bytes) -> bytes:
+    """ReaderAuthenticationBytes, tag 24: the detached payload of a readerAuth.
+
+    Args:
+        transcript: The session.
+        items_request_bytes: ItemsRequestBytes, tag 24, as received or as they will be sent.
+
+    Spec:
+        18013-5 first edition 9.1.4.5.
+    """
+    return wrap24(b"\x83\x74ReaderAuthentication" + transcript.encoded + items_request_bytes)
