@@ -1,0 +1,51 @@
+# Every target sets up what it needs; a second run installs nothing. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup lint format bench coverage lock clean distclean
+
+BIN := .venv/bin
+# What mypy checks: whatever of this exists.
+CODE := $(wildcard mdl issuer reader benchmarks examples test_vectors tests)
+DEMO_DIR := demo-out
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: setup  ## the whole story on this machine: set up, issue, present, verify, refuse
+	@$(BIN)/mdl demo --dir $(DEMO_DIR)
+
+test: lint  ## every check: ruff, mypy, import rules, then pytest
+	@$(BIN)/pytest
+
+setup:  ## make .venv from the lock file and check the system tools (quick when nothing changed)
+	@scripts/setup.sh
+
+lint: setup  ## ruff, mypy --strict and the import rules
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports --no-logo
+
+format: setup  ## let ruff mend and lay out the code
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+bench: setup  ## measure issuing and verifying against the raw cryptography
+	@$(BIN)/python benchmarks/run.py
+
+coverage: setup  ## run the tests and report branch coverage
+	@$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+
+# `pip install uv` gives uv. To raise versions: make lock LOCK_FLAGS=--upgrade
+lock:  ## resolve requirements/dev.lock again from pyproject.toml (needs uv on the PATH)
+	@command -v uv >/dev/null || { echo "make lock: uv is missing: pip install uv"; exit 1; }
+	uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes \
+	    --no-header --no-emit-index-url --no-emit-find-links --quiet $(LOCK_FLAGS) \
+	    --output-file requirements/dev.lock
+
+clean:  ## remove caches and what our commands wrote
+	rm -rf $(DEMO_DIR) build dist htmlcov .bench .coverage .coverage.* coverage.xml \
+	    .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## clean, and remove .venv
+	rm -rf .venv
