@@ -30,7 +30,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple, NoReturn
 
 import cbor2
-from cbor2 import CBORDecodeError, CBORError, CBORSimpleValue, undefined
+from cbor2 import CBORDecodeError, CBOREncodeValueError, CBORError, CBORSimpleValue, undefined
 
 from mdl.errors import DecodeError
 
@@ -58,21 +58,25 @@ class Limits:
 
     Attributes:
         max_bytes: Longest input, in bytes, inclusive.
-        max_depth: Deepest nesting of arrays, maps and tags, inclusive.
+        max_depth: Deepest nesting of arrays, maps and tags, inclusive; an empty array or map does not count.
         max_entries: Most entries of one array or map, inclusive.
+        max_items: Most data items in all, inclusive; it bounds time and memory, as an item of one byte takes some 60.
     """
 
     max_bytes: int = 4 * 1024 * 1024
     max_depth: int = 24
-    max_entries: int = 4096
+    max_entries: int = 8192
+    max_items: int = 1 << 18
 
 
 DEFAULT_LIMITS: Final = Limits()
 
-# A blob up to this size bounds its own entry counts, so the library may read it unguarded: some 800 colliding keys.
+# A blob up to this size, and up to the limits, bounds its own entry counts, so the library may read it: some 800
+# colliding keys.
 _SMALL: Final = 8192
 # Python hashes integers modulo 2**61 - 1; keys below this bound cannot be made to collide.
 _MAX_KEY: Final = 1 << 60
+_KEY_TYPES: Final = frozenset((str, bytes, int))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class FullDate:
 
 
 _LOOSE_TDATE: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):([0-5]\d))", re.ASCII
 )
 
 
@@ -135,7 +139,14 @@ class TDate:
         """
         text = self.text
         try:
-            if len(text) == 20 and text[10] == "T" and text[19] == "Z" and text[4] == "-" == text[7] and text.isascii():
+            if (
+                len(text) == 20
+                and text[10] == "T"
+                and text[19] == "Z"
+                and text[4] == "-" == text[7]
+                and text[13] == ":" == text[16]
+                and text.isascii()
+            ):
                 return dt.datetime.fromisoformat(text)
             match = _LOOSE_TDATE.fullmatch(text)
             if match is not None:
@@ -253,13 +264,15 @@ def encode(value: Any) -> bytes:
 
     Raises:
         TypeError: A type that has no place here, such as a `datetime` or a `memoryview`.
-        ValueError: A cyclic or too deep structure.
+        ValueError: A cyclic structure, or text that is not Unicode.
+
+    A value of this project is a few levels deep. The depth of one built elsewhere is not checked here.
     """
     try:
         return cbor2.dumps(value, encoders=_ENCODERS)
     except CBORError as exc:
         msg = "the value cannot be encoded"
-        raise (TypeError if isinstance(exc, TypeError) else ValueError)(msg) from exc
+        raise (ValueError if isinstance(exc, CBOREncodeValueError) else TypeError)(msg) from exc
 
 
 # --- decoding with the library ---------------------------------------------------------------------------------------
@@ -299,10 +312,27 @@ def _tag_hook(tag: cbor2.CBORTag, _immutable: bool) -> Tag:  # noqa: FBT001 - th
     return Tag(tag.tag, tag.value)
 
 
+def _check_keys(mapping: Any, _immutable: bool) -> Any:  # noqa: FBT001 - the library calls it so
+    """Hold each map to the keys that `_read` takes; ``true`` and 1.0 would pass for 1 in a lookup."""
+    for key in mapping:
+        if type(key) is not str:
+            break
+    else:
+        return mapping
+    kinds = {*map(type, mapping)}
+    if kinds <= _KEY_TYPES:
+        numbers = mapping if len(kinds) == 1 else [key for key in mapping if type(key) is int]
+        if int not in kinds or (min(numbers) > -_MAX_KEY and max(numbers) < _MAX_KEY):
+            return mapping
+    msg = "a map key that is neither text, bytes nor a small integer"
+    raise DecodeError(msg, code="cbor.key")
+
+
 def _loads(data: bytes, max_depth: int) -> Any:
     return cbor2.loads(
         data,
         tag_hook=_tag_hook,
+        object_hook=_check_keys,
         semantic_decoders=_SEMANTIC_DECODERS,
         max_depth=max_depth,
         allow_indefinite=False,
@@ -337,10 +367,11 @@ def decode_sequence(parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS) 
     count = len(parts)
     if not count:
         return []
-    if max(map(len, parts)) <= _SMALL:
+    bound = min(_SMALL, limits.max_bytes, limits.max_entries, limits.max_items)
+    if max(map(len, parts)) <= bound:
         small, large = list(parts), []
     else:
-        large = [index for index, part in enumerate(parts) if len(part) > _SMALL]
+        large = [index for index, part in enumerate(parts) if len(part) > bound]
         small = list(parts)
         for index in large:
             small[index] = b"\xf6"
@@ -386,7 +417,7 @@ def decode_view(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_raw: bool 
         msg = f"the input is longer than {limits.max_bytes} bytes"
         raise DecodeError(msg, code="cbor.too_long")
     try:
-        value, end = _read(data, 0, limits.max_depth, limits.max_entries, keep_raw)
+        value, end = _read(data, 0, limits.max_depth, [limits.max_entries, limits.max_items - 1], keep_raw)
     except IndexError:
         msg = "the input ends in the middle of an item"
         raise DecodeError(msg, code="cbor.truncated", offset=len(data)) from None
@@ -400,9 +431,10 @@ def _fail(code: str, message: str, offset: int) -> NoReturn:
     raise DecodeError(message, code=code, offset=offset)
 
 
-def _read(data: bytes, start: int, depth: int, entries: int, keep_raw: bool) -> tuple[Any, int]:  # noqa: FBT001
+def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) -> tuple[Any, int]:  # noqa: FBT001
     """Read the item at `start`; give its value and the offset behind it. IndexError means that the input is too short.
 
+    `room` holds the most entries of one container, and how many more items there may be; the latter is counted down.
     One long function on purpose: it runs for every head of every message, and calls cost more than branches here.
     """
     first = data[start]
@@ -439,13 +471,19 @@ def _read(data: bytes, start: int, depth: int, entries: int, keep_raw: bool) -> 
     if major == 0:
         return number, pos
     if major == 5 or major == 4 or major == 6:  # noqa: PLR1714
-        if depth == 0:
+        if depth == 0 and (number or major == 6):
             _fail("cbor.too_deep", "nested too deeply", start)
         depth -= 1
         if major == 6:
-            return _read_tag(data, start, pos, number, depth, entries, keep_raw)
-        if number > entries:
-            _fail("cbor.too_many", f"more than {entries} entries in one array or map", start)
+            room[1] -= 1
+            if room[1] < 0:
+                _fail("cbor.too_many", "too many items in all", start)
+            return _read_tag(data, start, pos, number, depth, room, keep_raw)
+        if number > room[0]:
+            _fail("cbor.too_many", f"more than {room[0]} entries in one array or map", start)
+        room[1] -= number if major == 4 else 2 * number
+        if room[1] < 0:
+            _fail("cbor.too_many", "too many items in all", start)
         if major == 4:
             array = []
             for _ in range(number):
@@ -466,17 +504,17 @@ def _read(data: bytes, start: int, depth: int, entries: int, keep_raw: bool) -> 
                         array.append(Tagged24(data[inner:end], data[pos:end]))
                         pos = end
                         continue
-                value, pos = _read(data, pos, depth, entries, keep_raw)
+                value, pos = _read(data, pos, depth, room, keep_raw)
                 array.append(value)
             return array, pos
         mapping: dict[Any, Any] = {}
         for _ in range(number):
             at = pos
-            key, pos = _read(data, pos, depth, entries, keep_raw)
+            key, pos = _read(data, pos, depth, room, keep_raw)
             kind = type(key)
             if kind is not str and not (kind is bytes or (kind is int and -_MAX_KEY < key < _MAX_KEY)):
                 _fail("cbor.key", "a map key that is neither text, bytes nor a small integer", at)
-            mapping[key], pos = _read(data, pos, depth, entries, keep_raw)
+            mapping[key], pos = _read(data, pos, depth, room, keep_raw)
         if len(mapping) != number:
             _fail("cbor.duplicate_key", "a map has the same key twice", start)
         return mapping, pos
@@ -509,12 +547,12 @@ def _read_tag(  # noqa: PLR0917
     pos: int,
     number: int,
     depth: int,
-    entries: int,
+    room: list[int],
     keep_raw: bool,  # noqa: FBT001
 ) -> tuple[Any, int]:
     if number in _REFERENCE_TAGS:
         _fail("cbor.reference", "shared references are not allowed", start)
-    value, end = _read(data, pos, depth, entries, keep_raw)
+    value, end = _read(data, pos, depth, room, keep_raw)
     if number == 24 and keep_raw:
         if type(value) is not bytes:
             _fail("cbor.tag24", "tag 24 holds a byte string", start)

@@ -213,14 +213,11 @@ def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], M
         raise _fail(path, "a part of the COSE message has the wrong type")
     if payload is not None and type(payload) is not bytes:
         raise _fail(path, "the payload is neither a byte string nor null")
-    if len(protected) == 3 and protected[:2] == b"\xa1\x01":  # the usual header, nothing but a small algorithm number
+    protected_map: Any
+    if len(protected) == 3 and protected[:2] == b"\xa1\x01" and protected[2] < 0x38 and protected[2] & 0x1F < 0x18:
+        # The usual header, nothing but a small algorithm number.
         number = protected[2]
-        if number < 0x18:
-            protected_map: Any = {ALG: number}
-        elif 0x20 <= number < 0x38:
-            protected_map = {ALG: 0x1F - number}
-        else:
-            protected_map = decode(protected)
+        protected_map = {ALG: number if number < 0x18 else 0x1F - number}
     elif protected:
         try:
             protected_map = decode(protected)
@@ -232,15 +229,15 @@ def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], M
         for label in protected_map:
             if label in unprotected:
                 raise _fail(path, "a header stands in both header maps", "cose.duplicate_header")
-        if CRIT in protected_map:
-            msg = "the message has critical headers, none of which this profile knows"
-            raise DecodeError(msg, code="cose.critical", path=path, clause="RFC 9052 §3.1")
     else:
         protected_map = {}
     for header_map in (protected_map, unprotected):
         for label in header_map:
             if type(label) is not int and type(label) is not str:
                 raise _fail(path, "a header label is neither an integer nor text")
+    if CRIT in protected_map or CRIT in unprotected:
+        msg = "the message has critical headers, none of which this profile knows"
+        raise DecodeError(msg, code="cose.critical", path=path, clause="RFC 9052 §3.1")
     if ALG in unprotected:
         raise _fail(path, "the algorithm stands outside the protected header", "cose.duplicate_header")
     return protected, protected_map, unprotected, payload, proof

@@ -37,7 +37,11 @@ __all__ = [
 
 def _rebuild(cls: type[MdlError], state: dict[str, Any]) -> MdlError:
     """Rebuild an error that travelled between processes."""
-    return cls(**state)
+    notes = state.pop("__notes__", ())
+    error = cls(**state)
+    for note in notes:
+        error.add_note(note)
+    return error
 
 
 class MdlError(Exception):

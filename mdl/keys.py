@@ -640,6 +640,14 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 # package does not document: tests/unit/mdl/test_keys.py holds the contract.
 
 
+def _signature_of(signer: Signer, data: Any) -> bytes:
+    signature = signer.sign(bytes(data))
+    if len(signature) != signer.public_key.curve.signature_size:
+        msg = "the custodian's signature has the wrong length"
+        raise SigningError(msg, code="signing.malformed_signature")
+    return signature
+
+
 def _not_extractable(*_args: object, **_kwargs: object) -> NoReturn:
     msg = "the private key does not leave its custodian"
     raise SigningError(msg, code="signing.not_extractable")
@@ -666,11 +674,7 @@ class _CustodianEcKey(ec.EllipticCurvePrivateKey):
         if expected is None or not isinstance(asked, type(expected)):
             msg = "the digest asked for does not go with the key's curve"
             raise SigningError(msg, code="signing.digest_mismatch", clause="18013-5 9.1.2.4")
-        signature = self._signer.sign(bytes(data))
-        if len(signature) != self._signer.public_key.curve.signature_size:
-            msg = "the custodian's signature has the wrong length"
-            raise SigningError(msg, code="signing.malformed_signature")
-        return raw_to_der(signature)
+        return raw_to_der(_signature_of(self._signer, data))
 
     def __copy__(self) -> _CustodianEcKey:
         return self
@@ -708,7 +712,7 @@ class _CustodianEd25519Key(ed25519.Ed25519PrivateKey):
         return cast("ed25519.Ed25519PublicKey", self._signer.public_key.key)
 
     def sign(self, data: Any) -> bytes:
-        return self._signer.sign(bytes(data))
+        return _signature_of(self._signer, data)
 
     def __copy__(self) -> _CustodianEd25519Key:
         return self
@@ -728,7 +732,7 @@ class _CustodianEd448Key(ed448.Ed448PrivateKey):
         return cast("ed448.Ed448PublicKey", self._signer.public_key.key)
 
     def sign(self, data: Any) -> bytes:
-        return self._signer.sign(bytes(data))
+        return _signature_of(self._signer, data)
 
     def __copy__(self) -> _CustodianEd448Key:
         return self

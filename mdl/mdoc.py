@@ -87,12 +87,12 @@ def _get(mapping: Mapping[str, Any], name: str, kind: type[Any] | tuple[type[Any
 
 
 def _array(mapping: Mapping[str, Any], name: str) -> list[Any]:
-    """An optional member that is an array with at least one entry; empty where it is missing."""
+    """An optional array; empty where it is missing. The CDDL wants an entry, some peers send none: that is the same."""
     value = mapping.get(name, _MISSING)
     if value is _MISSING:
         return []
-    if type(value) is not list or not value:
-        raise _malformed(name, "not an array with an entry")
+    if type(value) is not list:
+        raise _malformed(name, "not an array")
     return value
 
 
@@ -162,8 +162,8 @@ class ValidityInfo:
         """Read a decoded ValidityInfo map."""
         info = _map(value, path)
         moments = [_get(info, name, TDate, path) for name in ("signed", "validFrom", "validUntil")]
-        update = info.get("expectedUpdate")
-        if update is not None:
+        has_update = "expectedUpdate" in info
+        if has_update:
             moments.append(_get(info, "expectedUpdate", TDate, path))
         try:
             times = [moment.datetime for moment in moments]
@@ -174,7 +174,7 @@ class ValidityInfo:
             signed=times[0],
             valid_from=times[1],
             valid_until=times[2],
-            expected_update=times[3] if update is not None else None,
+            expected_update=times[3] if has_update else None,
             strict=all(len(moment.text) == 20 and moment.is_strict for moment in moments),
         )
 
@@ -246,24 +246,33 @@ class MobileSecurityObject:
     """What the issuing authority signed: digests, device key, document type and validity.
 
     Attributes:
-        version: The structure's version.
+        version: The structure's version as received; `Version.parse` reads it.
         digest_algorithm: The digest's name as received; one of `DIGEST_ALGORITHMS` in a conforming MSO.
         value_digests: Digest by digest id, by namespace.
         device_key: The decoded COSE_Key map of the device key; `device_public_key` loads it.
         key_authorizations: What the device key may sign, or None: nothing.
         doctype: The document type.
-        validity: The validity period.
-        status: The ``status`` member as received, or None.
+        validity_info: The ValidityInfo map as received; `validity` reads it.
+        status: The ``status`` member as received, or None (a null counts as absent).
     """
 
-    version: Version
+    version: str
     digest_algorithm: str
     value_digests: Mapping[str, Mapping[int, bytes]]
     device_key: Mapping[Any, Any]
     key_authorizations: KeyAuthorizations | None
     doctype: str
-    validity: ValidityInfo
-    status: Mapping[str, Any] | None = None
+    validity_info: Mapping[str, Any]
+    status: Any = None
+
+    @property
+    def validity(self) -> ValidityInfo:
+        """The validity period.
+
+        Raises:
+            DecodeError: The map is no ValidityInfo (codes ``cbor.date``, ``mdoc.structure``).
+        """
+        return ValidityInfo.decode(self.validity_info, "validityInfo")
 
     @property
     def device_public_key(self) -> PublicKey:
@@ -291,9 +300,8 @@ class MobileSecurityObject:
                 raise _malformed(f"{path}.valueDigests", "a digest id of 2**31 or more")
         key_info = _map(_get(mso, "deviceKeyInfo", dict, path), f"{path}.deviceKeyInfo")
         authorizations = key_info.get("keyAuthorizations")
-        status = mso.get("status")
         return cls(
-            Version.parse(_get(mso, "version", str, path), path=f"{path}.version"),
+            _get(mso, "version", str, path),
             _get(mso, "digestAlgorithm", str, path),
             digests,
             _get(key_info, "deviceKey", dict, f"{path}.deviceKeyInfo"),
@@ -301,8 +309,8 @@ class MobileSecurityObject:
             if authorizations is None and "keyAuthorizations" not in key_info
             else KeyAuthorizations.decode(authorizations, f"{path}.deviceKeyInfo.keyAuthorizations"),
             _name(_get(mso, "docType", str, path), f"{path}.docType"),
-            ValidityInfo.decode(_get(mso, "validityInfo", dict, path), f"{path}.validityInfo"),
-            None if status is None and "status" not in mso else _map(status, f"{path}.status"),
+            _get(mso, "validityInfo", dict, path),
+            mso.get("status"),
         )
 
     def encode(self) -> bytes:
@@ -311,15 +319,15 @@ class MobileSecurityObject:
         if self.key_authorizations is not None:
             key_info["keyAuthorizations"] = self.key_authorizations.to_cbor()
         mso: dict[str, Any] = {
-            "version": str(self.version),
+            "version": self.version,
             "digestAlgorithm": self.digest_algorithm,
             "valueDigests": {name: dict(ids) for name, ids in self.value_digests.items()},
             "deviceKeyInfo": key_info,
             "docType": self.doctype,
-            "validityInfo": self.validity.to_cbor(),
+            "validityInfo": dict(self.validity_info),
         }
         if self.status is not None:
-            mso["status"] = dict(self.status)
+            mso["status"] = self.status
         return wrap24(encode(mso))
 
 
@@ -423,7 +431,8 @@ class DeviceSigned:
         name_spaces_bytes: DeviceNameSpacesBytes as received.
         name_spaces: The device-signed elements by namespace; usually empty.
         signature: The deviceSignature, or None.
-        mac: The deviceMac, or None. A conforming document has exactly one of the two.
+        mac: The deviceMac, or None. A conforming document has exactly one of the two; where the message has both,
+            neither is decoded and both are None.
     """
 
     name_spaces_bytes: Tagged24
@@ -445,6 +454,8 @@ class DeviceSigned:
                     raise _malformed(f"{path}.nameSpaces.{namespace}", "empty")
         auth = _map(_get(signed, "deviceAuth", dict, path), f"{path}.deviceAuth")
         signature, mac = auth.get("deviceSignature", _MISSING), auth.get("deviceMac", _MISSING)
+        if _MISSING not in (signature, mac):
+            return cls(spaces_bytes, spaces, None, None)
         return cls(
             spaces_bytes,
             spaces,
@@ -454,11 +465,12 @@ class DeviceSigned:
 
     def encode(self) -> bytes:
         """The encoded DeviceSigned."""
-        auth = b"\xa1"
+        members = []
         if self.signature is not None:
-            auth += encode("deviceSignature") + self.signature.encode()
+            members.append(encode("deviceSignature") + self.signature.encode())
         if self.mac is not None:
-            auth += encode("deviceMac") + self.mac.encode()
+            members.append(encode("deviceMac") + self.mac.encode())
+        auth = head(5, len(members)) + b"".join(members)
         return b"\xa2\x6anameSpaces" + self.name_spaces_bytes.raw + b"\x6adeviceAuth" + auth
 
 
@@ -511,7 +523,7 @@ class DeviceResponse:
     """What an mdoc answers.
 
     Attributes:
-        version: The structure's version.
+        version: The structure's version as received; `Version.parse` reads it.
         documents: The presented documents.
         document_errors: Error code by document type, for documents not returned.
         status: 0 for OK; 10, 11, 12 for the errors of 18013-5 8.3.2.1.2.3.
@@ -519,7 +531,7 @@ class DeviceResponse:
             ``zkDocuments``. Their content is not decoded further and never accepted.
     """
 
-    version: Version
+    version: str
     documents: tuple[Document, ...]
     document_errors: tuple[Mapping[str, int], ...]
     status: int
@@ -543,7 +555,7 @@ class DeviceResponse:
         if status < 0:
             raise _malformed("status", "negative")
         return cls(
-            Version.parse(_get(response, "version", str, "")),
+            _get(response, "version", str, ""),
             tuple(Document.from_value(one, f"documents[{index}]") for index, one in enumerate(documents)),
             tuple(errors),
             status,
@@ -552,7 +564,7 @@ class DeviceResponse:
 
     def encode(self) -> bytes:
         """The encoded DeviceResponse; members that are not implemented are not written."""
-        members = [b"\x67version" + encode(str(self.version))]
+        members = [b"\x67version" + encode(self.version)]
         if self.documents:
             members.append(
                 b"\x69documents"
@@ -658,13 +670,13 @@ class DeviceRequest:
 
     Attributes:
         doc_requests: The requested documents, at least one.
-        version: The structure's version.
+        version: The structure's version as received; `Version.parse` reads it.
         device_request_info: DeviceRequestInfoBytes of the second edition's draft as received, or None.
         reader_auth_all: Reader signatures over the whole request (second edition's draft).
     """
 
     doc_requests: tuple[DocRequest, ...]
-    version: Version = Version(1, 0)
+    version: str = "1.0"
     device_request_info: Tagged24 | None = None
     reader_auth_all: tuple[CoseSign1, ...] = ()
 
@@ -684,7 +696,7 @@ class DeviceRequest:
             tuple(
                 DocRequest.from_value(one, f"docRequests[{index}]", limits) for index, one in enumerate(doc_requests)
             ),
-            Version.parse(_get(request, "version", str, "")),
+            _get(request, "version", str, ""),
             info if type(info) is Tagged24 else None,
             tuple(
                 decode_sign1(one, path=f"readerAuthAll[{index}]")
@@ -694,7 +706,7 @@ class DeviceRequest:
 
     def encode(self) -> bytes:
         """The encoded DeviceRequest."""
-        members = [b"\x67version" + encode(str(self.version))]
+        members = [b"\x67version" + encode(self.version)]
         requests = b""
         for one in self.doc_requests:
             requests += (

@@ -1,0 +1,378 @@
+"""A software holder: keeps credentials with their device keys and answers requests.
+
+A simulator for tests, demonstrations and conformance work, not a wallet: it has no screen, no storage and no clock. It
+keeps the rules that a wallet must keep:
+
+* Only what was requested, is held and is permitted leaves it, and every disclosed item leaves as it was issued.
+* What is not held and what is not permitted look the same to the reader.
+* A device key authenticates by signature or by MAC, and by that form for the rest of its life.
+* The device key signs no element that the security object does not authorise it for.
+
+Members of a request that the second edition's draft adds (alternatives, use cases, issuer identifiers, encryption) are
+not acted upon; an answer without them is a permitted answer.
+
+Spec:
+    18013-5 first edition 8.3.2.1.2 (response), 9.1.3 (mdoc authentication); facts sheet mdoc §2.4, §2.5, §4.5.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
+
+from mdl.cbor import Tagged24, decode_sequence, encode, wrap24
+from mdl.cose import ALG, HMAC_256_256, CoseMac0, CoseSign1, mac_structure, protected_header, sig_structure
+from mdl.doctypes import Namespaces, age_over_threshold, age_statements, answer_age_request
+from mdl.errors import DecodeError, LocalProtocolError, UnsupportedError, VerificationError
+from mdl.keys import KeyAgreement, PublicKey, Signer, hmac_sha256
+from mdl.mdoc import (
+    DIGEST_ALGORITHMS,
+    DeviceRequest,
+    DeviceResponse,
+    DeviceSigned,
+    DocRequest,
+    Document,
+    IssuerSigned,
+    MobileSecurityObject,
+    SessionTranscript,
+    device_authentication_bytes,
+    device_mac_key,
+)
+
+__all__ = ["AgreementDeviceKey", "Credential", "DeviceKey", "Holder", "KeyUse", "Permit", "permit_everything"]
+
+_VERSION: Final = "1.0"
+# The error code for data that is not returned, for whatever reason.
+_NOT_RETURNED: Final = 0
+# An mDL does not return more age statements than this at once: together they would narrow down the birth date.
+_MAX_AGE_STATEMENTS: Final = 2
+
+
+@runtime_checkable
+class AgreementDeviceKey(KeyAgreement, Protocol):
+    """A device key that agrees secrets, and so serves deviceMac."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half."""
+
+
+DeviceKey: TypeAlias = Signer | AgreementDeviceKey
+"""A device key offers `Signer.sign`, `KeyAgreement.agree` or both, in software or in hardware."""
+
+Permit: TypeAlias = Callable[[DocRequest, str, str], bool]
+"""Whether an element may leave: the request, the namespace and the identifier of what would be returned.
+
+For a requested age_over_NN the identifier is that of the statement which would answer it.
+"""
+
+
+def permit_everything(_request: DocRequest, _namespace: str, _identifier: str) -> bool:
+    """Permit whatever is requested: a holder who always consents."""
+    return True
+
+
+class KeyUse(enum.Enum):
+    """How a device key authenticates. One key never does both."""
+
+    SIGNATURE = "deviceSignature"
+    MAC = "deviceMac"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What an issuing authority issued, with the device key that it is bound to.
+
+    Attributes:
+        issuer_signed: The credential as issued.
+        device_key: The private key.
+        security_object: The MSO.
+        items: Each item as issued, by namespace and element identifier.
+        ages: The age statements, by namespace and threshold.
+    """
+
+    issuer_signed: IssuerSigned
+    device_key: DeviceKey = field(repr=False)
+    security_object: MobileSecurityObject = field(init=False, repr=False)
+    items: Mapping[str, Mapping[str, Tagged24]] = field(init=False, repr=False)
+    ages: Mapping[str, Mapping[int, bool]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a credential that could not be presented.
+
+        Raises:
+            DecodeError: The security object or an item is malformed.
+            UnsupportedError: The digest algorithm or the device key's curve is not known here.
+            VerificationError: The credential is bound to another key (code ``credential.device_key``), an item is not
+                the one that was signed (code ``credential.digest``), or an element is there twice (code
+                ``credential.duplicate_element``).
+        """
+        mso = self.issuer_signed.security_object()
+        if mso.device_public_key != self.device_key.public_key:
+            msg = "the credential is bound to another device key"
+            raise VerificationError(msg, code="credential.device_key", clause="18013-5 9.1.2.4")
+        items: dict[str, Mapping[str, Tagged24]] = {}
+        ages: dict[str, Mapping[int, bool]] = {}
+        for namespace, received in self.issuer_signed.name_spaces.items():
+            values = _read_items(mso, namespace, received)
+            items[namespace] = {identifier: item for identifier, (item, _) in values.items()}
+            ages[namespace] = age_statements({identifier: value for identifier, (_, value) in values.items()})
+        object.__setattr__(self, "security_object", mso)
+        object.__setattr__(self, "items", items)
+        object.__setattr__(self, "ages", ages)
+
+    @property
+    def doctype(self) -> str:
+        """The document type."""
+        return self.security_object.doctype
+
+    def key_use(self, mac_with: PublicKey | None) -> KeyUse | None:
+        """Which form the device key can give.
+
+        Args:
+            mac_with: The reader's ephemeral public key, where a MAC is wished for.
+
+        Returns:
+            MAC where it is wished for and both keys are on one curve; else SIGNATURE; None where the key cannot.
+
+        Spec:
+            18013-5 first edition 9.1.3.5; facts sheet mdoc §2.4.
+        """
+        curve = self.device_key.public_key.curve
+        if (
+            mac_with is not None
+            and isinstance(self.device_key, AgreementDeviceKey)
+            and curve.can_agree
+            and mac_with.curve == curve
+        ):
+            return KeyUse.MAC
+        if isinstance(self.device_key, Signer) and curve.algorithm is not None:
+            return KeyUse.SIGNATURE
+        return None
+
+
+def _read_items(
+    mso: MobileSecurityObject, namespace: str, received: Sequence[Tagged24]
+) -> dict[str, tuple[Tagged24, Any]]:
+    """Read the items of one namespace, item and value by identifier, each held against its digest."""
+    hash_name = DIGEST_ALGORITHMS.get(mso.digest_algorithm)
+    if hash_name is None:
+        msg = "the security object names no digest algorithm of the standard"
+        raise UnsupportedError(msg, code="credential.digest_algorithm", clause="facts sheet mdoc §1.3")
+    digests = mso.value_digests.get(namespace, {})
+    result: dict[str, tuple[Tagged24, Any]] = {}
+    decoded = decode_sequence([item.content for item in received])
+    for index, (item, fields) in enumerate(zip(received, decoded, strict=True)):
+        path = f"nameSpaces.{namespace}[{index}]"
+        if (
+            type(fields) is not dict
+            or type(fields.get("digestID")) is not int
+            or type(fields.get("elementIdentifier")) is not str
+            or "elementValue" not in fields
+        ):
+            msg = "not an IssuerSignedItem"
+            raise DecodeError(msg, code="mdoc.structure", path=path)
+        if digests.get(fields["digestID"]) != hashlib.new(hash_name, item.raw).digest():
+            msg = f"{path} is not what the issuing authority signed"
+            raise VerificationError(msg, code="credential.digest", clause="18013-5 9.3.1")
+        identifier = fields["elementIdentifier"]
+        if identifier in result:
+            msg = f"{path} repeats an element of its namespace"
+            raise VerificationError(msg, code="credential.duplicate_element")
+        result[identifier] = (item, fields["elementValue"])
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one document of the response will hold, before the device key is touched."""
+
+    credential: Credential
+    use: KeyUse
+    items: dict[str, list[Tagged24]]
+    device_elements: dict[str, dict[str, object]]
+
+
+class Holder:
+    """Keeps credentials and answers requests for them."""
+
+    def __init__(self) -> None:
+        self._credentials: list[Credential] = []
+        self._uses: dict[PublicKey, KeyUse] = {}
+
+    @property
+    def credentials(self) -> tuple[Credential, ...]:
+        """The credentials, in the order in which they were added."""
+        return tuple(self._credentials)
+
+    def add(self, issuer_signed: bytes, device_key: DeviceKey) -> Credential:
+        """Keep a credential.
+
+        Args:
+            issuer_signed: The encoded IssuerSigned, as the issuing authority handed it out.
+            device_key: The private key that it is bound to.
+
+        Returns:
+            The credential, checked. The issuing authority's signature is not: whom to trust is the reader's affair.
+
+        Raises:
+            DecodeError: The bytes are no IssuerSigned, or what is inside is malformed.
+            UnsupportedError: The digest algorithm or the device key's curve is not known here.
+            VerificationError: The credential is bound to another key or contradicts itself (codes ``credential.…``).
+        """
+        credential = Credential(issuer_signed=IssuerSigned.decode(issuer_signed), device_key=device_key)
+        self._credentials.append(credential)
+        return credential
+
+    def respond(
+        self,
+        request: DeviceRequest,
+        transcript: SessionTranscript,
+        *,
+        permit: Permit = permit_everything,
+        mac_with: PublicKey | None = None,
+        device_elements: Mapping[str, Namespaces] | None = None,
+    ) -> DeviceResponse:
+        """Answer a request.
+
+        A document of which nothing would be disclosed is not returned at all, and is reported just as one that is not
+        held. Of several credentials of one document type the first serves whose device key may authenticate in the
+        form that is due.
+
+        Args:
+            request: What the reader asks. Its signatures are not verified here; `permit` may.
+            transcript: The session.
+            permit: Whether an element may leave.
+            mac_with: The reader's ephemeral public key: authenticate by MAC where the device key is on the same curve,
+                else by signature.
+            device_elements: Elements for the device key to sign, by document type, namespace and identifier. They too
+                leave only where requested and permitted.
+
+        Returns:
+            The response, status 0, also where nothing is returned.
+
+        Raises:
+            LocalProtocolError: The only device keys that could authenticate have been used in the other form (code
+                ``holder.key_use``), or cannot authenticate at all (code ``holder.key_unfit``); an element to be signed
+                by the device is not authorised (code ``holder.element_unauthorized``) or is in the credential already
+                (code ``holder.element_twice``). Nothing has been signed then.
+            SigningError: The device key's custodian refused or failed.
+            DecodeError: The reader's ephemeral key leads to no shared secret.
+        """
+        answers: list[_Answer] = []
+        errors: dict[str, int] = {}
+        for doc_request in request.doc_requests:
+            doctype = doc_request.items_request.doctype
+            answer = self._prepare(doc_request, permit, mac_with, (device_elements or {}).get(doctype, {}))
+            if answer is None:
+                errors[doctype] = _NOT_RETURNED
+            else:
+                answers.append(answer)
+        return DeviceResponse(
+            version=_VERSION,
+            documents=tuple(self._authenticate(answer, transcript, mac_with) for answer in answers),
+            document_errors=tuple({doctype: code} for doctype, code in errors.items()),
+            status=0,
+        )
+
+    def _prepare(
+        self, doc_request: DocRequest, permit: Permit, mac_with: PublicKey | None, device_elements: Namespaces
+    ) -> _Answer | None:
+        """Decide what one document will hold and which key will authenticate it; None where nothing is returned."""
+        doctype = doc_request.items_request.doctype
+        candidates = [one for one in self._credentials if one.doctype == doctype]
+        if not candidates:
+            return None
+        able = [(one, use) for one in candidates if (use := one.key_use(mac_with)) is not None]
+        free = [(one, use) for one, use in able if self._uses.get(one.device_key.public_key, use) is use]
+        credential = free[0][0] if free else candidates[0]
+        items = _disclosed_items(credential, doc_request, permit)
+        elements = _device_elements(credential, doc_request, permit, device_elements)
+        if not items and not elements:
+            return None
+        if not free:
+            if able:
+                msg = "the device key has authenticated in the other form before: one key, one form"
+                raise LocalProtocolError(msg, code="holder.key_use", clause="18013-5 9.1.3")
+            msg = "the device key can neither sign nor agree a secret with this reader's key"
+            raise LocalProtocolError(msg, code="holder.key_unfit", clause="18013-5 9.1.3")
+        return _Answer(credential, free[0][1], items, elements)
+
+    def _authenticate(self, answer: _Answer, transcript: SessionTranscript, mac_with: PublicKey | None) -> Document:
+        """Let the device key sign or authenticate one document."""
+        credential = answer.credential
+        key = credential.device_key
+        # From here on the key belongs to its form, even if its custodian fails below.
+        self._uses[key.public_key] = answer.use
+        content = encode(answer.device_elements)
+        name_spaces = Tagged24(content, wrap24(content))
+        payload = device_authentication_bytes(transcript, credential.doctype, name_spaces.raw)
+        signature, mac = None, None
+        if answer.use is KeyUse.MAC:
+            protected = protected_header(HMAC_256_256)
+            secret = device_mac_key(cast("KeyAgreement", key), cast("PublicKey", mac_with), transcript)
+            tag = hmac_sha256(secret, mac_structure(protected, payload))
+            mac = CoseMac0(protected, {ALG: HMAC_256_256}, {}, None, tag)
+        else:
+            algorithm = key.public_key.algorithm.cose_id
+            protected = protected_header(algorithm)
+            raw = cast("Signer", key).sign(sig_structure(protected, payload))
+            signature = CoseSign1(protected, {ALG: algorithm}, {}, None, raw)
+        return Document(
+            credential.doctype,
+            IssuerSigned(answer.items, credential.issuer_signed.issuer_auth),
+            DeviceSigned(name_spaces, answer.device_elements, signature, mac),
+        )
+
+
+def _disclosed_items(credential: Credential, doc_request: DocRequest, permit: Permit) -> dict[str, list[Tagged24]]:
+    """The items that leave, in the order of the credential."""
+    result: dict[str, list[Tagged24]] = {}
+    wanted = doc_request.items_request.name_spaces
+    for namespace, held in credential.items.items():
+        chosen: set[str] = set()
+        ages: set[str] = set()
+        for requested in wanted.get(namespace, ()):
+            identifier: str | None = requested
+            threshold = age_over_threshold(requested)
+            if threshold is not None:
+                identifier = _age_answer(credential.ages[namespace], threshold)
+            if identifier is None or identifier not in held or not permit(doc_request, namespace, identifier):
+                continue
+            if threshold is not None:
+                if len(ages | {identifier}) > _MAX_AGE_STATEMENTS:
+                    continue
+                ages.add(identifier)
+            chosen.add(identifier)
+        if chosen:
+            result[namespace] = [item for identifier, item in held.items() if identifier in chosen]
+    return result
+
+
+def _age_answer(statements: Mapping[int, bool], threshold: int) -> str | None:
+    """The identifier of the statement that answers a requested age_over_NN, by the nearest-statement rule."""
+    nearest = answer_age_request(statements, threshold)
+    return None if nearest is None else f"age_over_{nearest:02d}"
+
+
+def _device_elements(
+    credential: Credential, doc_request: DocRequest, permit: Permit, given: Namespaces
+) -> dict[str, dict[str, object]]:
+    """The elements that the device key will sign: all given ones must be authorised, the requested ones leave."""
+    authorizations = credential.security_object.key_authorizations
+    result: dict[str, dict[str, object]] = {}
+    for namespace, elements in given.items():
+        requested = doc_request.items_request.name_spaces.get(namespace, {})
+        for identifier, value in elements.items():
+            if authorizations is None or not authorizations.permits(namespace, identifier):
+                msg = "the security object does not authorise the device key for an element that it is to sign"
+                raise LocalProtocolError(msg, code="holder.element_unauthorized", clause="18013-5 9.1.2.4")
+            if identifier in credential.items.get(namespace, {}):
+                msg = "an element that the device key is to sign is in the credential already"
+                raise LocalProtocolError(msg, code="holder.element_twice")
+            if identifier in requested and permit(doc_request, namespace, identifier):
+                result.setdefault(namespace, {})[identifier] = value
+    return result

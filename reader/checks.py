@@ -1,0 +1,450 @@
+"""The numbered checks (3) to (10) of `reader.verification`, each of which looks at one document.
+
+A check takes what the ones before have established, writes what it finds into `Findings`, and decides nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from mdl.cbor import decode_sequence
+from mdl.cose import ALG, HMAC_256_256, CoseSign1
+from mdl.doctypes import Answer, age_over, age_over_threshold, age_statements, check_elements
+from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
+from mdl.keys import KeyAgreement, PublicKey
+from mdl.mdoc import (
+    DIGEST_ALGORITHMS,
+    MAX_DIGEST_ID,
+    DeviceRequest,
+    DeviceSigned,
+    Document,
+    MobileSecurityObject,
+    SessionTranscript,
+    ValidityInfo,
+    Version,
+    device_authentication_bytes,
+    device_mac_key,
+)
+from mdl.pki import Certificate
+from reader.report import CHECKS, RESPONSE_CHECKS, Check, Outcome, Policy
+
+# Shortest random of an item, in bytes, inclusive (facts sheet mdoc §1.3).
+_MIN_RANDOM: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionContext:
+    """What the reader itself knows of the session; never taken from the response.
+
+    Attributes:
+        transcript: The session transcript, built from the messages as the reader sent and received them.
+        reader_key: The reader's ephemeral key, which a deviceMac needs; None where the session has none, and then a
+            deviceMac is refused.
+    """
+
+    transcript: SessionTranscript
+    reader_key: KeyAgreement | None
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+_DOCUMENT_CHECKS: Final = tuple(name for name in CHECKS if name not in RESPONSE_CHECKS)
+
+
+@lru_cache(maxsize=64)
+def _prepared(outcome: Outcome, document: int | None) -> dict[str, Check]:
+    """The plain checks of one outcome and document, made once: most checks simply pass."""
+    names = RESPONSE_CHECKS if document is None else _DOCUMENT_CHECKS
+    return {name: Check(name, outcome, "", document) for name in names}
+
+
+class Findings:
+    """What has come of the checks of one document so far."""
+
+    __slots__ = ("document", "not_applicable", "passed", "policy", "results")
+
+    def __init__(self, document: int | None, policy: Policy) -> None:
+        self.document = document
+        self.policy = policy
+        self.results = _prepared(Outcome.INDETERMINATE, document).copy()
+        self.passed = _prepared(Outcome.PASSED, document)
+        self.not_applicable = _prepared(Outcome.NOT_APPLICABLE, document)
+
+    def pass_(self, name: str) -> None:
+        """Pass a check."""
+        self.results[name] = self.passed[name]
+
+    def skip(self, name: str) -> None:
+        """Say that a check does not apply."""
+        self.results[name] = self.not_applicable[name]
+
+    def fail(self, name: str, detail: str) -> None:
+        """Fail a check; the first reason stands."""
+        before = self.results[name]
+        if before.outcome is not Outcome.FAILED:
+            self.results[name] = Check(name, Outcome.FAILED, detail, self.document, before.warnings)
+
+    def leave(self, name: str, detail: str) -> None:
+        """Leave a check undetermined, and say why."""
+        self.results[name] = Check(name, Outcome.INDETERMINATE, detail, self.document)
+
+    def judge(self, name: str, deviations: Mapping[str, str]) -> None:
+        """Pass or fail a check by what the policy makes of the deviations found: code to detail."""
+        if not deviations:
+            self.pass_(name)
+            return
+        refusing = [detail for code, detail in deviations.items() if self.policy.refuses(code)]
+        tolerated = tuple(code for code in deviations if not self.policy.refuses(code))
+        outcome = Outcome.FAILED if refusing else Outcome.PASSED
+        detail = refusing[0] if refusing else "; ".join(deviations.values())
+        self.results[name] = Check(name, outcome, detail, self.document, tolerated)
+
+
+def judge_version(findings: Findings, name: str, version: str) -> None:
+    """Check a version: any minor version of major version 1 is understood."""
+    try:
+        supported = Version.parse(version).major == 1
+    except DecodeError:
+        supported = False
+    if supported:
+        findings.pass_(name)
+    else:
+        findings.fail(name, "not a version 1")
+
+
+# (3) the issuer's signature
+
+
+def examine_signature(findings: Findings, issuer_auth: CoseSign1, key: PublicKey | None) -> None:
+    """Check the issuer's signature with the document signer's key, None where that is not of the standard."""
+    if key is None:
+        findings.fail("issuer_auth.algorithm", "the document signer's key is not of the standard's cipher suite")
+        return
+    try:
+        algorithm = issuer_auth.algorithm
+    except UnsupportedError as exc:
+        findings.fail("issuer_auth.algorithm", exc.message)
+        return
+    if algorithm is not key.curve.algorithm:
+        findings.fail("issuer_auth.algorithm", f"{algorithm.name} does not go with {key.curve.name}")
+        return
+    findings.pass_("issuer_auth.algorithm")
+    try:
+        issuer_auth.verify(key)
+    except VerificationError as exc:
+        findings.fail("issuer_auth.signature", exc.message)
+    else:
+        findings.pass_("issuer_auth.signature")
+
+
+# (4) the security object
+
+
+def examine_security_object(
+    findings: Findings, mso: MobileSecurityObject, doctype: str, certificate: Certificate | None, at: datetime
+) -> ValidityInfo | None:
+    """Check the security object against the document and the document signer's certificate; give its validity."""
+    judge_version(findings, "mso.version", mso.version)
+    if mso.doctype == doctype:
+        findings.pass_("mso.doctype")
+    else:
+        findings.fail("mso.doctype", "the security object is for another document type")
+    if mso.digest_algorithm in DIGEST_ALGORITHMS:
+        findings.pass_("mso.digest_algorithm")
+    else:
+        findings.fail("mso.digest_algorithm", "the digest algorithm is not one of the standard's")
+    if mso.status is None:
+        findings.skip("mso.status")
+    elif isinstance(mso.status, Mapping):
+        findings.leave("mso.status", "no status list at hand")
+    else:
+        findings.fail("mso.status", "the status member is not a map")
+    try:
+        validity = mso.validity
+    except DecodeError as exc:
+        findings.fail("mso.validity", str(exc))
+        return None
+    if at < validity.valid_from:
+        findings.fail("mso.validity", "the security object is not valid yet")
+    elif at > validity.valid_until:
+        findings.fail("mso.validity", "the security object has expired")
+    else:
+        deviations: dict[str, str] = {}
+        if validity.valid_from < validity.signed or validity.valid_until <= validity.valid_from:
+            deviations["validity.order"] = "signed, validFrom and validUntil are not in order"
+        if not validity.strict:
+            deviations["validity.date_form"] = "a date is not in the one form that the standard allows"
+        if certificate is not None and validity.valid_until > certificate.not_after:
+            deviations["validity.outlives_certificate"] = "the security object outlives its document signer"
+        findings.judge("mso.validity", deviations)
+    if certificate is not None:
+        if certificate.not_before <= validity.signed <= certificate.not_after:
+            findings.pass_("mso.signed_within_certificate")
+        else:
+            findings.fail("mso.signed_within_certificate", "signed outside the document signer's validity")
+    return validity
+
+
+# (5) the issuer-signed items
+
+
+def examine_items(
+    findings: Findings, document: Document, mso: MobileSecurityObject | None
+) -> dict[str, dict[str, Any]]:
+    """Check every item over its received bytes; give the values by namespace and identifier."""
+    elements: dict[str, dict[str, Any]] = {}
+    computed: list[bytes] = []
+    expected: list[bytes] = []
+    hash_name = DIGEST_ALGORITHMS.get(mso.digest_algorithm) if mso else None
+    digest = getattr(hashlib, hash_name) if hash_name else None
+    unique = well_formed = True
+    shortest = _MIN_RANDOM
+    for namespace, items in document.issuer_signed.name_spaces.items():
+        values: dict[str, Any] = {}
+        elements[namespace] = values
+        digest_ids: set[int] = set()
+        digests = mso.value_digests.get(namespace, {}) if mso else {}
+        for item, fields in zip(items, _decode_items([item.content for item in items]), strict=True):
+            try:
+                digest_id, random = fields["digestID"], fields["random"]
+                identifier, value = fields["elementIdentifier"], fields["elementValue"]
+            except (KeyError, TypeError):
+                well_formed = False
+                continue
+            if (
+                type(digest_id) is not int
+                or not 0 <= digest_id < MAX_DIGEST_ID
+                or type(random) is not bytes
+                or type(identifier) is not str
+                or not identifier
+                or (len(fields) != 4 and {*map(type, fields)} != {str})
+            ):
+                well_formed = False
+                continue
+            shortest = min(shortest, len(random))
+            if identifier in values or digest_id in digest_ids:
+                unique = False
+            digest_ids.add(digest_id)
+            values[identifier] = value
+            if digest is not None:
+                computed.append(digest(item.raw).digest())
+                expected.append(digests.get(digest_id, b""))
+    if document.device_signed is not None:
+        for namespace, device_elements in document.device_signed.name_spaces.items():
+            if not elements.get(namespace, {}).keys().isdisjoint(device_elements):
+                unique = False
+    if well_formed:
+        findings.pass_("issuer_data.encoding")
+    else:
+        findings.fail("issuer_data.encoding", "an item is not an IssuerSignedItem")
+    if digest is not None:
+        if all(map(hmac.compare_digest, computed, expected)):
+            findings.pass_("issuer_data.digest")
+        else:
+            findings.fail("issuer_data.digest", "an item's digest is not the one that the issuer signed")
+    if unique:
+        findings.pass_("issuer_data.unique")
+    else:
+        findings.fail("issuer_data.unique", "an element or a digest id occurs twice")
+    findings.judge(
+        "issuer_data.random",
+        {} if shortest >= _MIN_RANDOM else {"random.short": f"an item's random has fewer than {_MIN_RANDOM} bytes"},
+    )
+    return elements
+
+
+def _decode_items(contents: list[bytes]) -> Iterable[Any]:
+    """Decode the items of one namespace; an item that does not decode gives None."""
+    try:
+        return decode_sequence(contents)
+    except DecodeError:
+        return [_decode_item(content) for content in contents]
+
+
+def _decode_item(content: bytes) -> Any:
+    try:
+        return decode_sequence((content,))[0]
+    except DecodeError:
+        return None
+
+
+# (6) the device's signature or MAC, and (7) what it signed
+
+
+def examine_device_auth(
+    findings: Findings,
+    document: Document,
+    mso: MobileSecurityObject | None,
+    context: SessionContext,
+) -> None:
+    """Check that the device key authenticated this document in our session, and was authorised for what it signed."""
+    signed = document.device_signed
+    if signed is None or (signed.signature is None) == (signed.mac is None):
+        findings.fail("device_auth.present", "not exactly one of deviceSignature and deviceMac")
+    else:
+        findings.pass_("device_auth.present")
+        findings.skip("device_auth.mac" if signed.mac is None else "device_auth.signature")
+        if mso is not None:
+            _examine_device_proof(findings, document.doctype, signed, mso, context)
+    if signed is None or not signed.name_spaces:
+        findings.skip("device_data.authorized")
+    elif mso is not None:
+        permitted = mso.key_authorizations
+        if permitted is not None and all(
+            permitted.permits(namespace, identifier)
+            for namespace, elements in signed.name_spaces.items()
+            for identifier in elements
+        ):
+            findings.pass_("device_data.authorized")
+        else:
+            findings.fail("device_data.authorized", "the issuer did not authorise a device-signed element")
+
+
+def _examine_device_proof(
+    findings: Findings,
+    doctype: str,
+    signed: DeviceSigned,
+    mso: MobileSecurityObject,
+    context: SessionContext,
+) -> None:
+    try:
+        key = mso.device_public_key
+    except MdlError as exc:
+        findings.fail("device_auth.algorithm", f"the device key cannot be used: {exc}")
+        return
+    if not _device_algorithm_fits(signed, key):
+        findings.fail("device_auth.algorithm", f"the algorithm does not go with a device key on {key.curve.name}")
+        return
+    findings.pass_("device_auth.algorithm")
+    payload = device_authentication_bytes(context.transcript, doctype, signed.name_spaces_bytes.raw)
+    name = "device_auth.mac" if signed.signature is None else "device_auth.signature"
+    try:
+        if signed.signature is not None:
+            signed.signature.verify(key, detached=payload)
+        elif signed.mac is not None:
+            if context.reader_key is None:
+                findings.fail(name, "the session has no reader key, which a MAC needs")
+                return
+            signed.mac.verify(device_mac_key(context.reader_key, key, context.transcript), detached=payload)
+    except MdlError as exc:
+        findings.fail(name, exc.message)
+    else:
+        findings.pass_(name)
+
+
+def _device_algorithm_fits(signed: DeviceSigned, key: PublicKey) -> bool:
+    if signed.signature is None:
+        algorithm = signed.mac.protected_map.get(ALG) if signed.mac else None
+        return type(algorithm) is int and algorithm == HMAC_256_256
+    try:
+        return signed.signature.algorithm is key.curve.algorithm
+    except UnsupportedError:
+        return False
+
+
+# (8) the subject
+
+
+def examine_subject(findings: Findings, elements: Mapping[str, Any], certificate: Certificate) -> None:
+    """Check that country and jurisdiction of an mDL, where returned, are what the document signer is certified for."""
+    if "issuing_country" not in elements:
+        findings.skip("subject.country")
+    elif _is_text(elements["issuing_country"], certificate.country):
+        findings.pass_("subject.country")
+    else:
+        findings.fail("subject.country", "issuing_country is not the document signer's country")
+    if certificate.state is None and findings.policy.refuses("state.missing"):
+        findings.fail("subject.jurisdiction", "the document signer names no state")
+    elif certificate.state is None or "issuing_jurisdiction" not in elements:
+        findings.skip("subject.jurisdiction")
+    elif _is_text(elements["issuing_jurisdiction"], certificate.state):
+        findings.pass_("subject.jurisdiction")
+    else:
+        findings.fail("subject.jurisdiction", "issuing_jurisdiction is not the document signer's state")
+
+
+def _is_text(value: object, expected: str | None) -> bool:
+    return type(value) is str and value == expected
+
+
+# (9) the request
+
+
+def examine_request(
+    findings: Findings,
+    document: Document,
+    elements: Mapping[str, Mapping[str, Any]],
+    request: DeviceRequest | None,
+) -> None:
+    """Compare what was returned with what was asked for; None where there is no request to compare with."""
+    if request is None:
+        for name in ("request.doctype", "request.elements", "request.unrequested"):
+            findings.skip(name)
+        return
+    asked: dict[str, set[str]] = {}
+    found = False
+    for one in request.doc_requests:
+        if one.items_request.doctype == document.doctype:
+            found = True
+            for namespace, identifiers in one.items_request.name_spaces.items():
+                asked.setdefault(namespace, set()).update(identifiers)
+    if not found:
+        findings.fail("request.doctype", "a document of this type was not asked for")
+        return
+    findings.pass_("request.doctype")
+    returned: dict[str, Mapping[str, Any]] = dict(elements)
+    if document.device_signed is not None:
+        for namespace, values in document.device_signed.name_spaces.items():
+            returned[namespace] = {**returned.get(namespace, {}), **values}
+    missing = unrequested = False
+    for namespace in asked.keys() | returned.keys():
+        wanted, got = asked.get(namespace, set()), returned.get(namespace, {})
+        if wanted == got.keys():
+            continue
+        # One age statement may be answered by another: facts sheet mdoc §4.5.
+        statements = age_statements(got)
+        open_ages = {one: age for one in wanted - got.keys() if (age := age_over_threshold(one)) is not None}
+        missing |= any(
+            one not in open_ages or age_over(statements, open_ages[one]) is Answer.UNKNOWN
+            for one in wanted - got.keys()
+        )
+        unrequested |= any(
+            not _answers_one(statements, age_over_threshold(one), open_ages.values()) for one in got.keys() - wanted
+        )
+    findings.judge(
+        "request.elements", {"request.element_missing": "a requested element was not returned"} if missing else {}
+    )
+    findings.judge(
+        "request.unrequested",
+        {"request.element_unrequested": "an element was returned that was not asked for"} if unrequested else {},
+    )
+
+
+def _answers_one(statements: Mapping[int, bool], threshold: int | None, ages: Iterable[int]) -> bool:
+    """Whether the age statement at `threshold` by itself answers one of the ages asked for."""
+    if threshold is None or threshold not in statements:
+        return False
+    statement = {threshold: statements[threshold]}
+    return any(age_over(statement, age) is not Answer.UNKNOWN for age in ages)
+
+
+# (10) plausible element types
+
+
+def examine_types(findings: Findings, document: Document, elements: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that the values are of the types that the document type gives them."""
+    spaces: list[tuple[str, Mapping[str, Any]]] = list(elements.items())
+    if document.device_signed is not None:
+        spaces += document.device_signed.name_spaces.items()
+    wrong = [
+        f"{namespace}/{identifier}: {code}"
+        for namespace, values in spaces
+        for identifier, code in check_elements(document.doctype, namespace, values.items())
+    ]
+    findings.judge("elements.types", {"elements.type": wrong[0]} if wrong else {})

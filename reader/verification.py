@@ -1,0 +1,403 @@
+"""The verdict on a DeviceResponse: `Verifier.verify` raises or gives a `VerifiedResponse`; `Verifier.examine` explains.
+
+Both run the same numbered checks, every one of them, whatever the ones before have found. A check starts as
+INDETERMINATE and only its own code can make it anything else, so a check that is not reached refuses. Where the input
+of a check is spoilt by an earlier failure, it stays INDETERMINATE: the earlier check names the cause.
+
+     (1) the response: decodes, version, status, documents
+     (2) the document signer: x5chain, path to an anchor, profile, validity, scope, revocation
+     (3) the issuer's signature
+     (4) the security object: version, docType, digest algorithm, validity, signed in time, status
+     (5) the issuer-signed items: encoding, digest of the received bytes, uniqueness, randomness
+     (6) the device's signature or MAC over our own session transcript
+     (7) the device-signed elements: authorised by the issuer
+     (8) the subject: country and jurisdiction as in the document signer's name
+     (9) the request: what was asked for, all of it, nothing else
+    (10) plausible element types
+
+Spec:
+    18013-5 first edition 9.3.1 to 9.3.3; facts sheets mdoc §4.1 and pki §3.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NoReturn, final
+
+from mdl.cbor import Limits
+from mdl.cose import CoseSign1
+from mdl.doctypes import MDL_NAMESPACE, Answer, age_over, age_statements
+from mdl.errors import MdlError
+from mdl.keys import PublicKey
+from mdl.mdoc import (
+    DeviceRequest,
+    DeviceResponse,
+    Document,
+    MobileSecurityObject,
+    ValidityInfo,
+)
+from mdl.pki import Certificate, PathResult, Severity, validate_path
+from reader.checks import (
+    Findings,
+    SessionContext,
+    examine_device_auth,
+    examine_items,
+    examine_request,
+    examine_security_object,
+    examine_signature,
+    examine_subject,
+    examine_types,
+    judge_version,
+)
+from reader.report import Check, Policy, Report, Revocation
+from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence
+from reader.trust import TrustAnchor, TrustStore
+
+__all__ = [
+    "SessionContext",
+    "UnsafeNoRequest",
+    "VerifiedDocument",
+    "VerifiedResponse",
+    "Verifier",
+]
+
+# How many document signers a verifier remembers; a reader meets few, and forgetting one costs a millisecond.
+_MAX_SIGNERS: Final = 1024
+# The document type whose subject must be what the document signer is certified for.
+MDL_DOCTYPE: Final = "org.iso.18013.5.1.mDL"
+_MSO_LIMITS: Final = Limits(max_bytes=1024 * 1024)
+
+
+@final
+class UnsafeNoRequest:
+    """Given in place of the request when there is none to compare with: the ``request.*`` checks do not apply.
+
+    Unsafe, because the caller must then look himself whether he was given what he asked for.
+    """
+
+
+class VerifiedDocument:
+    """A document that passed every check; the only thing that hands out element values.
+
+    Attributes:
+        doctype: The document type.
+        elements: Issuer-signed element values by namespace and identifier.
+        device_elements: Device-signed element values by namespace and identifier, all authorised by the issuer.
+        validity: The security object's validity.
+        document_signer: The certificate of the document signer.
+        anchor: The trust anchor that it chains to.
+    """
+
+    __slots__ = ("anchor", "device_elements", "doctype", "document_signer", "elements", "validity")
+
+    doctype: str
+    elements: Mapping[str, Mapping[str, Any]]
+    device_elements: Mapping[str, Mapping[str, Any]]
+    validity: ValidityInfo
+    document_signer: Certificate
+    anchor: TrustAnchor
+
+    def __init__(self) -> None:
+        msg = "a VerifiedDocument comes out of Verifier.verify only"
+        raise TypeError(msg)
+
+    def __init_subclass__(cls) -> NoReturn:
+        msg = "VerifiedDocument cannot be subclassed"
+        raise TypeError(msg)
+
+    def age_over(self, age: int) -> Answer:
+        """Whether the holder has reached `age` years, by the nearest of the age statements: yes, no or unknown.
+
+        Spec:
+            Facts sheet mdoc §4.5. The statements hold as of the security object's validFrom.
+        """
+        return age_over(age_statements(self.elements.get(MDL_NAMESPACE, {})), age)
+
+    def __repr__(self) -> str:
+        return f"VerifiedDocument({self.doctype})"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedResponse:
+    """A response of which every document passed every check.
+
+    Attributes:
+        documents: The documents, in the order of the response.
+        report: The outcome of every check.
+    """
+
+    documents: tuple[VerifiedDocument, ...]
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What a response is held against; see `Verifier.verify`."""
+
+    context: SessionContext
+    request: DeviceRequest | UnsafeNoRequest
+    at: datetime
+    evidence: Evidence
+
+
+def _demand(value: object, *kinds: type[Any]) -> None:
+    """Refuse a wrong argument at once: None must never mean that something is not checked."""
+    if not isinstance(value, kinds):
+        msg = f"expected {' or '.join(kind.__name__ for kind in kinds)}, not {type(value).__name__}"
+        raise TypeError(msg)
+
+
+def _verified(fields: Mapping[str, Any]) -> VerifiedDocument:
+    document = object.__new__(VerifiedDocument)
+    for name, value in fields.items():
+        setattr(document, name, value)
+    return document
+
+
+# --- the document signer ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _DocumentSigner:
+    """A document signer as assessed for one document type; it holds for every time within the path's bounds.
+
+    Attributes:
+        certificate: The certificate.
+        key: Its public key, or None where that is not of this standard.
+        path: Path, validity and profile.
+        anchor: The anchor at the end of the path, or None.
+        in_scope: Whether the anchor is trusted for the document type.
+        deviations: Where it or its anchor deviates from the profile: policy code or rule to reason.
+    """
+
+    certificate: Certificate
+    key: PublicKey | None
+    path: PathResult
+    anchor: TrustAnchor | None
+    in_scope: bool
+    deviations: Mapping[str, str]
+
+
+class Verifier:
+    """Decides whether presented documents are to be believed.
+
+    It is made once and used for many responses: a document signer is assessed once and remembered by the bytes of its
+    certificate. Threads may share a verifier.
+    """
+
+    def __init__(self, trust: TrustStore, *, policy: Policy, revocation: Revocation) -> None:
+        """Fix what the verdicts rest on.
+
+        Args:
+            trust: The trusted roots.
+            policy: How strict to be about deviations that no forger gains by.
+            revocation: What to demand of revocation evidence.
+        """
+        _demand(trust, TrustStore)
+        _demand(policy, Policy)
+        _demand(revocation, Revocation)
+        self._trust = trust
+        self._policy = policy
+        self._revocation = revocation
+        self._signers: OrderedDict[tuple[bytes, str], _DocumentSigner] = OrderedDict()
+        self._crls = CrlJudge()
+
+    def verify(
+        self,
+        response: bytes,
+        *,
+        context: SessionContext,
+        request: DeviceRequest | UnsafeNoRequest,
+        at: datetime,
+        evidence: Evidence = NO_EVIDENCE,
+    ) -> VerifiedResponse:
+        """Verify a DeviceResponse, or refuse it.
+
+        Args:
+            response: The encoded DeviceResponse, decrypted, as received.
+            context: The session that the response must belong to.
+            request: The request that was sent.
+            at: The time of verification, an aware datetime.
+            evidence: Revocation evidence at hand; what is absent is reported, and refuses where it was demanded.
+
+        Returns:
+            The verified documents; element values are to be had nowhere else.
+
+        Raises:
+            VerificationError: Some check refuses; ``.report`` has every outcome, ``.failed`` the ids.
+            DecodeError: The response is not what the CDDL says; ``.path`` tells where.
+        """
+        report, documents = self._run(response, _Case(context, request, at, evidence))
+        report.require()
+        return VerifiedResponse(tuple(_verified(fields) for fields in documents), report)
+
+    def examine(
+        self,
+        response: bytes,
+        *,
+        context: SessionContext,
+        request: DeviceRequest | UnsafeNoRequest,
+        at: datetime,
+        evidence: Evidence = NO_EVIDENCE,
+    ) -> Report:
+        """Run every check and report, without handing out any element; the arguments are those of `verify`.
+
+        Raises:
+            DecodeError: The response is not what the CDDL says; ``.path`` tells where.
+        """
+        return self._run(response, _Case(context, request, at, evidence))[0]
+
+    def _run(self, response: bytes, case: _Case) -> tuple[Report, list[dict[str, Any]]]:
+        if case.at.tzinfo is None:
+            msg = "the time of verification is an aware datetime"
+            raise ValueError(msg)
+        _demand(case.context, SessionContext)
+        _demand(case.request, DeviceRequest, UnsafeNoRequest)
+        _demand(case.evidence, Evidence)
+        decoded = DeviceResponse.decode(response)
+        checks = self._examine_response(decoded)
+        documents = []
+        for index, document in enumerate(decoded.documents):
+            findings = Findings(index, self._policy)
+            documents.append(self._examine_document(findings, document, case))
+            checks += findings.results.values()
+        return Report(tuple(checks), self._policy, self._revocation), documents
+
+    # (1) the response
+
+    def _examine_response(self, response: DeviceResponse) -> list[Check]:
+        findings = Findings(None, self._policy)
+        findings.pass_("response.decoded")
+        judge_version(findings, "response.version", response.version)
+        if response.status == 0:
+            findings.pass_("response.status")
+        else:
+            findings.fail("response.status", f"the mdoc reports status {response.status}")
+        if not response.documents:
+            findings.fail("response.documents", "the response holds no document")
+        elif response.unsupported:
+            findings.fail("response.documents", f"not implemented: {', '.join(response.unsupported)}")
+        else:
+            findings.pass_("response.documents")
+        return list(findings.results.values())
+
+    def _examine_document(self, findings: Findings, document: Document, case: _Case) -> dict[str, Any]:
+        issuer_auth = document.issuer_signed.issuer_auth
+        signer = self._examine_signer(findings, issuer_auth, document.doctype, case.at)
+        certificate = signer.certificate if signer else None
+        self._examine_revocation(findings, signer, case)
+        if signer is not None:
+            examine_signature(findings, issuer_auth, signer.key)
+        mso = validity = None
+        if issuer_auth.payload is None:
+            findings.fail("issuer_auth.signature", "the payload is detached")
+        else:
+            path = f"documents[{findings.document}].issuerSigned.issuerAuth.payload"
+            mso = MobileSecurityObject.decode(issuer_auth.payload, path=path, limits=_MSO_LIMITS)
+            validity = examine_security_object(findings, mso, document.doctype, certificate, case.at)
+        elements = examine_items(findings, document, mso)
+        examine_device_auth(findings, document, mso, case.context)
+        if document.doctype != MDL_DOCTYPE:
+            findings.skip("subject.country")
+            findings.skip("subject.jurisdiction")
+        elif certificate is not None:
+            examine_subject(findings, elements.get(MDL_NAMESPACE, {}), certificate)
+        examine_request(findings, document, elements, case.request if isinstance(case.request, DeviceRequest) else None)
+        examine_types(findings, document, elements)
+        return {
+            "doctype": document.doctype,
+            "elements": elements,
+            "device_elements": document.device_signed.name_spaces if document.device_signed else {},
+            "validity": validity,
+            "document_signer": certificate,
+            "anchor": signer.anchor if signer else None,
+        }
+
+    # (2) the document signer
+
+    def _examine_signer(
+        self, findings: Findings, issuer_auth: CoseSign1, doctype: str, at: datetime
+    ) -> _DocumentSigner | None:
+        try:
+            chain = issuer_auth.x5chain
+            if not chain:
+                findings.fail("issuer_auth.x5chain", "no certificate in header 33")
+                return None
+            signer = self._signer(chain[0], doctype, at)
+        except MdlError as exc:
+            findings.fail("issuer_auth.x5chain", f"the document signer's certificate: {exc}")
+            return None
+        # The path leads from the first certificate to one of our anchors; what else was sent has no say in it.
+        extra = {"x5chain.extra": "more certificates than the document signer's; ignored"} if len(chain) > 1 else {}
+        findings.judge("issuer_auth.x5chain", extra)
+        findings.judge("issuer_auth.profile", signer.deviations)
+        for name, fact in (
+            ("issuer_auth.path", signer.path.path),
+            ("issuer_auth.certificate_validity", signer.path.validity),
+        ):
+            if fact.holds:
+                findings.pass_(name)
+            elif fact.holds is not None:
+                findings.fail(name, fact.detail)
+        if signer.anchor is not None:
+            if signer.in_scope:
+                findings.pass_("issuer_auth.trust_scope")
+            else:
+                findings.fail("issuer_auth.trust_scope", "the root is not trusted for this document type")
+        return signer
+
+    def _signer(self, der: bytes, doctype: str, at: datetime) -> _DocumentSigner:
+        """The document signer of that certificate, assessed now or remembered for a time that covers `at`."""
+        signer = self._signers.get((der, doctype))
+        if signer is None or not signer.path.not_before <= at <= signer.path.not_after:
+            signer = self._assess(Certificate.decode(der), doctype, at)
+            # What fails is not remembered: strangers must not push out those who are trusted.
+            if signer.anchor is not None and signer.path.validity.holds:
+                self._signers[der, doctype] = signer
+                while len(self._signers) > _MAX_SIGNERS:
+                    self._signers.popitem(last=False)
+        return signer
+
+    def _assess(self, certificate: Certificate, doctype: str, at: datetime) -> _DocumentSigner:
+        anchors = tuple(self._trust)
+        scoped = [anchor for anchor in anchors if doctype in anchor.doctypes]
+        path = validate_path(certificate, [anchor.certificate for anchor in scoped or anchors], at=at)
+        in_scope = bool(scoped)
+        if in_scope and path.anchor is None:
+            path = validate_path(certificate, [anchor.certificate for anchor in anchors], at=at)
+            in_scope = False
+        deviations = {
+            finding.rule
+            if finding.security
+            else "profile"
+            if finding.severity is Severity.ERROR
+            else "profile.minor": str(finding)
+            for finding in reversed(path.profile.findings)
+        }
+        return _DocumentSigner(
+            certificate,
+            _usable_key(certificate),
+            path,
+            next((anchor for anchor in scoped or anchors if anchor.certificate is path.anchor), None)
+            if in_scope
+            else next((anchor for anchor in anchors if anchor.certificate is path.anchor), None),
+            in_scope,
+            deviations,
+        )
+
+    def _examine_revocation(self, findings: Findings, signer: _DocumentSigner | None, case: _Case) -> None:
+        if signer is None or signer.anchor is None:
+            return
+        name = "issuer_auth.certificate_revocation"
+        judgement = self._crls.judge(signer.certificate, signer.anchor.certificate, case.evidence.crls, case.at)
+        findings.results[name] = Check(name, judgement.outcome, judgement.detail, findings.document, judgement.warnings)
+
+
+def _usable_key(certificate: Certificate) -> PublicKey | None:
+    try:
+        return certificate.public_key
+    except MdlError:
+        return None
