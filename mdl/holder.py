@@ -82,7 +82,7 @@ class KeyUse(enum.Enum):
     MAC = "deviceMac"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Credential:
     """What an issuing authority issued, with the device key that it is bound to.
 
@@ -331,22 +331,20 @@ class Holder:
 def _disclosed_items(credential: Credential, doc_request: DocRequest, permit: Permit) -> dict[str, list[Tagged24]]:
     """The items that leave, in the order of the credential."""
     result: dict[str, list[Tagged24]] = {}
+    age_statements_left = _MAX_AGE_STATEMENTS
     wanted = doc_request.items_request.name_spaces
     for namespace, held in credential.items.items():
         chosen: set[str] = set()
-        ages: set[str] = set()
         for requested in wanted.get(namespace, ()):
             identifier: str | None = requested
             threshold = age_over_threshold(requested)
             if threshold is not None:
-                identifier = _age_answer(credential.ages[namespace], threshold)
-            if identifier is None or identifier not in held or not permit(doc_request, namespace, identifier):
+                identifier = _age_answer(credential.ages[namespace], threshold) if age_statements_left else None
+            if identifier is None or identifier not in held or identifier in chosen:
                 continue
-            if threshold is not None:
-                if len(ages | {identifier}) > _MAX_AGE_STATEMENTS:
-                    continue
-                ages.add(identifier)
-            chosen.add(identifier)
+            if permit(doc_request, namespace, identifier):
+                chosen.add(identifier)
+                age_statements_left -= threshold is not None
         if chosen:
             result[namespace] = [item for identifier, item in held.items() if identifier in chosen]
     return result
