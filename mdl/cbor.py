@@ -60,7 +60,8 @@ class Limits:
         max_bytes: Longest input, in bytes, inclusive.
         max_depth: Deepest nesting of arrays, maps and tags, inclusive; an empty array or map does not count.
         max_entries: Most entries of one array or map, inclusive.
-        max_items: Most data items in all, inclusive; it bounds time and memory, as an item of one byte takes some 60.
+        max_items: Most data items in all that one call decodes, inclusive; it bounds time and memory, as an item of
+            one byte takes some 60.
     """
 
     max_bytes: int = 4 * 1024 * 1024
@@ -361,6 +362,10 @@ def decode_sequence(parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS) 
     2 n entries, so if every second entry reads as the secret, no blob ended early, ran over into its neighbour or had
     bytes left over: none of them can contain the secret. Otherwise each is read alone to name the fault.
 
+    Args:
+        parts: The blobs.
+        limits: Bounds on each blob; `Limits.max_items` on all of them together.
+
     Raises:
         DecodeError: One of the blobs is not one well-formed item within the limits; the path is its index, ``[3]``.
     """
@@ -368,7 +373,10 @@ def decode_sequence(parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS) 
     if not count:
         return []
     bound = min(_SMALL, limits.max_bytes, limits.max_entries, limits.max_items)
-    if max(map(len, parts)) <= bound:
+    longest = max(map(len, parts))
+    if count * longest > limits.max_items and sum(map(len, parts)) > limits.max_items:
+        return _decode_each(parts, limits)  # so many bytes may hold too many items: these are counted
+    if longest <= bound:
         small, large = list(parts), []
     else:
         large = [index for index, part in enumerate(parts) if len(part) > bound]
@@ -384,16 +392,20 @@ def decode_sequence(parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS) 
             return values
     except (CBORDecodeError, DecodeError):
         pass  # the reading one by one below names the fault
-    return [_decode_one(part, limits, f"[{index}]" if count > 1 else "") for index, part in enumerate(parts)]
+    return _decode_each(parts, limits)
 
 
-def _decode_one(data: bytes, limits: Limits, path: str) -> Any:
-    """Read one blob with the walking reader, to name a fault or since it is large."""
-    try:
-        return decode_view(data, limits=limits, keep_raw=False)
-    except DecodeError as exc:
-        exc.path = path
-        raise
+def _decode_each(parts: Sequence[bytes], limits: Limits) -> list[Any]:
+    """Read blobs one by one with the walking reader, to name a fault or to count their items."""
+    room = [limits.max_entries, limits.max_items]
+    values = []
+    for index, part in enumerate(parts):
+        try:
+            values.append(_view(part, limits, room, keep_raw=False))
+        except DecodeError as exc:
+            exc.path = f"[{index}]" if len(parts) > 1 else ""
+            raise
+    return values
 
 
 # --- decoding views --------------------------------------------------------------------------------------------------
@@ -410,6 +422,11 @@ def decode_view(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_raw: bool 
     Raises:
         DecodeError: The bytes are not one well-formed item within the limits (codes ``cbor.…``), with the offset.
     """
+    return _view(data, limits, [limits.max_entries, limits.max_items], keep_raw)
+
+
+def _view(data: bytes, limits: Limits, room: list[int], keep_raw: bool) -> Any:  # noqa: FBT001
+    """Read one item; `room` is that of `_read`."""
     if type(data) is not bytes:
         msg = "decode_view takes bytes"
         raise TypeError(msg)
@@ -417,7 +434,10 @@ def decode_view(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_raw: bool 
         msg = f"the input is longer than {limits.max_bytes} bytes"
         raise DecodeError(msg, code="cbor.too_long")
     try:
-        value, end = _read(data, 0, limits.max_depth, [limits.max_entries, limits.max_items - 1], keep_raw)
+        room[1] -= 1
+        if room[1] < 0:
+            _fail("cbor.too_many", "too many items in all", 0)
+        value, end = _read(data, 0, limits.max_depth, room, keep_raw)
     except IndexError:
         msg = "the input ends in the middle of an item"
         raise DecodeError(msg, code="cbor.truncated", offset=len(data)) from None

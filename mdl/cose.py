@@ -123,7 +123,7 @@ class CoseSign1:
         if type(value) is bytes:
             return (value,)
         if (
-            isinstance(value, list | tuple)
+            type(value) in (list, tuple)  # a Tagged24 is a tuple too, of another kind
             and 0 < len(value) <= _MAX_CHAIN
             and all(type(one) is bytes for one in value)
         ):

@@ -32,6 +32,20 @@ class Evidence:
     crls: tuple[bytes, ...] = ()
     status_tokens: tuple[bytes, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse what is no tuple of bytes: evidence that is held the wrong way would count as absent.
+
+        Raises:
+            TypeError: It is not.
+        """
+        if not (_is_tuple_of_bytes(self.crls) and _is_tuple_of_bytes(self.status_tokens)):
+            msg = "evidence is a tuple of bytes"
+            raise TypeError(msg)
+
+
+def _is_tuple_of_bytes(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(one, bytes) for one in value)
+
 
 NO_EVIDENCE: Final = Evidence()
 

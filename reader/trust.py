@@ -42,27 +42,56 @@ class TrustAnchor:
     doctypes: frozenset[str] | AnyDoctype
 
     def __post_init__(self) -> None:
-        """Refuse an anchor that would be good for nothing."""
-        if isinstance(self.doctypes, frozenset) and not self.doctypes:
+        """Refuse an anchor that would be good for nothing, and a scope that would answer like one but is none.
+
+        Raises:
+            TypeError: The certificate is none, or the document types are neither a frozenset of text nor `ANY_DOCTYPE`;
+                a plain text would be in scope for every part of itself.
+            ValueError: The set of document types is empty.
+        """
+        if not isinstance(self.certificate, Certificate):
+            msg = f"a trust anchor is a Certificate, not {type(self.certificate).__name__}"
+            raise TypeError(msg)
+        doctypes: object = self.doctypes
+        if isinstance(doctypes, AnyDoctype):
+            return
+        if not isinstance(doctypes, frozenset) or not all(isinstance(one, str) for one in doctypes):
+            msg = "a trust anchor's document types are a frozenset of text, or ANY_DOCTYPE"
+            raise TypeError(msg)
+        if not doctypes:
             msg = "a trust anchor is trusted for at least one document type"
             raise ValueError(msg)
 
 
 class TrustStore:
-    """An immutable set of trust anchors, found by key identifier and by name."""
+    """An immutable set of trust anchors, found by key identifier and by name.
 
-    __slots__ = ("_anchors", "_by_key_identifier", "_by_subject")
+    Attributes:
+        doctypes: The document types that some anchor names; every other one is in the scope of the same anchors.
+    """
+
+    __slots__ = ("_anchors", "_by_key_identifier", "_by_subject", "doctypes")
+
+    doctypes: frozenset[str]
 
     def __init__(self, anchors: Iterable[TrustAnchor]) -> None:
         """Collect the anchors.
 
         Raises:
+            TypeError: One is no `TrustAnchor`.
             ValueError: There is none.
         """
         self._anchors = tuple(anchors)
         if not self._anchors:
             msg = "an empty trust store trusts nobody; that is a mistake, not a policy"
             raise ValueError(msg)
+        for anchor in self._anchors:
+            if not isinstance(anchor, TrustAnchor):
+                msg = f"a trust store holds TrustAnchors, not {type(anchor).__name__}"
+                raise TypeError(msg)
+        self.doctypes = frozenset[str]().union(
+            *(anchor.doctypes for anchor in self._anchors if isinstance(anchor.doctypes, frozenset))
+        )
         self._by_key_identifier: dict[bytes, list[TrustAnchor]] = {}
         self._by_subject: dict[bytes, list[TrustAnchor]] = {}
         for anchor in self._anchors:

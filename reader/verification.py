@@ -52,7 +52,7 @@ from reader.checks import (
     examine_types,
     judge_version,
 )
-from reader.report import Check, Policy, Report, Revocation
+from reader.report import Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence
 from reader.trust import TrustAnchor, TrustStore
 
@@ -108,6 +108,19 @@ class VerifiedDocument:
         msg = "VerifiedDocument cannot be subclassed"
         raise TypeError(msg)
 
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        msg = "a VerifiedDocument is what the verifier saw and cannot be changed"
+        raise AttributeError(msg)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        msg = "a VerifiedDocument is what the verifier saw and cannot be changed"
+        raise AttributeError(msg)
+
+    def __reduce__(self) -> NoReturn:
+        # A copy or a pickle would be a VerifiedDocument that no verifier has made.
+        msg = "a VerifiedDocument cannot be copied or pickled"
+        raise TypeError(msg)
+
     def age_over(self, age: int) -> Answer:
         """Whether the holder has reached `age` years, by the nearest of the age statements: yes, no or unknown.
 
@@ -153,7 +166,7 @@ def _demand(value: object, *kinds: type[Any]) -> None:
 def _verified(fields: Mapping[str, Any]) -> VerifiedDocument:
     document = object.__new__(VerifiedDocument)
     for name, value in fields.items():
-        setattr(document, name, value)
+        object.__setattr__(document, name, value)
     return document
 
 
@@ -251,7 +264,8 @@ class Verifier:
         return self._run(response, _Case(context, request, at, evidence))[0]
 
     def _run(self, response: bytes, case: _Case) -> tuple[Report, list[dict[str, Any]]]:
-        if case.at.tzinfo is None:
+        _demand(case.at, datetime)
+        if case.at.utcoffset() is None:
             msg = "the time of verification is an aware datetime"
             raise ValueError(msg)
         _demand(case.context, SessionContext)
@@ -298,6 +312,9 @@ class Verifier:
             path = f"documents[{findings.document}].issuerSigned.issuerAuth.payload"
             mso = MobileSecurityObject.decode(issuer_auth.payload, path=path, limits=_MSO_LIMITS)
             validity = examine_security_object(findings, mso, document.doctype, certificate, case.at)
+            if mso.status is not None and case.evidence.status_tokens:
+                # Evidence that cannot be used refuses; it is never passed over.
+                findings.fail("mso.status", "status list tokens cannot be read yet")
         elements = examine_items(findings, document, mso)
         examine_device_auth(findings, document, mso, case.context)
         if document.doctype != MDL_DOCTYPE:
@@ -334,6 +351,8 @@ class Verifier:
         extra = {"x5chain.extra": "more certificates than the document signer's; ignored"} if len(chain) > 1 else {}
         findings.judge("issuer_auth.x5chain", extra)
         findings.judge("issuer_auth.profile", signer.deviations)
+        if signer.anchor is None and findings.results["issuer_auth.profile"].outcome is Outcome.PASSED:
+            findings.leave("issuer_auth.profile", "there is no root to compare with")
         for name, fact in (
             ("issuer_auth.path", signer.path.path),
             ("issuer_auth.certificate_validity", signer.path.validity),
@@ -351,12 +370,15 @@ class Verifier:
 
     def _signer(self, der: bytes, doctype: str, at: datetime) -> _DocumentSigner:
         """The document signer of that certificate, assessed now or remembered for a time that covers `at`."""
-        signer = self._signers.get((der, doctype))
+        # The document type is the sender's word. What no anchor names is one and the same scope, or strangers could
+        # fill the memory with made-up names under an honest signer's certificate.
+        scope = doctype if doctype in self._trust.doctypes else ""
+        signer = self._signers.get((der, scope))
         if signer is None or not signer.path.not_before <= at <= signer.path.not_after:
             signer = self._assess(Certificate.decode(der), doctype, at)
             # What fails is not remembered: strangers must not push out those who are trusted.
             if signer.anchor is not None and signer.path.validity.holds:
-                self._signers[der, doctype] = signer
+                self._signers[der, scope] = signer
                 while len(self._signers) > _MAX_SIGNERS:
                     self._signers.popitem(last=False)
         return signer

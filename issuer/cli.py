@@ -1,0 +1,383 @@
+"""``mdl issuer``: found an authority, make document signers, issue licences, publish CRLs.
+
+The work is done by `issuer.authority` and `issuer.issuance`; here arguments become calls, and results text or JSON. No
+PIN is ever an argument, and nothing of a licence but its size and its dates is ever printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from issuer.authority import MAX_CRL_DAYS, MAX_SIGNER_DAYS, Authority, Founding
+from issuer.folder import PinSource, output_file
+from issuer.issuance import Order
+from issuer.keystore import SecretHandler
+from issuer.records import LicenceRecord, parse_record, read_below
+from mdl.cbor import TDate, decode
+from mdl.cli import terminal
+from mdl.cose import decode_key
+from mdl.errors import DecodeError, IssuanceError
+from mdl.keys import CURVES, PublicKey
+from mdl.mdoc import ValidityInfo
+from mdl.pki import Certificate, Crl, Subject
+
+__all__ = ["add_commands", "parse_device_key"]
+
+_REJECTED: Final = 1
+_ROOT_CURVES: Final = [curve.name for curve in CURVES.values() if curve.algorithm is not None and curve.kind == "EC"]
+_SIGNER_CURVES: Final = [curve.name for curve in CURVES.values() if curve.algorithm is not None]
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the verbs of the issuer."""
+    _add_init(commands)
+    _add_ds(commands)
+    _add_issue(commands)
+    _add_crl(commands)
+
+
+def _add_verb(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, run: Any
+) -> argparse.ArgumentParser:
+    verb = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    verb.set_defaults(run=run)
+    verb.add_argument("--dir", default="authority", metavar="DIR", help="the authority's folder (default: ./authority)")
+    verb.add_argument("--json", action="store_true", help="print the result as JSON")
+    pin = verb.add_mutually_exclusive_group()
+    pin.add_argument("--pin-env", metavar="NAME", help="take the token's PIN from this environment variable")
+    pin.add_argument("--pin-file", metavar="FILE", help="take the token's PIN from this file")
+    return verb
+
+
+def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(commands, "init", "found an authority: root key in a token, root certificate, first CRL", _init)
+    name = verb.add_argument_group("the root's name")
+    name.add_argument("--country", required=True, metavar="CC", help="two letters, as in the licence's issuing_country")
+    name.add_argument("--state", metavar="CC-XX", help="ISO 3166-2, as in the licence's issuing_jurisdiction")
+    name.add_argument("--organization", metavar="NAME", help="the authority's name")
+    name.add_argument("--common-name", metavar="NAME", help="the root's name (default: the organization's and IACA)")
+    addresses = verb.add_argument_group("addresses (one way to contact the authority is needed)")
+    addresses.add_argument("--crl-url", required=True, metavar="URL", help="where the CRL will be served")
+    addresses.add_argument("--contact-email", metavar="ADDRESS", help="e-mail address of the authority")
+    addresses.add_argument("--contact-uri", metavar="URI", help="web address of the authority")
+    keys = verb.add_argument_group("keys and terms")
+    keys.add_argument(
+        "--token-uri",
+        metavar="pkcs11:…",
+        help="a token of any PKCS#11 module, as pkcs11:token=LABEL?module-path=/path/to/module.so (default: a SoftHSM "
+        "token is made in the folder, with a PIN in a file that only you can read, unless one is given)",
+    )
+    keys.add_argument("--key-label", default="iaca", metavar="LABEL", help="label of the root key (default: iaca)")
+    keys.add_argument("--curve", default="P-256", choices=_ROOT_CURVES, help="curve of the root key (default: P-256)")
+    keys.add_argument(
+        "--days", type=_count, default=3285, metavar="N", help="life of the root (default: 3285, 9 years)"
+    )
+    keys.add_argument(
+        "--crl-days",
+        type=_count,
+        default=30,
+        metavar="N",
+        help=f"until the next CRL, at most {MAX_CRL_DAYS} (default: 30)",
+    )
+    keys.add_argument(
+        "--doctype", default="org.iso.18013.5.1.mDL", metavar="TYPE", help="what is issued (default: the mDL)"
+    )
+
+
+def _add_ds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(commands, "ds", "make a document signer: key and CSR in the token, certificate by the root", _ds)
+    verb.add_argument("--common-name", metavar="NAME", help="its name (default: the root's, DS and a number)")
+    verb.add_argument("--curve", default="P-256", choices=_SIGNER_CURVES, help="curve of its key (default: P-256)")
+    verb.add_argument(
+        "--days",
+        type=_count,
+        default=MAX_SIGNER_DAYS,
+        metavar="N",
+        help=f"its life, at most {MAX_SIGNER_DAYS} (default: {MAX_SIGNER_DAYS})",
+    )
+
+
+def _add_issue(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(commands, "issue", "issue a licence, signed in the token by the newest document signer", _issue)
+    verb.add_argument("record", metavar="RECORD.json", help="the licence's elements; files in it lie in its folder")
+    verb.add_argument(
+        "--device-key",
+        required=True,
+        metavar="FILE",
+        help="the holder's public key: PEM, DER (SubjectPublicKeyInfo) or COSE_Key (CBOR or hex)",
+    )
+    verb.add_argument("--out", required=True, metavar="FILE", help="where to write the IssuerSigned structure, CBOR")
+    verb.add_argument(
+        "--valid-days", type=_count, default=30, metavar="N", help="days until it must be issued again (default: 30)"
+    )
+    verb.add_argument(
+        "--at",
+        type=terminal.argument_time,
+        metavar="TIME",
+        help="signed and valid from then on, as 2026-01-31T00:00:00Z (default: now)",
+    )
+
+
+def _add_crl(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(commands, "crl", "publish the next CRL", _crl)
+    verb.add_argument(
+        "--revoke",
+        type=_serial,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="SERIAL",
+        help="revoke document signers by their serial numbers, in hex as 'mdl issuer ds' prints them",
+    )
+    verb.add_argument(
+        "--days", type=_count, default=30, metavar="N", help=f"until the next CRL, at most {MAX_CRL_DAYS} (default: 30)"
+    )
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= len(text) <= 6 or int(text) < 1:
+        msg = "not a whole number of days, at least 1"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def _serial(text: str) -> int:
+    digits = text.lower().removeprefix("0x").replace(":", "")
+    if not 1 <= len(digits) <= 40 or not set(digits) <= set("0123456789abcdef"):
+        msg = "not a serial number in hex"
+        raise argparse.ArgumentTypeError(msg)
+    return int(digits, 16)
+
+
+def _pin_source(arguments: argparse.Namespace) -> PinSource | None:
+    if arguments.pin_env is not None:
+        return PinSource(environment=arguments.pin_env)
+    if arguments.pin_file is not None:
+        return PinSource(file=str(Path(arguments.pin_file).absolute()))
+    return None
+
+
+def _authority(arguments: argparse.Namespace) -> Authority:
+    source = _pin_source(arguments)
+    secret: SecretHandler | None = None if source is None else source.handler(Path())
+    return Authority(arguments.dir, secret=secret)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def parse_device_key(data: bytes) -> PublicKey:
+    """Read a holder's public key in any of the forms it comes in.
+
+    Args:
+        data: PEM, a DER SubjectPublicKeyInfo, or a COSE_Key as CBOR; the latter two also as hex or base64 text.
+
+    Raises:
+        DecodeError: It is none of these, or a private key (code ``device_key.private``).
+        UnsupportedError: Its curve is not implemented here.
+    """
+    if b"PRIVATE KEY-----" in data:
+        message = "this is a private key, which must not leave the device: give its public half"
+        raise DecodeError(message, code="device_key.private")
+    if data.lstrip().startswith(b"-----BEGIN"):
+        return PublicKey.from_pem(data.strip() + b"\n")
+    found = terminal.open_armour(data).data
+    if found[:1] == b"\x30":
+        return PublicKey.from_spki(found)
+    try:
+        key = decode(found)
+    except DecodeError as exc:
+        raise DecodeError("neither PEM nor DER nor a COSE_Key", code="device_key.form") from exc
+    if isinstance(key, dict) and -4 in key:
+        message = "this COSE_Key holds a private key, which must not leave the device: give its public half"
+        raise DecodeError(message, code="device_key.private")
+    return decode_key(key)
+
+
+# --- verbs -----------------------------------------------------------------------------------------------------------
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    owner = arguments.organization or arguments.state or arguments.country
+    founding = Founding(
+        subject=Subject(
+            country=arguments.country,
+            state=arguments.state,
+            organization=arguments.organization,
+            common_name=f"{owner} IACA" if arguments.common_name is None else arguments.common_name,
+        ),
+        crl_uri=arguments.crl_url,
+        contact_email=arguments.contact_email,
+        contact_uri=arguments.contact_uri,
+        doctype=arguments.doctype,
+        curve=arguments.curve,
+        days=arguments.days,
+        crl_days=arguments.crl_days,
+        token=arguments.token_uri,
+        iaca_key=arguments.key_label,
+        pin=_pin_source(arguments),
+    )
+    authority = Authority.found(arguments.dir, founding, at=_now())
+    root, crl = authority.root, authority.current_crl
+    token = authority.token
+    if arguments.json:
+        result: dict[str, Any] = {"directory": str(authority.folder), "token": token, "doctype": authority.doctype}
+        result |= {"iaca": _certificate_json(root, authority.root_file), "crl": _crl_json(crl, authority.crl_file)}
+        terminal.write_json(result)
+        return 0
+    rows = [("root", str(authority.root_file)), *_certificate_rows(root)]
+    rows += [("CRL", str(authority.crl_file)), *_crl_rows(crl), ("serve it at", root.crl_uris[0]), ("token", token)]
+    if authority.pin_file is not None:
+        rows.append(("PIN", f"{authority.pin_file} (keep it, and keep it to yourself)"))
+    _write_result("The authority is founded.", rows, f"next: mdl issuer ds --dir {arguments.dir}")
+    return 0
+
+
+def _ds(arguments: argparse.Namespace) -> int:
+    issued = _authority(arguments).certify_signer(
+        at=_now(), common_name=arguments.common_name, curve=arguments.curve, days=arguments.days
+    )
+    if arguments.json:
+        result = _certificate_json(issued.certificate, issued.certificate_file)
+        terminal.write_json(result | {"key": issued.key, "request": str(issued.request_file)})
+        return 0
+    rows = [("certificate", str(issued.certificate_file)), *_certificate_rows(issued.certificate)]
+    rows += [("request", str(issued.request_file)), ("key", f"{issued.key}, in the token")]
+    _write_result("The document signer is ready.", rows, "next: mdl issuer issue RECORD.json --device-key … --out …")
+    return 0
+
+
+def _issue(arguments: argparse.Namespace) -> int:
+    try:
+        record = _read_record(arguments.record)
+        data = terminal.read_input(arguments.device_key, label="device-key")
+        with terminal.labelled("device-key"):
+            device_key = parse_device_key(data)
+        authority = _authority(arguments)
+        if record.doctype != authority.doctype:
+            message = "not issued: the record is of another document type than this authority issues"
+            raise IssuanceError(message, code="authority.doctype")
+        at = (arguments.at or _now()).replace(microsecond=0)
+        validity = ValidityInfo(signed=at, valid_from=at, valid_until=at + timedelta(days=arguments.valid_days))
+        order = Order(namespaces=record.namespaces, device_key=device_key, validity=validity)
+        with output_file(Path(arguments.out), private=True) as commit, authority.open_issuer() as issuer:
+            encoded = issuer.issue(order).encode()
+            commit(encoded)
+            signer = issuer.certificate
+    except IssuanceError as exc:
+        if len(exc.violations) < 2:
+            raise
+        return _refuse(exc, as_json=arguments.json)
+    elements = sum(map(len, record.namespaces.values()))
+    if arguments.json:
+        terminal.write_json(
+            {
+                "file": str(Path(arguments.out).absolute()),
+                "doctype": record.doctype,
+                "bytes": len(encoded),
+                "elements": elements,
+                "signed": _moment(validity.signed),
+                "valid_until": _moment(validity.valid_until),
+                "document_signer": f"{signer.serial:x}",
+            }
+        )
+        return 0
+    rows = [
+        ("file", str(Path(arguments.out).absolute())),
+        ("content", f"{record.doctype}, {elements} elements, {len(encoded)} bytes"),
+        ("valid", f"{_moment(validity.valid_from)} to {_moment(validity.valid_until)}"),
+        ("signed by", f"{signer.subject}, serial number {signer.serial:x}"),
+    ]
+    _write_result("The licence is issued.", rows, "next: give the file to the holder")
+    return 0
+
+
+def _crl(arguments: argparse.Namespace) -> int:
+    published = _authority(arguments).publish_crl(at=_now(), revoke=arguments.revoke, days=arguments.days)
+    if arguments.json:
+        terminal.write_json(_crl_json(published.crl, published.current_file) | {"kept_as": str(published.file)})
+        return 0
+    rows = [("CRL", str(published.current_file)), *_crl_rows(published.crl), ("kept as", str(published.file))]
+    _write_result("The CRL is signed.", rows, f"next: serve {published.current_file.name} at the address in the root")
+    return 0
+
+
+def _read_record(name: str) -> LicenceRecord:
+    try:
+        text = terminal.read_input(name, label="record").decode("utf-8")
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        # Raised out here since the codec's error carries the whole record.
+        raise DecodeError("the record is not UTF-8", code="record.encoding", path="record")
+    return parse_record(text, read_file=read_below(Path() if name == "-" else Path(name).parent))
+
+
+def _refuse(error: IssuanceError, *, as_json: bool) -> int:
+    """Tell everything that is wrong with a record, a line each."""
+    if as_json:
+        violations = [{"path": one.path, "code": one.code, "message": one.message} for one in error.violations]
+        inner = {"code": error.code, "message": error.message, "path": "", "violations": violations}
+        terminal.write_json({"error": inner})
+    for one in error.violations:
+        terminal.write_error(f"{one.path}: {one.message} [{one.code}]")
+    terminal.write_error(f"nothing was issued: {len(error.violations)} things are wrong with the record [{error.code}]")
+    return _REJECTED
+
+
+# --- results ---------------------------------------------------------------------------------------------------------
+
+
+def _moment(time: datetime) -> str:
+    return TDate.of(time).text
+
+
+def _write_result(headline: str, rows: Iterable[Sequence[str]], then: str) -> None:
+    terminal.write([terminal.paint(headline, "bold"), *terminal.columns(rows, indent="  "), then])
+
+
+def _certificate_rows(certificate: Certificate) -> list[tuple[str, str]]:
+    return [
+        ("name", str(certificate.subject)),
+        ("valid", f"{_moment(certificate.not_before)} to {_moment(certificate.not_after)}"),
+        ("serial", f"{certificate.serial:x}"),
+        ("SHA-256", certificate.fingerprint.hex()),
+    ]
+
+
+def _certificate_json(certificate: Certificate, file: Path) -> dict[str, Any]:
+    return {
+        "certificate": str(file),
+        "subject": str(certificate.subject),
+        "serial": f"{certificate.serial:x}",
+        "sha256": certificate.fingerprint.hex(),
+        "not_before": _moment(certificate.not_before),
+        "not_after": _moment(certificate.not_after),
+    }
+
+
+def _crl_rows(crl: Crl) -> list[tuple[str, str]]:
+    revoked = ", ".join(f"{serial:x}" for serial in crl.revoked) or "nothing"
+    return [
+        ("number", str(crl.number)),
+        ("revokes", revoked),
+        ("next due", _moment(crl.next_update or crl.this_update)),
+    ]
+
+
+def _crl_json(crl: Crl, file: Path) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "number": crl.number,
+        "this_update": _moment(crl.this_update),
+        "next_update": None if crl.next_update is None else _moment(crl.next_update),
+        "revoked": [f"{serial:x}" for serial in crl.revoked],
+    }

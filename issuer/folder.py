@@ -1,0 +1,304 @@
+"""The folder of an authority: files written whole or not at all, one process at a time, and what they remember.
+
+This is what makes `issuer.authority` safe against crashes, full disks and damaged files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from issuer.keystore import SecretHandler, secret_from_environment, secret_from_file
+from mdl.doctypes import find_doctype
+from mdl.errors import DecodeError, SigningError
+
+__all__ = ["PinSource", "SignerEntry", "State", "lock", "output_file", "read_file", "unwritable", "write_file"]
+
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+"""Largest file that is read, in bytes, inclusive."""
+
+_PATIENCE: Final = 30.0
+"""Seconds to wait for another process that works in the folder."""
+
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+
+def unwritable(path: Path, exc: OSError) -> SigningError:
+    """The error about a file that the system does not let us write."""
+    reason = exc.strerror or type(exc).__name__
+    return SigningError(f"cannot write {path}: {reason}; nothing was issued", code="authority.unwritable")
+
+
+@contextmanager
+def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[bytes], None]]:
+    """Get ready to write a file whole or not at all.
+
+    That the file can be written is found out on entry, before anything is signed for it. What was there before stays
+    until the new content is on the disk.
+
+    Args:
+        path: The file. A symbolic link is followed.
+        private: Whether only the owner may read it.
+
+    Yields:
+        A function that takes the content and puts the file in place; without a call nothing changes.
+
+    Raises:
+        SigningError: The file cannot be written (code ``authority.unwritable``), on entry or at the call.
+    """
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            message = f"{path} is no regular file: name another output file"
+            raise SigningError(message, code="authority.unwritable")
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if private else 0o644)
+    except OSError as exc:
+        raise unwritable(path, exc) from exc
+    with os.fdopen(descriptor, "wb") as stream:
+
+        def commit(content: bytes) -> None:
+            try:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+                beside.replace(target)
+                _sync_folder(target.parent)
+            except OSError as exc:
+                raise unwritable(path, exc) from exc
+
+        try:
+            yield commit
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file whole or not at all; see `output_file`."""
+    with output_file(path, private=private) as commit:
+        commit(content)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file of the folder.
+
+    Raises:
+        DecodeError: It cannot be read or is too large (code ``authority.unreadable``).
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as exc:
+        message = f"cannot read {path}: {exc.strerror or type(exc).__name__}"
+        raise DecodeError(message, code="authority.unreadable") from exc
+    if len(content) > MAX_FILE_BYTES:
+        raise DecodeError(f"{path} is larger than {MAX_FILE_BYTES} bytes", code="authority.unreadable")
+    return content
+
+
+@contextmanager
+def lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
+    """Wait until no other process changes the folder, and keep it so. The folder itself is what is locked."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    except OSError as exc:
+        message = f"cannot open the folder {folder}: {exc.strerror}: make one with mdl issuer init"
+        raise DecodeError(message, code="authority.missing") from exc
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as exc:
+                if time.monotonic() > deadline:
+                    message = f"another process works in {folder}: try again when it is done"
+                    raise SigningError(message, code="authority.busy", retryable=True) from exc
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)  # and with it the lock
+
+
+# --- What the folder remembers ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinSource:
+    """Where a token's PIN comes from; never the PIN itself. Exactly one of the two is given.
+
+    Attributes:
+        environment: Name of an environment variable.
+        file: Path of a file; a relative one lies below the authority's folder.
+    """
+
+    environment: str | None = None
+    file: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.environment is None) == (self.file is None):
+            msg = "a PIN comes from an environment variable or from a file"
+            raise ValueError(msg)
+
+    def handler(self, folder: Path) -> SecretHandler:
+        """The handler that reads the PIN when it is asked for."""
+        if self.environment is not None:
+            return secret_from_environment(self.environment)
+        return secret_from_file(folder / str(self.file))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerEntry:
+    """A document signer in the state: its key's label in the token, and the names of its files."""
+
+    key: str
+    certificate: str
+    request: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The content of ``authority.json``. `ready` is false until the root and the first CRL are in their places."""
+
+    ready: bool
+    doctype: str
+    token: str
+    softhsm: bool
+    pin: PinSource | None
+    iaca_key: str
+    crl_number: int
+    signers: tuple[SignerEntry, ...]
+
+    def encode(self) -> bytes:
+        """The content of the file, JSON."""
+        pin = None if self.pin is None else {"environment": self.pin.environment, "file": self.pin.file}
+        members = {
+            "version": 1,
+            "ready": self.ready,
+            "doctype": self.doctype,
+            "token": self.token,
+            "softhsm": self.softhsm,
+            "pin": pin if pin is None else {name: value for name, value in pin.items() if value is not None},
+            "iaca_key": self.iaca_key,
+            "crl_number": self.crl_number,
+            "signers": [
+                {"key": one.key, "certificate": one.certificate, "request": one.request} for one in self.signers
+            ],
+        }
+        return (json.dumps(members, indent=2, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def decode(cls, content: bytes, file: Path) -> State:
+        """Read the file's content strictly: nothing missing, nothing unknown, every member of its type.
+
+        Raises:
+            DecodeError: Something is not so (codes ``authority.state`` and ``authority.version``).
+        """
+        fault = None
+        members: Any = None
+        try:
+            members = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+        except json.JSONDecodeError as exc:
+            fault = f"not JSON (line {exc.lineno}, column {exc.colno})"
+        except (ValueError, RecursionError) as exc:
+            fault = "not UTF-8" if isinstance(exc, UnicodeDecodeError) else "a member twice, or nested too deeply"
+        if fault is not None:
+            _spoilt(file, fault, "")
+        reading = _Reading(members, file, "")
+        if reading.take("version", int) != 1:
+            message = f"{file} was written by another version of this program"
+            raise DecodeError(message, code="authority.version", path="version")
+        pin: PinSource | None = None
+        if (given := reading.take("pin", dict, type(None))) is not None:
+            inner = _Reading(given, file, "pin.")
+            name = "environment" if "environment" in given else "file"
+            pin = PinSource(**{name: inner.take(name, str)})
+            inner.finish()
+        signers = []
+        for index, one in enumerate(reading.take("signers", list)):
+            inner = _Reading(one, file, f"signers[{index}].")
+            signers.append(
+                SignerEntry(
+                    key=inner.take("key", str),
+                    certificate=inner.take_name("certificate"),
+                    request=inner.take_name("request"),
+                )
+            )
+            inner.finish()
+        state = cls(
+            ready=reading.take("ready", bool),
+            doctype=reading.take("doctype", str),
+            token=reading.take("token", str),
+            softhsm=reading.take("softhsm", bool),
+            pin=pin,
+            iaca_key=reading.take("iaca_key", str),
+            crl_number=reading.take("crl_number", int),
+            signers=tuple(signers),
+        )
+        reading.finish()
+        if find_doctype(state.doctype) is None:
+            _spoilt(file, "a document type that is not known here", "doctype")
+        if state.crl_number < 0:
+            _spoilt(file, "a negative number", "crl_number")
+        return state
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        msg = "a member twice"
+        raise ValueError(msg)
+    return members
+
+
+def _spoilt(file: Path, what: str, path: str) -> NoReturn:
+    raise DecodeError(f"{file} is damaged, restore it from a backup: {what}", code="authority.state", path=path)
+
+
+class _Reading:
+    """Takes the members of a JSON object one by one, each of its type; what is left over is one too many."""
+
+    def __init__(self, members: Any, file: Path, prefix: str) -> None:
+        if type(members) is not dict:
+            _spoilt(file, "not an object", prefix.rstrip("."))
+        self._members = dict(members)
+        self._file = file
+        self._prefix = prefix
+
+    def take(self, name: str, *kinds: type) -> Any:
+        if name not in self._members:
+            _spoilt(self._file, "missing", self._prefix + name)
+        value = self._members.pop(name)
+        if type(value) not in kinds:
+            _spoilt(self._file, "of a wrong type", self._prefix + name)
+        return value
+
+    def take_name(self, name: str) -> str:
+        """Take the name of a file in the folder itself: it must lead nowhere else."""
+        value: str = self.take(name, str)
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", value):
+            _spoilt(self._file, "not the name of a file", self._prefix + name)
+        return value
+
+    def finish(self) -> None:
+        if self._members:
+            _spoilt(self._file, "a member that is not known here", self._prefix.rstrip("."))

@@ -1,0 +1,386 @@
+"""Issue credentials: check the order, salt and digest its elements, have the security object signed.
+
+Signing is prepare → to_be_signed → complete, so a software key, an HSM and a remote service differ only in who turns
+`PreparedMdoc.to_be_signed` into a signature. Nothing leaves here whose signature has not been verified.
+
+Spec:
+    18013-5 first edition 9.1.2.3 to 9.1.2.5; facts sheet mdoc §1.3, §1.4, §2.1, §2.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from functools import lru_cache
+from struct import unpack
+from typing import Any, Final
+
+from mdl.cbor import FullDate, TDate, Tagged24, bstr, encode, head, wrap24
+from mdl.cose import X5CHAIN, CoseSign1, encode_key, protected_header, sig_structure
+from mdl.doctypes import MDL_NAMESPACE, Violation, violations
+from mdl.errors import DecodeError, IssuanceError, ProfileError, SigningError, VerificationError
+from mdl.keys import PublicKey, Signer
+from mdl.mdoc import DIGEST_ALGORITHMS, IssuerSigned, KeyAuthorizations, ValidityInfo
+from mdl.pki import DOCUMENT_SIGNER, Certificate, Severity, lint_certificate
+
+__all__ = ["CredentialIssuer", "Order", "PreparedMdoc"]
+
+_RANDOM_SIZE: Final = 32
+# Digest counts are filled up to a multiple of this with random digests, so that the count tells little about the holder.
+_DIGEST_BUCKET: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One credential to be issued.
+
+    Attributes:
+        namespaces: Element values by namespace and identifier; see `mdl.doctypes`.
+        device_key: The holder's device key.
+        validity: When the security object is signed and valid; whole seconds.
+        key_authorizations: What the device key may sign by itself; None for nothing.
+        status: The security object's ``status`` member, or None.
+    """
+
+    namespaces: Mapping[str, Mapping[str, Any]]
+    device_key: PublicKey
+    validity: ValidityInfo
+    key_authorizations: KeyAuthorizations | None = None
+    status: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedMdoc:
+    """A credential that lacks nothing but its signature.
+
+    Attributes:
+        to_be_signed: The encoded Sig_structure: what the document signer's key has to sign, whole.
+    """
+
+    to_be_signed: bytes
+    _items: Mapping[str, tuple[list[bytes], list[bytes]]]
+    _protected: bytes
+    _unprotected: Mapping[int, Any]
+    _payload: bytes
+    _key: PublicKey
+
+    def complete(self, signature: bytes) -> IssuerSigned:
+        """Put the signature in, once it is proven right.
+
+        Args:
+            signature: The raw signature over `to_be_signed`: r and s side by side, or the EdDSA signature.
+
+        Raises:
+            SigningError: It is not the document signer's signature over these bytes (code ``signing.wrong_signature``).
+        """
+        try:
+            self._key.verify(signature, self.to_be_signed)
+        except VerificationError as exc:
+            msg = "the custodian's signature does not verify with the document signer's key; nothing was issued"
+            raise SigningError(msg, code="signing.wrong_signature") from exc
+        issuer_auth = CoseSign1(
+            self._protected, {1: self._key.algorithm.cose_id}, self._unprotected, self._payload, signature
+        )
+        return IssuerSigned(
+            {namespace: [*map(Tagged24, contents, raws)] for namespace, (contents, raws) in self._items.items()},
+            issuer_auth,
+        )
+
+
+class CredentialIssuer:
+    """Issues credentials of one document type under one document signer."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        certificate: Certificate,
+        *,
+        doctype: str,
+        digest_algorithm: str = "SHA-256",
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Bind a document signer's key to its certificate.
+
+        Args:
+            signer: The document signer's key.
+            certificate: Its certificate.
+            doctype: The document type to issue.
+            digest_algorithm: ``SHA-256``, ``SHA-384`` or ``SHA-512``.
+            random: A cryptographic source: takes a count, gives as many bytes.
+
+        Raises:
+            SigningError: The certificate is not this key's (code ``signing.wrong_key``).
+            ProfileError: The certificate breaks the document signer profile.
+        """
+        if digest_algorithm not in DIGEST_ALGORITHMS:
+            msg = "the digest algorithm is one of SHA-256, SHA-384 and SHA-512"
+            raise ValueError(msg)
+        if certificate.public_key != signer.public_key:
+            msg = "the certificate is not of the signer's key"
+            raise SigningError(msg, code="signing.wrong_key")
+        findings = tuple(
+            finding for finding in lint_certificate(certificate, DOCUMENT_SIGNER) if finding.severity is Severity.ERROR
+        )
+        if findings:
+            msg = f"the document signer's certificate breaks its profile: {findings[0].message}"
+            raise ProfileError(msg, code="issuance.certificate_profile", clause="18013-5 B.1.4", findings=findings)
+        self._signer = signer
+        self._certificate = certificate
+        self._doctype = doctype
+        self._digest = getattr(hashlib, DIGEST_ALGORITHMS[digest_algorithm])
+        self._digest_size: int = self._digest().digest_size
+        self._random = random
+        self._protected = protected_header(signer.public_key.algorithm.cose_id)
+        self._unprotected = {X5CHAIN: certificate.der}
+        # The parts of the security object that all credentials of this issuer share.
+        self._mso_start = encode("version") + encode("1.0") + encode("digestAlgorithm") + encode(digest_algorithm)
+        self._mso_doctype = encode("docType") + encode(doctype)
+
+    @property
+    def certificate(self) -> Certificate:
+        """The document signer's certificate."""
+        return self._certificate
+
+    def prepare(self, order: Order) -> PreparedMdoc:
+        """Check an order and build everything but the signature.
+
+        Raises:
+            IssuanceError: The order may not be issued; ``.violations`` has everything that is wrong with it.
+        """
+        self._check(order)
+        items: dict[str, tuple[list[bytes], list[bytes]]] = {}
+        digests: list[bytes] = []
+        for namespace, elements in order.namespaces.items():
+            contents, raws, encoded_digests = self._digest_items(elements)
+            items[namespace] = contents, raws
+            digests += (encode(namespace), encoded_digests)
+        mso = b"".join(
+            (
+                b"\xa6" if order.status is None else b"\xa7",
+                self._mso_start,
+                b"\x6cvalueDigests",
+                head(5, len(order.namespaces)),
+                *digests,
+                b"\x6ddeviceKeyInfo",
+                _device_key_info(order),
+                self._mso_doctype,
+                b"\x6cvalidityInfo",
+                _encoded_validity(order.validity),
+                b"" if order.status is None else encode("status") + encode(dict(order.status)),
+            )
+        )
+        payload = wrap24(mso)
+        return PreparedMdoc(
+            sig_structure(self._protected, payload),
+            items,
+            self._protected,
+            self._unprotected,
+            payload,
+            self._signer.public_key,
+        )
+
+    def issue(self, order: Order) -> IssuerSigned:
+        """Check, build and sign one credential.
+
+        Raises:
+            IssuanceError: The order may not be issued.
+            SigningError: The custodian refused, failed or gave a wrong signature; nothing was issued.
+        """
+        prepared = self.prepare(order)
+        return prepared.complete(self._signer.sign(prepared.to_be_signed))
+
+    def issue_many(
+        self, orders: Iterable[Order], sign_many: Callable[[list[bytes]], list[bytes]], *, batch: int = 256
+    ) -> Iterator[IssuerSigned]:
+        """Issue many credentials, signing them batch by batch.
+
+        Args:
+            orders: The orders; each batch is checked whole before any of it is signed.
+            sign_many: Signs a list of messages with this issuer's key, in order (see `issuer.keystore`).
+            batch: How many credentials to sign in one go, at least 1.
+
+        Raises:
+            IssuanceError: An order may not be issued; earlier batches have been handed out.
+            SigningError: The custodian refused, failed or gave a wrong signature.
+        """
+        if batch < 1:
+            msg = "a batch is at least one credential"
+            raise ValueError(msg)
+        pending: list[PreparedMdoc] = []
+        for order in orders:
+            pending.append(self.prepare(order))
+            if len(pending) == batch:
+                yield from _complete_all(pending, sign_many)
+                pending = []
+        if pending:
+            yield from _complete_all(pending, sign_many)
+
+    def _digest_items(self, elements: Mapping[str, Any]) -> tuple[list[bytes], list[bytes], bytes]:
+        """Salt and digest the elements of one namespace.
+
+        Returns:
+            The items' contents, the items with their tag 24, and the encoded map of digests by digest id.
+        """
+        count = len(elements)
+        total = (count // _DIGEST_BUCKET + 1) * _DIGEST_BUCKET  # at least one of them is a decoy
+        # One draw: a salt for each element, a digest for each decoy, and sort keys that shuffle the digest ids. Keys are
+        # 64 bits wide, so an order is as good as uniform and a tie practically never happens (and would do no harm).
+        salts_end = _RANDOM_SIZE * count
+        decoys_end = salts_end + self._digest_size * (total - count)
+        entropy = self._random(decoys_end + 8 * total)
+        if len(entropy) != decoys_end + 8 * total:
+            msg = "the random source gave a wrong number of bytes"
+            raise ValueError(msg)
+        sort_keys = unpack(f">{total}Q", entropy[decoys_end:])
+        digest_ids = sorted(range(total), key=sort_keys.__getitem__)
+        digest = self._digest
+        contents: list[bytes] = []
+        raws: list[bytes] = []
+        by_id: list[bytes] = [b""] * total
+        position = 0
+        for digest_id, (identifier, value) in zip(digest_ids, elements.items(), strict=False):
+            content = b"".join(
+                (
+                    _item_start(digest_id),
+                    entropy[position : position + _RANDOM_SIZE],
+                    _item_middle(identifier),
+                    _encode_value(value),
+                )
+            )
+            position += _RANDOM_SIZE
+            raw = wrap24(content)
+            contents.append(content)
+            raws.append(raw)
+            by_id[digest_id] = digest(raw).digest()
+        for digest_id in digest_ids[count:]:
+            by_id[digest_id] = entropy[position : position + self._digest_size]
+            position += self._digest_size
+        starts = _digest_starts(total, self._digest_size)
+        return contents, raws, head(5, total) + b"".join([x for pair in zip(starts, by_id, strict=True) for x in pair])
+
+    def _check(self, order: Order) -> None:
+        """Refuse an order that may not be issued."""
+        if not isinstance(order, Order):
+            msg = "an Order is issued"
+            raise TypeError(msg)
+        validity = order.validity
+        found = violations(self._doctype, order.namespaces, valid_from=validity.valid_from)
+        problem = self._validity_problem(validity, order.namespaces) or self._subject_problem(order.namespaces)
+        if problem is None and not order.namespaces:
+            problem = "issuance.empty", "the order has no elements"
+        if found or problem:
+            code, what = problem or (f"issuance.{found[0].code}", _describe(found[0]))
+            msg = f"not issued: {what}" + (f" (and {len(found) - 1} more)" if not problem and len(found) > 1 else "")
+            raise IssuanceError(msg, code=code, violations=found)
+        if order.device_key.curve.algorithm is None:
+            msg = f"not issued: a device key on {order.device_key.curve.name} cannot sign"
+            raise IssuanceError(msg, code="issuance.device_key", clause="18013-5 9.1.5.2")
+        if order.device_key == self._signer.public_key:
+            msg = "not issued: the device key is the document signer's own key"
+            raise IssuanceError(msg, code="issuance.device_key")
+
+    def _validity_problem(
+        self, validity: ValidityInfo, namespaces: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[str, str] | None:
+        for moment in (validity.signed, validity.valid_from, validity.valid_until, validity.expected_update):
+            if moment is not None and (moment.tzinfo is None or moment.microsecond):
+                return "issuance.validity_form", "the validity's moments are whole seconds with a time zone"
+        if not validity.signed <= validity.valid_from < validity.valid_until:
+            return "issuance.validity_order", "signed, validFrom and validUntil are not in order"
+        certificate = self._certificate
+        if not certificate.not_before <= validity.signed <= certificate.not_after:
+            return "issuance.signed_outside_certificate", "signed lies outside the document signer's validity"
+        if validity.valid_until > certificate.not_after:
+            return "issuance.outlives_certificate", "validUntil lies behind the document signer's notAfter"
+        elements = namespaces.get(MDL_NAMESPACE, {})
+        start, end = _moment(elements.get("issue_date"), time.min), _moment(elements.get("expiry_date"), time.max)
+        if start is not None and validity.valid_from < start:
+            return "issuance.before_issue_date", "validFrom lies before the licence's issue_date"
+        if end is not None and validity.valid_until > end:
+            return "issuance.after_expiry_date", "validUntil lies behind the licence's expiry_date"
+        return None
+
+    def _subject_problem(self, namespaces: Mapping[str, Mapping[str, Any]]) -> tuple[str, str] | None:
+        elements = namespaces.get(MDL_NAMESPACE, {})
+        if elements.get("issuing_country", self._certificate.country) != self._certificate.country:
+            return "issuance.country", "issuing_country is not the document signer's country"
+        state = self._certificate.state
+        if state is not None and elements.get("issuing_jurisdiction", state) != state:
+            return "issuance.jurisdiction", "issuing_jurisdiction is not the document signer's state"
+        return None
+
+
+def _complete_all(
+    pending: list[PreparedMdoc], sign_many: Callable[[list[bytes]], list[bytes]]
+) -> Iterator[IssuerSigned]:
+    signatures = sign_many([prepared.to_be_signed for prepared in pending])
+    if len(signatures) != len(pending):
+        msg = "the custodian gave a wrong number of signatures; nothing of this batch was issued"
+        raise SigningError(msg, code="signing.wrong_count")
+    # All of a batch or nothing of it: a custodian that errs once is not trusted with the rest.
+    yield from [prepared.complete(signature) for prepared, signature in zip(pending, signatures, strict=True)]
+
+
+def _describe(violation: Violation) -> str:
+    where = "/".join(part for part in (violation.namespace, violation.identifier) if part)
+    return f"{where}: {violation.message}" if where else violation.message
+
+
+def _moment(value: object, at: time) -> datetime | None:
+    """A licence date as a moment: a full-date counts from its first to its last second."""
+    try:
+        if isinstance(value, FullDate):
+            return datetime.combine(value.date, at, UTC)
+        if isinstance(value, TDate):
+            return value.datetime
+    except DecodeError:
+        return None  # a violation of its own
+    return None
+
+
+# --- encoding what an order has in common with others, once ---------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _item_start(digest_id: int) -> bytes:
+    return b"\xa4\x68digestID" + head(0, digest_id) + b"\x66random" + head(2, _RANDOM_SIZE)
+
+
+@lru_cache(maxsize=4096)
+def _item_middle(identifier: str) -> bytes:
+    return b"\x71elementIdentifier" + encode(identifier) + b"\x6celementValue"
+
+
+@lru_cache(maxsize=64)
+def _digest_starts(total: int, digest_size: int) -> tuple[bytes, ...]:
+    return tuple(head(0, digest_id) + head(2, digest_size) for digest_id in range(total))
+
+
+@lru_cache(maxsize=64)
+def _encoded_validity(validity: ValidityInfo) -> bytes:
+    return encode(validity.to_cbor())
+
+
+def _device_key_info(order: Order) -> bytes:
+    key = encode(encode_key(order.device_key))
+    if order.key_authorizations is None:
+        return b"\xa1\x69deviceKey" + key
+    return b"\xa2\x69deviceKey" + key + encode("keyAuthorizations") + encode(order.key_authorizations.to_cbor())
+
+
+def _encode_value(value: Any) -> bytes:
+    """`encode`, with a short way for what most elements are."""
+    kind = type(value)
+    if kind is str:
+        text: bytes = value.encode()
+        return head(3, len(text)) + text
+    if kind is FullDate:
+        return b"\xd9\x03\xec\x6a" + value.text.encode() if len(value.text) == 10 else encode(value)
+    if kind is bytes:
+        return bstr(value)
+    if kind is bool:
+        return b"\xf5" if value else b"\xf4"
+    return encode(value)

@@ -1,0 +1,304 @@
+"""How a key is named, and how the secret that opens it is asked for.
+
+A key is named by a URI: ``pkcs11:token=mdl;object=iaca?module-path=/usr/lib/softhsm/libsofthsm2.so`` or
+``file:/etc/mdl/ds.pem``. A PIN or password never stands in it. It comes from a *secret handler*, which is called with
+what is asked for and answers with the secret: out of a file, an environment variable that the user named, or a prompt.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote, unquote_to_bytes
+
+from mdl.errors import SigningError
+
+__all__ = [
+    "Pkcs11Uri",
+    "Secret",
+    "SecretHandler",
+    "file_of",
+    "invalid_uri",
+    "scheme_of",
+    "secret_from_environment",
+    "secret_from_file",
+]
+
+SecretHandler: TypeAlias = Callable[[str], str]
+"""Called with what is asked for, for example ``PIN of token 'mdl'``; answers with the PIN or password."""
+
+_MAX_SECRET_SIZE: Final = 4096
+"""Longest secret read from a file, in bytes."""
+
+
+class Secret:
+    """A PIN or password that no repr, log line or traceback shows."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    @classmethod
+    def ask(cls, handler: SecretHandler, prompt: str) -> Secret:
+        """Ask the user's handler.
+
+        Raises:
+            SigningError: It answered with nothing (code ``signing.secret_missing``).
+        """
+        secret = cls(handler(prompt))
+        if not secret._value:
+            raise SigningError(f"no secret was given: {prompt}", code="signing.secret_missing")
+        return secret
+
+    def reveal(self) -> str:
+        """The secret itself. Pass it on; do not keep it in a variable."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a secret is not pickled")
+
+
+def secret_from_environment(variable: str) -> SecretHandler:
+    """Make a handler that reads an environment variable, which the user named, each time it is asked."""
+
+    def read(prompt: str) -> str:
+        if not os.environ.get(variable):
+            raise SigningError(
+                f"{prompt}: the environment variable {variable} is not set", code="signing.secret_missing"
+            )
+        return os.environ[variable]
+
+    return read
+
+
+def secret_from_file(path: str | os.PathLike[str]) -> SecretHandler:
+    """Make a handler that reads a file each time it is asked.
+
+    The file holds the secret in UTF-8 on one line. The end of the line does not belong to it.
+    """
+    source = Path(path)
+
+    def read(prompt: str) -> str:
+        # No cause is chained and no variable keeps the text: a decoding error carries the bytes, a traceback may show
+        # variables.
+        try:
+            with source.open("rb") as stream:
+                lines = stream.read(_MAX_SECRET_SIZE + 1).decode("utf-8").splitlines()
+        except OSError as exc:
+            reason = exc.strerror or "unreadable"
+        except UnicodeDecodeError:
+            reason = "it is not UTF-8"
+        else:
+            if len(lines) == 1 and 0 < len(lines[0]) <= _MAX_SECRET_SIZE:
+                return lines[0]
+            del lines
+            reason = "it must hold exactly one line"
+        raise SigningError(f"{prompt}: cannot take the secret from {source}: {reason}", code="signing.secret_missing")
+
+    return read
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme of a URI in lower case.
+
+    Raises:
+        SigningError: There is none (code ``signing.uri_invalid``).
+    """
+    scheme, colon, _ = uri.partition(":")
+    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        raise invalid_uri("a key is named by a URI such as pkcs11:… or file:…")
+    return scheme.lower()
+
+
+def file_of(uri: str) -> Path:
+    """The path that a ``file:`` URI names; a relative one is taken from the working directory.
+
+    Raises:
+        SigningError: It names no local file (code ``signing.uri_invalid``).
+    """
+    path = uri.partition(":")[2]
+    if path.startswith("//"):
+        host, slash, rest = path[2:].partition("/")
+        if host not in ("", "localhost"):
+            raise invalid_uri("a file: URI names a file of this machine, as in file:/path/to/key.pem")
+        path = slash + rest
+    try:
+        text = _unescape("path", path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise invalid_uri("the path is not UTF-8") from None
+    if not text or "\0" in text:
+        raise invalid_uri("a file: URI needs a path, as in file:/path/to/key.pem")
+    return Path(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pkcs11Uri:
+    """A ``pkcs11:`` URI: which module, which token in it, which key on the token.
+
+    ``pkcs11:token=LABEL;object=KEY;id=%01?module-path=/path/to/module.so&pin-source=file:/path``. Everything may be
+    left out but the module's path and one way to name the token (``token``, ``serial`` or ``slot-id``).
+
+    Attributes:
+        module_path: Absolute path of the PKCS#11 library.
+        token: Label of the token.
+        serial: Serial number of the token.
+        manufacturer: Manufacturer of the token.
+        model: Model of the token.
+        slot_id: Slot number.
+        label: Label of the key (``object`` in the URI).
+        id: Identifier of the key.
+        pin_source: Path of a file that holds the user PIN; it goes before the caller's secret handler.
+
+    Spec:
+        RFC 7512. A PIN inside the URI (``pin-value``) and a command as the PIN's source are refused.
+    """
+
+    module_path: str
+    token: str | None = None
+    serial: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    slot_id: int | None = None
+    label: str | None = None
+    id: bytes | None = None
+    pin_source: str | None = None
+
+    @classmethod
+    def parse(cls, uri: str) -> Pkcs11Uri:
+        """Read a URI.
+
+        Raises:
+            SigningError: It is not one that we can serve (code ``signing.uri_invalid``). The message holds no values.
+        """
+        if scheme_of(uri) != "pkcs11":
+            raise invalid_uri("it does not begin with pkcs11:")
+        path, _, query = uri.partition(":")[2].partition("?")
+        found = _attributes(path, ";", _PATH_ATTRIBUTES) | _attributes(query, "&", _QUERY_ATTRIBUTES)
+        if found.pop("type", b"private") != b"private":
+            raise invalid_uri("only type=private names a key that signs")
+        fields: dict[str, Any] = {}
+        for name, raw in found.items():
+            field_name = _PATH_ATTRIBUTES.get(name) or _QUERY_ATTRIBUTES[name]
+            if not raw:
+                raise invalid_uri(f"{name} is empty")
+            if name == "id":
+                fields[field_name] = raw
+                continue
+            try:
+                fields[field_name] = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                raise invalid_uri(f"{name} is not UTF-8") from None
+            if "\0" in fields[field_name]:
+                raise invalid_uri(f"{name} holds a null character")
+        if "slot_id" in fields:
+            if not re.fullmatch(r"[0-9]{1,18}", fields["slot_id"]):
+                raise invalid_uri("slot-id is not a number")
+            fields["slot_id"] = int(fields["slot_id"])
+        if "pin_source" in fields:
+            fields["pin_source"] = _pin_source_path(fields["pin_source"])
+        if not Path(fields.get("module_path", "")).is_absolute():
+            raise invalid_uri(
+                "module-path must give the absolute path of the PKCS#11 library, as in ?module-path=/usr/lib/…"
+            )
+        if not {"token", "serial", "slot_id"} & fields.keys():
+            raise invalid_uri("name the token: token=LABEL, serial=… or slot-id=…")
+        return cls(**fields)
+
+    def for_key(self, label: str | None, *, id: bytes | None = None) -> str:  # noqa: A002 - PKCS#11's own word
+        """The URI of a key on the same token."""
+        return str(replace(self, label=label, id=id))
+
+    def __str__(self) -> str:
+        path = [
+            f"{name}={quote(str(value), safe=_UNESCAPED)}"
+            for name, value in (
+                ("token", self.token),
+                ("serial", self.serial),
+                ("manufacturer", self.manufacturer),
+                ("model", self.model),
+                ("slot-id", self.slot_id),
+                ("object", self.label),
+            )
+            if value is not None
+        ]
+        if self.id is not None:
+            path.append("id=" + "".join(f"%{octet:02X}" for octet in self.id))
+        query = [f"module-path={quote(self.module_path, safe=_UNESCAPED + '/')}"]
+        if self.pin_source is not None:
+            query.append(f"pin-source=file:{quote(self.pin_source, safe=_UNESCAPED + '/')}")
+        return f"pkcs11:{';'.join(path)}?{'&'.join(query)}"
+
+    def describe(self) -> str:
+        """The token as a message names it."""
+        if self.token is not None:
+            return f"token '{self.token}'"
+        return f"token with serial '{self.serial}'" if self.serial is not None else f"token in slot {self.slot_id}"
+
+
+_PATH_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "token": "token",
+    "serial": "serial",
+    "manufacturer": "manufacturer",
+    "model": "model",
+    "slot-id": "slot_id",
+    "object": "label",
+    "id": "id",
+    "type": "type",
+}
+_QUERY_ATTRIBUTES: Final[Mapping[str, str]] = {"module-path": "module_path", "pin-source": "pin_source"}
+_UNESCAPED: Final = "-._~:[]@!$'()*+,="
+
+
+def invalid_uri(reason: str) -> SigningError:
+    """The error about a URI that names no key for us."""
+    return SigningError(f"the key URI cannot be used: {reason}", code="signing.uri_invalid")
+
+
+def _attributes(text: str, separator: str, known: Mapping[str, str]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for part in filter(None, text.split(separator)):
+        name, equals, value = part.partition("=")
+        if name == "pin-value":
+            raise invalid_uri("pin-value would put the PIN on a command line; use pin-source or a secret handler")
+        if not equals or name not in known:
+            # Only what looks like a name is shown: the rest might be a misplaced secret.
+            raise invalid_uri(
+                f"attribute {name} is unknown here"
+                if equals and re.fullmatch(r"[a-z-]{1,24}", name)
+                else "an attribute is malformed"
+            )
+        if name in found:
+            raise invalid_uri(f"{name} is given twice")
+        found[name] = _unescape(name, value)
+    return found
+
+
+def _unescape(name: str, value: str) -> bytes:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", value):
+        raise invalid_uri(f"{name} has a broken percent escape")
+    return unquote_to_bytes(value)
+
+
+def _pin_source_path(source: str) -> str:
+    path = source.removeprefix("file:")
+    if source.startswith("file:///"):
+        path = path.removeprefix("//")
+    if not path.startswith("/") or path.startswith("//"):
+        raise invalid_uri("pin-source must be a file, as in pin-source=file:/run/secrets/pin")
+    return path

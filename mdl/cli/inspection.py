@@ -1,0 +1,385 @@
+"""`mdl inspect`: says what a file is and what is in it. Nothing is verified.
+
+The input may be bytes, hex, base64 or base64url text, PEM, a QR code's text, or a licence record in JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mdl.cbor import Tagged24, decode_view, diagnose
+from mdl.cli import terminal
+from mdl.cli.anatomy import Anatomy, faults, recognise, transcript_salt
+from mdl.cli.certificates import (
+    certificate_nodes,
+    crl_nodes,
+    is_encrypted_key,
+    likely_profile,
+    private_key_nodes,
+    public_key_nodes,
+    request_nodes,
+)
+from mdl.cli.tree import Node, as_json, as_lines
+from mdl.doctypes import DOCTYPES, violations
+from mdl.errors import DecodeError, MdlError
+from mdl.keys import PublicKey
+from mdl.pki import PROFILES, Certificate, Crl, decode_csr
+
+if TYPE_CHECKING:
+    from issuer.records import LicenceRecord
+
+__all__ = ["Inspection", "add_commands", "inspect"]
+
+_LABEL: Final = "FILE"
+_NOTHING_VERIFIED: Final = "Nothing was verified: not signatures, digests or dates, and nothing here is trusted."
+_PEM_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
+_PEM_BLOCK: Final = rb"-----BEGIN %b-----[^-]*-----END %b-----"
+_MOST_BLOCKS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What was found in a file, or in one of its PEM blocks.
+
+    Attributes:
+        kind: What it is, a stable name.
+        title: What it is, in the standard's words.
+        clause: Where the standard speaks of it; empty for what it does not speak of.
+        size: Its size out of the armour, in bytes.
+        form: The armour.
+        nodes: What is in it.
+        note: What it is in short, where the title leaves something to say.
+        faults: What keeps it from being what it looks like, one line each, with its code.
+    """
+
+    kind: str
+    title: str
+    clause: str
+    size: int
+    form: str
+    nodes: tuple[Node, ...]
+    note: str = ""
+    faults: tuple[str, ...] = ()
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the verb."""
+    parser = commands.add_parser(
+        "inspect",
+        help="explain any mdoc structure, certificate, CRL or key file",
+        description="Say what a file is and what is in it: any mdoc structure, MSO, request, engagement, session "
+        "message, VICAL, COSE message or key, certificate, CSR, CRL, key file or licence record; as bytes, hex, "
+        "base64, PEM or QR text. Nothing is verified. Exit status 1 if the file is not what it looks like.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", help="the file, or - for the standard input")
+    parser.add_argument("--full", action="store_true", help="show every byte, every entry and every remedy")
+    parser.add_argument("--profile", choices=sorted(PROFILES), help="hold a certificate against this profile")
+    parser.add_argument("--json", action="store_true", help="write JSON")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    data = terminal.read_input(arguments.file, label=_LABEL)
+    folder = None if arguments.file == "-" else Path(arguments.file).parent
+    with terminal.labelled(_LABEL):
+        found = list(inspect(data, full=arguments.full, profile=arguments.profile, folder=folder))
+    if arguments.json:
+        terminal.write_json({"verified": False, "found": [_as_json(one) for one in found]})
+    else:
+        for index, one in enumerate(found):
+            terminal.write([""] * (index > 0) + _as_lines(one))
+    return 1 if any(one.faults for one in found) else 0
+
+
+def _as_json(found: Inspection) -> dict[str, object]:
+    return {
+        "kind": found.kind,
+        "title": found.title,
+        "clause": found.clause,
+        "bytes": found.size,
+        "form": found.form,
+        "note": found.note,
+        "faults": list(found.faults),
+        "content": as_json(found.nodes),
+    }
+
+
+def _as_lines(found: Inspection) -> list[str]:
+    clause = f" ({found.clause})" if found.clause else ""
+    lines = [terminal.paint(f"{found.title}{clause}, {found.size} bytes, read from {found.form}", "bold")]
+    if found.note:
+        lines += terminal.wrap(terminal.safe(found.note))
+    lines += terminal.wrap(_NOTHING_VERIFIED)
+    for fault in found.faults:
+        lines += terminal.wrap(terminal.safe(fault), first=terminal.paint("fault: ", "red"), rest="       ")
+    return [*lines, "", *as_lines(found.nodes)]
+
+
+def inspect(
+    data: bytes, *, full: bool = False, profile: str | None = None, folder: Path | None = None
+) -> Iterator[Inspection]:
+    """Say what some bytes are.
+
+    Args:
+        data: The content of a file.
+        full: Whether to show every byte and entry.
+        profile: The profile to hold certificates against; None for the one that suggests itself.
+        folder: Where a licence record's files are; None where it may name none.
+
+    Yields:
+        What was found: one, or one for each PEM block.
+
+    Raises:
+        MdlError: The bytes are none of the kinds known, and no CBOR either.
+    """
+    if _PEM_LABEL.search(data) and not data.startswith(b"\x30"):
+        yield from _inspect_pem(data, full=full, profile=profile)
+        return
+    plain, form = terminal.open_armour(data)
+    if form == "bytes" and plain.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+        yield _inspect_record(plain, folder, full=full)
+    elif plain[:1] == b"\x30" and len(plain) > 2:
+        yield _inspect_der(plain, form, full=full, profile=profile)
+    else:
+        yield _inspect_cbor(plain, form, full=full)
+
+
+# --- CBOR -------------------------------------------------------------------------------------------------------------
+
+
+def _inspect_cbor(data: bytes, form: str, *, full: bool) -> Inspection:
+    try:
+        value = decode_view(data)
+    except DecodeError as exc:
+        exc.message = f"none of the kinds that are known, and no CBOR: {exc.message}"
+        raise
+    size, wrapping = len(data), ""
+    if type(value) is Tagged24:
+        try:
+            inner = decode_view(value.content)
+        except DecodeError:
+            pass  # shown as it stands
+        else:
+            data, value, wrapping = value.content, inner, ", in tag 24"
+    kind = recognise(value)
+    note, nodes = Anatomy(full=full).explain(kind, value)
+    if kind.id == "session-transcript":
+        nodes += (Node("salt", transcript_salt(data), "SHA-256 of SessionTranscriptBytes"),)
+    return Inspection(
+        kind=kind.id,
+        title=kind.title + wrapping,
+        clause=kind.clause,
+        size=size,
+        form=form,
+        nodes=nodes,
+        note="" if note == kind.title else note,
+        faults=tuple(str(fault) for fault in faults(kind, data, value)),
+    )
+
+
+# --- DER and PEM ------------------------------------------------------------------------------------------------------
+
+
+def _inspect_pem(data: bytes, *, full: bool, profile: str | None) -> Iterator[Inspection]:
+    blocks = list(_PEM_LABEL.finditer(data))
+    if len(blocks) > _MOST_BLOCKS:
+        msg = f"more than {_MOST_BLOCKS} PEM blocks"
+        raise DecodeError(msg, code="input.too_large")
+    for begin in blocks:
+        label = begin[1]
+        found = re.compile(_PEM_BLOCK % (label, label)).match(data, begin.start())
+        if found is None:
+            msg = "a PEM block without its end"
+            raise DecodeError(msg, code="input.pem", offset=begin.start())
+        yield _inspect_block(label.decode(), found[0], full=full, profile=profile)
+
+
+def _inspect_block(label: str, block: bytes, *, full: bool, profile: str | None) -> Inspection:
+    match label:
+        case "CERTIFICATE":
+            return _certificate(Certificate.parse_pem(block), "PEM", full=full, profile=profile)
+        case "X509 CRL":
+            return _crl(Crl.decode_any(block), "PEM", full=full)
+        case "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST":
+            return _request(block, "PEM")
+        case "PUBLIC KEY":
+            key = PublicKey.from_pem(block)
+            return _public_key(key, len(key.spki), "PEM")
+        case "ENCRYPTED PRIVATE KEY":
+            return _encrypted_key(len(block), "PEM")
+        case "PRIVATE KEY" | "EC PRIVATE KEY":
+            return _private_key(block, "PEM")
+        case _:
+            msg = "a PEM block of a kind that is not known here"
+            raise DecodeError(msg, code="input.pem")
+
+
+def _inspect_der(der: bytes, form: str, *, full: bool, profile: str | None) -> Inspection:
+    """DER carries no label, so each kind is tried; what looks most like a certificate is refused as one."""
+    try:
+        return _certificate(Certificate.decode(der), form, full=full, profile=profile)
+    except DecodeError as exc:
+        refusal = exc
+    try:
+        return _crl(Crl.decode(der), form, full=full)
+    except DecodeError:
+        pass
+    if is_encrypted_key(der):
+        return _encrypted_key(len(der), form)
+    try:
+        key = PublicKey.from_spki(der)
+    except MdlError:
+        pass
+    else:
+        return _public_key(key, len(der), form)
+    if private_key_nodes(der) is not None:
+        return _private_key(der, form)
+    try:
+        return _request(der, form)
+    except DecodeError:
+        pass
+    refusal.message = f"DER of no known kind; as a certificate: {refusal.message}"
+    raise refusal
+
+
+def _certificate(certificate: Certificate, form: str, *, full: bool, profile: str | None) -> Inspection:
+    chosen = PROFILES[profile] if profile else likely_profile(certificate)
+    return Inspection(
+        kind="certificate",
+        title="X.509 certificate",
+        clause="18013-5 Annex B",
+        size=len(certificate.der),
+        form=form,
+        nodes=certificate_nodes(certificate, chosen, full=full),
+    )
+
+
+def _crl(crl: Crl, form: str, *, full: bool) -> Inspection:
+    return Inspection(
+        kind="crl",
+        title="certificate revocation list",
+        clause="18013-5 B.3",
+        size=len(crl.der),
+        form=form,
+        nodes=crl_nodes(crl, full=full),
+    )
+
+
+def _request(data: bytes, form: str) -> Inspection:
+    request = decode_csr(data)
+    return Inspection(
+        kind="certificate-request",
+        title="PKCS#10 certification request",
+        clause="RFC 2986",
+        size=len(request.der),
+        form=form,
+        nodes=request_nodes(request),
+    )
+
+
+def _public_key(key: PublicKey, size: int, form: str) -> Inspection:
+    return Inspection(
+        kind="public-key",
+        title="SubjectPublicKeyInfo",
+        clause="RFC 5280 4.1.2.7",
+        size=size,
+        form=form,
+        nodes=public_key_nodes(key),
+    )
+
+
+def _encrypted_key(size: int, form: str) -> Inspection:
+    return Inspection(
+        kind="encrypted-private-key",
+        title="encrypted PKCS#8 private key",
+        clause="RFC 5958",
+        size=size,
+        form=form,
+        nodes=(Node("private key", "encrypted", "not opened"),),
+    )
+
+
+def _private_key(data: bytes, form: str) -> Inspection:
+    nodes = private_key_nodes(data)
+    if nodes is None:
+        msg = "the bytes are no private key that is supported here"
+        raise DecodeError(msg, code="key.malformed")
+    return Inspection(
+        kind="private-key",
+        title="unencrypted private key",
+        clause="RFC 5958",
+        size=len(data),
+        form=form,
+        nodes=nodes,
+    )
+
+
+# --- licence records --------------------------------------------------------------------------------------------------
+
+
+def _inspect_record(data: bytes, folder: Path | None, *, full: bool) -> Inspection:
+    from issuer.records import parse_record, read_below
+
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        msg = "JSON text that is not UTF-8"
+        raise DecodeError(msg, code="input.utf8", offset=exc.start) from exc
+    if not _looks_like_record(text):
+        msg = "JSON, but no licence record: it has neither a doctype nor an element or namespace of one"
+        raise DecodeError(msg, code="input.json")
+    record = parse_record(text, read_file=read_below(folder) if folder is not None else _no_files)
+    found = violations(record.doctype, record.namespaces)
+    return Inspection(
+        kind="licence-record",
+        title="licence record",
+        clause="18013-5 7.2",
+        size=len(data),
+        form="JSON",
+        nodes=_record_nodes(record, full=full),
+        faults=tuple(f"{one.path}: {one.message} [{one.code}]" for one in found),
+    )
+
+
+def _looks_like_record(text: str) -> bool:
+    """Whether any member is one of a licence record; what does not parse is for the parser of records to say."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return True
+    if not isinstance(content, dict):
+        return False
+    known = {"doctype"}
+    for document_type in DOCTYPES.values():
+        for namespace in document_type.namespaces:
+            known.add(namespace.name)
+            known.update(identifier for rule in namespace.rules for identifier in rule.identifiers)
+    return not known.isdisjoint(content)
+
+
+def _no_files(_name: str) -> bytes:
+    msg = "a record on the standard input names files of no folder"
+    raise DecodeError(msg, code="input.no_folder")
+
+
+def _record_nodes(record: LicenceRecord, *, full: bool) -> tuple[Node, ...]:
+    longest = None if full else 32
+    return (
+        Node("doctype", record.doctype),
+        *(
+            Node(
+                namespace,
+                "",
+                f"{len(elements)} element{'s' * (len(elements) != 1)}",
+                tuple(Node(name, diagnose(value, longest=longest)) for name, value in elements.items()),
+            )
+            for namespace, elements in record.namespaces.items()
+        ),
+    )

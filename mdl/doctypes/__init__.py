@@ -1,0 +1,59 @@
+"""Document types as data: namespaces, elements, types, mandatory marks, and the age_over rule.
+
+One table has two uses with different strictness. `violations` holds an order against it before anything is issued:
+what is mandatory must be there, what is not defined must not, and every value must be of its type and in bounds.
+`check_element` holds a received value against it: unknown elements are none of its business, dates are read
+tolerantly, and nothing is mandatory, for a response shows what the holder chose.
+
+Spec:
+    18013-5 §7.2 (13.4 in the 2nd edition draft), as restated in mdoc.md §5 and elements.json.
+"""
+
+from mdl.doctypes.ages import Answer, age_over, age_over_threshold, age_statements, answer_age_request
+from mdl.doctypes.checks import check_element, check_elements, find_doctype, violations
+from mdl.doctypes.rules import (
+    CrossRule,
+    DocumentType,
+    ElementRule,
+    Namespace,
+    Namespaces,
+    Presence,
+    Violation,
+    plain_name,
+)
+from mdl.doctypes.shapes import Anything, Array, Bool, Bytes, Code, Date, Either, Map, Shape, Text, Uint
+from mdl.doctypes.table import AAMVA_NAMESPACE, DOCTYPES, MDL_NAMESPACE
+
+__all__ = [
+    "AAMVA_NAMESPACE",
+    "DOCTYPES",
+    "MDL_NAMESPACE",
+    "Answer",
+    "Anything",
+    "Array",
+    "Bool",
+    "Bytes",
+    "Code",
+    "CrossRule",
+    "Date",
+    "DocumentType",
+    "Either",
+    "ElementRule",
+    "Map",
+    "Namespace",
+    "Namespaces",
+    "Presence",
+    "Shape",
+    "Text",
+    "Uint",
+    "Violation",
+    "age_over",
+    "age_over_threshold",
+    "age_statements",
+    "answer_age_request",
+    "check_element",
+    "check_elements",
+    "find_doctype",
+    "plain_name",
+    "violations",
+]

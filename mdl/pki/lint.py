@@ -1,0 +1,114 @@
+"""Hold a certificate or a CRL against its profile, and name every deviation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from mdl.pki.certificate import Certificate
+from mdl.pki.checks import CertificateCase, CrlCase, usable_key
+from mdl.pki.crl import Crl
+from mdl.pki.profiles import CRL, CrlProfile, Profile
+from mdl.pki.rules import Rule, Severity
+
+CaseT = TypeVar("CaseT", CertificateCase, CrlCase)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One deviation from a profile.
+
+    Attributes:
+        rule: The rule's stable identifier, for example ``ds.eku.missing``.
+        severity: How far it is from the profile.
+        security: Whether no policy may tolerate it.
+        clause: Where the rule stands.
+        requirement: What the rule asks.
+        message: What was found, without the text of names.
+        remedy: What to do about it.
+    """
+
+    rule: str
+    severity: Severity
+    security: bool
+    clause: str
+    requirement: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.severity.value}: {self.message} [{self.rule}, {self.clause}]"
+
+
+def lint_certificate(
+    certificate: Certificate,
+    profile: Profile,
+    *,
+    issuer: Certificate | None = None,
+    at: datetime | None = None,
+    with_signature: bool = True,
+) -> tuple[Finding, ...]:
+    """Hold a certificate against a profile.
+
+    Args:
+        certificate: What to examine.
+        profile: What it should be.
+        issuer: The issuing certificate. Without it, what depends on the issuer is left unjudged; a self-issued profile
+            needs none.
+        at: Judge the validity at that time, aware UTC. Without it, only the length of the period is judged.
+        with_signature: Whether to verify the issuer's signature; for callers that have done so.
+
+    Returns:
+        The findings in the order of the profile's rules; empty where nothing deviates.
+    """
+    if profile.self_issued and issuer is None and certificate.issuer == certificate.subject:
+        issuer = certificate
+    case = CertificateCase(
+        certificate=certificate,
+        profile=profile,
+        issuer=issuer,
+        key=usable_key(certificate),
+        at=_aware(at),
+        with_signature=with_signature,
+    )
+    return _examine(case, profile.rules)
+
+
+def lint_crl(
+    crl: Crl,
+    *,
+    issuer: Certificate | None = None,
+    at: datetime | None = None,
+    profile: CrlProfile = CRL,
+    with_signature: bool = True,
+) -> tuple[Finding, ...]:
+    """Hold a CRL against its profile; the arguments are those of `lint_certificate`."""
+    case = CrlCase(crl=crl, profile=profile, issuer=issuer, at=_aware(at), with_signature=with_signature)
+    return _examine(case, profile.rules)
+
+
+def _examine(case: CaseT, rules: tuple[Rule[CaseT], ...]) -> tuple[Finding, ...]:
+    findings = []
+    for rule in rules:
+        message = rule.check(case)
+        if message is not None:
+            findings.append(
+                Finding(
+                    rule=rule.id,
+                    severity=rule.severity,
+                    security=rule.security,
+                    clause=rule.clause,
+                    requirement=rule.requirement,
+                    message=message,
+                    remedy=rule.remedy,
+                )
+            )
+    return tuple(findings)
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    if at is not None and at.utcoffset() is None:
+        msg = "`at` is an aware datetime"
+        raise ValueError(msg)
+    return at

@@ -1,0 +1,341 @@
+"""The subject protocol: how a test harness in any language puts this reader under test.
+
+One JSON object a line comes in, one a line goes out, with the same ``id`` and in the same order. The loop ends when the
+input does, and nothing that is sent ends it before: a line that is no task is answered with ``error``, a task that this
+reader does not know with ``unsupported``, and a response, however malformed, with ``accept`` or ``reject``.
+
+    → {"id": "1", "task": "verify", "response": B64U, "trust_anchors": [PEM…], "session_transcript": B64U,
+       "reader_key": PEM | null, "request": B64U | null, "at": "2026-01-31T00:00:00Z", "crls": [B64U…],
+       "status_tokens": [B64U…], "policy": "iso-strict" | "aamva" | "lenient", "revocation": "if-given" | "required"}
+    ← {"id": "1", "verdict": "accept" | "reject" | "unsupported" | "error", "failed": [check id…],
+       "indeterminate": [check id…], "documents": [{"doctype": "…", "elements": {ns: {identifier: "diagnostic"}}}]}
+
+``error`` comes with a ``message``, which repeats nothing of what was sent. A line that is no task has no id, so its
+answer is ``{"id": null, "verdict": "error"}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, BinaryIO, Final, NoReturn, TypeVar
+
+from mdl.cbor import TDate, diagnose
+from mdl.errors import DecodeError, MdlError, VerificationError
+from mdl.keys import EphemeralKey
+from mdl.mdoc import DeviceRequest, DeviceResponse, SessionTranscript
+from mdl.pki import Certificate
+from reader.report import Policy, Revocation
+from reader.revocation import Evidence
+from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.verification import SessionContext, UnsafeNoRequest, VerifiedDocument, Verifier
+
+__all__ = ["MAX_LINE", "ReaderSubject", "serve"]
+
+MAX_LINE: Final = 16 * 1024 * 1024
+"""Longest line that is read, in bytes, inclusive, its end not counted."""
+
+_CHUNK: Final = 64 * 1024
+_MAX_ANCHORS: Final = 1000
+_MAX_VERIFIERS: Final = 16
+
+_LOG: Final = logging.getLogger(__name__)
+_KindT = TypeVar("_KindT", Policy, Revocation)
+
+
+class _TaskError(Exception):
+    """The task itself cannot be understood; the text is the answer's message."""
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer tasks until the input ends.
+
+    Args:
+        source: Where tasks come from; it is never read further than the line at hand.
+        sink: Where answers go; each is flushed.
+
+    Raises:
+        OSError: One of the two fails, for example since whoever asked has gone.
+    """
+    subject = ReaderSubject()
+    while True:
+        line = source.readline(MAX_LINE + 2)
+        if not line:
+            return
+        if len(line) > MAX_LINE and not _ends_in_time(line):
+            while not line.endswith(b"\n") and line:
+                line = source.readline(_CHUNK)
+            line = b""  # no task
+        answer = subject.answer(line)
+        sink.write(json.dumps(answer, separators=(",", ":")).encode("ascii") + b"\n")
+        sink.flush()
+
+
+def _ends_in_time(line: bytes) -> bool:
+    return len(line.removesuffix(b"\n").removesuffix(b"\r")) <= MAX_LINE and line.endswith(b"\n")
+
+
+class ReaderSubject:
+    """This reader as a subject: one task in, one answer out. It remembers verifiers, not tasks."""
+
+    def __init__(self) -> None:
+        self._verifiers: OrderedDict[bytes, Verifier] = OrderedDict()
+
+    def answer(self, line: bytes) -> dict[str, Any]:
+        """Answer one line.
+
+        Args:
+            line: The line, with or without its end.
+
+        Returns:
+            The answer; whatever the line holds, this does not raise.
+        """
+        try:
+            task = _parse(line)
+        except (ValueError, RecursionError, MemoryError):
+            return {"id": None, "verdict": "error"}
+        number = task["id"]
+        try:
+            if task.get("task") != "verify":
+                return _answer(number, "unsupported")
+            return self._verify(number, task)
+        except _TaskError as exc:
+            return _answer(number, "error") | {"message": str(exc)}
+        except Exception as exc:  # noqa: BLE001 - the loop goes on
+            _LOG.error("a task could not be carried out (%s)", type(exc).__name__)
+            return _answer(number, "error") | {"message": "the task could not be carried out"}
+
+    def _verify(self, number: str, task: Mapping[str, Any]) -> dict[str, Any]:
+        policy = _choice(task, "policy", Policy, Policy.ISO_STRICT)
+        revocation = _choice(task, "revocation", Revocation, Revocation.IF_GIVEN)
+        at = _time(task)
+        context = SessionContext(transcript=_transcript(task), reader_key=_reader_key(task))
+        request = _request(task)
+        evidence = Evidence(crls=_blobs(task, "crls"), status_tokens=_blobs(task, "status_tokens"))
+        verifier = self._verifier(task, policy, revocation)
+        text = _text(task, "response")
+        if text is None:
+            _fail("response", "missing")
+        # From here on it is about the response, and the answer is a verdict.
+        try:
+            response = _base64url(text)
+            if verifier is None:
+                # Nobody is trusted, so no path leads anywhere.
+                DeviceResponse.decode(response)
+                return _answer(number, "reject", failed=["issuer_auth.path"])
+            verified = verifier.verify(response, context=context, request=request, at=at, evidence=evidence)
+            documents = [_document(document) for document in verified.documents]
+        except VerificationError as exc:
+            if exc.report is None:
+                return _answer(number, "reject", failed=[exc.code])
+            return _answer(
+                number, "reject", failed=list(exc.report.failed), indeterminate=list(exc.report.indeterminate)
+            )
+        except Exception as exc:  # noqa: BLE001 - whatever a response does to us, it is not accepted
+            if not isinstance(exc, MdlError | _Base64Error):
+                _LOG.error("a response was refused since the verifier failed (%s)", type(exc).__name__)
+            return _answer(number, "reject", failed=["response.decoded"])
+        return _answer(number, "accept", indeterminate=list(verified.report.indeterminate), documents=documents)
+
+    def _verifier(self, task: Mapping[str, Any], policy: Policy, revocation: Revocation) -> Verifier | None:
+        """A verifier for those anchors, made now or before; None where there is no anchor."""
+        texts = _list(task, "trust_anchors")
+        if texts is None:
+            _fail("trust_anchors", "missing")
+        if len(texts) > _MAX_ANCHORS:
+            _fail("trust_anchors", f"more than {_MAX_ANCHORS}")
+        if not texts:
+            return None
+        identity = hashlib.sha256(f"{policy.value} {revocation.value}".encode())
+        for text in texts:
+            try:
+                encoded = text.encode("ascii")
+            except UnicodeEncodeError:
+                _fail("trust_anchors", "not PEM")
+            identity.update(hashlib.sha256(encoded).digest())
+        key = identity.digest()
+        verifier = self._verifiers.get(key)
+        if verifier is not None:
+            self._verifiers.move_to_end(key)
+            return verifier
+        roots: list[Certificate] = []
+        for index, text in enumerate(texts):
+            try:
+                roots += Certificate.parse_pem_bundle(text)
+            except MdlError as exc:
+                _fail(f"trust_anchors[{index}]", str(exc))
+        verifier = Verifier(
+            TrustStore.from_certificates(roots, doctypes=ANY_DOCTYPE), policy=policy, revocation=revocation
+        )
+        self._verifiers[key] = verifier
+        if len(self._verifiers) > _MAX_VERIFIERS:
+            self._verifiers.popitem(last=False)
+        return verifier
+
+
+def _answer(
+    number: str,
+    verdict: str,
+    *,
+    failed: list[str] | None = None,
+    indeterminate: list[str] | None = None,
+    documents: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    return {
+        "id": number,
+        "verdict": verdict,
+        "failed": failed or [],
+        "indeterminate": indeterminate or [],
+        "documents": documents or [],
+    }
+
+
+def _document(document: VerifiedDocument) -> dict[str, Any]:
+    """A verified document, its elements in diagnostic notation, those of the device among those of the issuer."""
+    elements: dict[str, dict[str, str]] = {}
+    for signed in (document.elements, document.device_elements):
+        for namespace, values in signed.items():
+            shown = elements.setdefault(namespace, {})
+            shown.update({identifier: diagnose(value) for identifier, value in values.items()})
+    return {"doctype": document.doctype, "elements": elements}
+
+
+# --- the task ---------------------------------------------------------------------------------------------------------
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    """A line as a JSON object with an id.
+
+    Raises:
+        ValueError: It is none: not UTF-8, not JSON, a member twice, a number that is none.
+    """
+    task = json.loads(line.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
+    if isinstance(task, dict) and isinstance(task.get("id"), str):
+        return task
+    msg = "a task is an object with an id"
+    raise ValueError(msg)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        msg = "a member stands twice"
+        raise ValueError(msg)
+    return members
+
+
+def _refuse_constant(_text: str) -> NoReturn:
+    msg = "no JSON number"
+    raise ValueError(msg)
+
+
+def _fail(member: str, what: str) -> NoReturn:
+    msg = f"{member}: {what}"
+    raise _TaskError(msg)
+
+
+def _text(task: Mapping[str, Any], member: str) -> str | None:
+    value = task.get(member)
+    if value is not None and not isinstance(value, str):
+        _fail(member, "not text")
+    return value
+
+
+def _list(task: Mapping[str, Any], member: str) -> list[str] | None:
+    value = task.get(member)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        _fail(member, "not a list of texts")
+    return value
+
+
+class _Base64Error(ValueError):
+    """The text is not base64url."""
+
+
+_BASE64URL: Final = re.compile(r"([A-Za-z0-9_-]*)(={0,2})")
+
+
+def _base64url(text: str) -> bytes:
+    """Base64url, with its padding or without.
+
+    Raises:
+        _Base64Error: Another alphabet, a length that cannot be, wrong padding, or bits left over.
+    """
+    found = _BASE64URL.fullmatch(text)
+    if found is None or len(found[1]) % 4 == 1:
+        raise _Base64Error
+    bare = found[1]
+    padding = "=" * (-len(bare) % 4)
+    data = base64.urlsafe_b64decode(bare + padding)
+    if found[2] not in ("", padding) or base64.urlsafe_b64encode(data).decode() != bare + padding:
+        raise _Base64Error
+    return data
+
+
+def _blob(member: str, text: str) -> bytes:
+    try:
+        return _base64url(text)
+    except _Base64Error:
+        _fail(member, "not base64url")
+
+
+def _blobs(task: Mapping[str, Any], member: str) -> tuple[bytes, ...]:
+    return tuple(_blob(f"{member}[{index}]", text) for index, text in enumerate(_list(task, member) or ()))
+
+
+def _choice(task: Mapping[str, Any], member: str, kind: type[_KindT], default: _KindT) -> _KindT:
+    text = _text(task, member)
+    if text is None:
+        return default
+    try:
+        return kind(text)
+    except ValueError:
+        _fail(member, f"none of {', '.join(one.value for one in kind)}")
+
+
+def _time(task: Mapping[str, Any]) -> datetime:
+    text = _text(task, "at")
+    if text is None:
+        _fail("at", "missing")
+    try:
+        return TDate(text).datetime
+    except DecodeError as exc:
+        _fail("at", str(exc))
+
+
+def _transcript(task: Mapping[str, Any]) -> SessionTranscript:
+    text = _text(task, "session_transcript")
+    if text is None:
+        _fail("session_transcript", "missing")
+    try:
+        return SessionTranscript(_blob("session_transcript", text))
+    except MdlError as exc:
+        _fail("session_transcript", str(exc))
+
+
+def _reader_key(task: Mapping[str, Any]) -> EphemeralKey | None:
+    text = _text(task, "reader_key")
+    if text is None:
+        return None
+    try:
+        return EphemeralKey.from_pkcs8(text.encode())
+    except (MdlError, UnicodeEncodeError) as exc:
+        _fail("reader_key", str(exc) if isinstance(exc, MdlError) else "not PEM")
+
+
+def _request(task: Mapping[str, Any]) -> DeviceRequest | UnsafeNoRequest:
+    text = _text(task, "request")
+    if text is None:
+        return UnsafeNoRequest()
+    try:
+        return DeviceRequest.decode(_blob("request", text))
+    except MdlError as exc:
+        _fail("request", str(exc))
