@@ -1,0 +1,352 @@
+"""Measure issuing and verifying beside the raw cryptography they rest on, in one run on one core.
+
+The floor is what cannot be saved: the codec and the cryptography themselves, called directly with the same data. Each
+round measures the floor's parts and our figures in turn, so that a machine that slows down slows both; what is printed is
+the median over the rounds, and ratios are medians of the ratio within a round.
+
+    python benchmarks/run.py [--rounds N] [--json FILE] [--no-hsm]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cbor2
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from issuer.issuance import CredentialIssuer, Order
+from issuer.keystore import (
+    Pkcs11Uri,
+    SigningProcesses,
+    generate_key,
+    init_softhsm_token,
+    open_signer,
+    softhsm_environment,
+)
+from mdl.cbor import decode_view, encode, head
+from mdl.keys import PublicKey, Signer, SoftwareSigner
+from mdl.mdoc import DeviceResponse, ValidityInfo
+from mdl.pki import Certificate
+from mdl.testing import MDL_DOCTYPE, Presentation, Recipe, throwaway_authority
+from reader.report import Policy, Revocation
+from reader.revocation import Evidence
+from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.verification import SessionContext, Verifier
+
+ECDSA = ec.ECDSA(hashes.SHA256())
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table: what was measured, in microseconds, and against which floor."""
+
+    name: str
+    microseconds: float
+    floor: str
+    ratio: float
+
+
+def _time(work: Callable[[], object], calls: int) -> float:
+    """Microseconds for one call, over a batch of calls."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        work()
+    return (time.perf_counter() - start) / calls * 1e6
+
+
+def measure(parts: dict[str, Callable[[], object]], rounds: int, batch: float = 4000.0) -> dict[str, list[float]]:
+    """Measure every part once a round, in batches of about `batch` microseconds."""
+    calls = {name: max(1, int(batch / max(_time(work, 3), 0.1))) for name, work in parts.items()}
+    figures: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(rounds):
+        for name, work in parts.items():
+            figures[name].append(_time(work, calls[name]))
+    return figures
+
+
+def floor_parts(presentation: Presentation, order: Order) -> dict[str, Callable[[], object]]:
+    """The floor's parts, each called directly on the same data."""
+    document = DeviceResponse.decode(presentation.response).documents[0]
+    contents = [item.content for items in document.issuer_signed.name_spaces.values() for item in items]
+    raws = [item.raw for items in document.issuer_signed.name_spaces.values() for item in items]
+    values = [cbor2.loads(content) for content in contents]
+    plain = [
+        {"digestID": index, "random": bytes(32), "elementIdentifier": name, "elementValue": value}
+        for elements in order.namespaces.values()
+        for index, (name, value) in enumerate(_plain(elements).items())
+    ]
+    assert len(plain) == len(values) == 31
+    mso_payload = document.issuer_signed.issuer_auth.payload or b""
+    mso = cbor2.loads(cbor2.loads(mso_payload).value)
+    key = ec.generate_private_key(ec.SECP256R1())
+    message = bytes(len(mso_payload) + 20)
+    signature = key.sign(message, ECDSA)
+    public = key.public_key()
+    sizes = [len(content) for content in contents]
+    return {
+        "encode 31 items": lambda: [cbor2.dumps(item) for item in plain],
+        "wrap 31 items in tag 24": lambda: [
+            b"\xd8\x18" + head(2, size) + content for size, content in zip(sizes, contents, strict=True)
+        ],
+        "SHA-256 of 31 items": lambda: [hashlib.sha256(raw).digest() for raw in raws],
+        "randomness, 1 kB": lambda: os.urandom(1024),
+        "encode the MSO": lambda: cbor2.dumps(mso),
+        "P-256 sign": lambda: key.sign(message, ECDSA),
+        "P-256 verify": lambda: public.verify(signature, message, ECDSA),
+        "decode the response": lambda: cbor2.loads(presentation.response),
+        "decode 31 items": lambda: [cbor2.loads(content) for content in contents],
+    }
+
+
+FLOORS: dict[str, dict[str, int]] = {
+    "issue": {
+        "encode 31 items": 1,
+        "wrap 31 items in tag 24": 1,
+        "SHA-256 of 31 items": 1,
+        "randomness, 1 kB": 1,
+        "encode the MSO": 1,
+        "P-256 sign": 1,
+    },
+    "issue and verify the signature": {
+        "encode 31 items": 1,
+        "wrap 31 items in tag 24": 1,
+        "SHA-256 of 31 items": 1,
+        "randomness, 1 kB": 1,
+        "encode the MSO": 1,
+        "P-256 sign": 1,
+        "P-256 verify": 1,
+    },
+    "verify": {"decode the response": 1, "decode 31 items": 1, "SHA-256 of 31 items": 1, "P-256 verify": 2},
+    "verify, unknown signer": {
+        "decode the response": 1,
+        "decode 31 items": 1,
+        "SHA-256 of 31 items": 1,
+        "P-256 verify": 3,
+    },
+}
+
+
+def _plain(elements: Mapping[str, Any]) -> dict[str, Any]:
+    """Element values as the CBOR library itself would take them."""
+    return {name: cbor2.loads(encode(value)) for name, value in elements.items()}
+
+
+def sample_order(recipe: Recipe) -> Order:
+    """The order for the sample licence: 31 elements, a portrait of 20 kB."""
+    validity = ValidityInfo(signed=recipe.at, valid_from=recipe.at, valid_until=recipe.at + timedelta(days=29))
+    return Order(
+        namespaces=recipe.namespaces,
+        device_key=SoftwareSigner.generate("P-256").public_key,
+        validity=validity,
+    )
+
+
+def software(rounds: int) -> tuple[dict[str, float], list[Figure]]:
+    """Issue and verify with keys in memory."""
+    recipe = Recipe()
+    presentation = recipe.present()
+    authority = recipe.authority
+    order = sample_order(recipe)
+    issuer = CredentialIssuer(authority.ds_key, authority.ds_certificate, doctype=MDL_DOCTYPE)
+    trust = TrustStore.from_certificates(presentation.anchors, doctypes=ANY_DOCTYPE)
+    context = SessionContext(transcript=presentation.transcript, reader_key=presentation.reader_key)
+    evidence = Evidence(crls=(authority.crl(),))
+
+    def verifier() -> Verifier:
+        return Verifier(trust, policy=Policy.ISO_STRICT, revocation=Revocation.REQUIRED)
+
+    def verify(with_verifier: Verifier) -> None:
+        with_verifier.verify(
+            presentation.response, context=context, request=presentation.request, at=presentation.at, evidence=evidence
+        )
+
+    known = verifier()
+    verify(known)
+    unknown = verifier()
+    verify(unknown)
+
+    def verify_unknown() -> None:
+        unknown._signers.clear()  # noqa: SLF001 - a document signer that was never met
+        verify(unknown)
+
+    ours: dict[str, tuple[Callable[[], object], str]] = {
+        "issue: prepare (without signing)": (lambda: issuer.prepare(order), "issue"),
+        "issue (signed and verified, encoded)": (lambda: issuer.issue(order).encode(), "issue"),
+        "issue, against the floor with verify": (
+            lambda: issuer.issue(order).encode(),
+            "issue and verify the signature",
+        ),
+        "verify, known document signer": (lambda: verify(known), "verify"),
+        "verify, unknown document signer": (verify_unknown, "verify, unknown signer"),
+        "decode_view of the response": (lambda: decode_view(presentation.response), "verify"),
+    }
+    parts = floor_parts(presentation, order)
+    figures = measure(parts | {name: work for name, (work, _) in ours.items()}, rounds)
+    floor = {
+        name: [sum(figures[part][i] * count for part, count in weights.items()) for i in range(rounds)]
+        for name, weights in FLOORS.items()
+    }
+    table = [
+        Figure(
+            name,
+            statistics.median(figures[name]),
+            against,
+            statistics.median(mine / base for mine, base in zip(figures[name], floor[against], strict=True)),
+        )
+        for name, (_, against) in ours.items()
+    ]
+    medians = {name: statistics.median(figures[name]) for name in parts}
+    medians |= {f"floor: {name}": statistics.median(values) for name, values in floor.items()}
+    return medians, table
+
+
+# --- the token --------------------------------------------------------------------------------------------------------
+
+
+class _Distant:
+    """The token's signer with the latency of a networked HSM put in front of each call."""
+
+    def __init__(self, signer: Signer, seconds: float) -> None:
+        self._signer = signer
+        self._seconds = seconds
+
+    @property
+    def public_key(self) -> PublicKey:
+        return self._signer.public_key
+
+    def sign(self, data: bytes) -> bytes:
+        time.sleep(self._seconds)
+        return self._signer.sign(data)
+
+
+def _rate(work: Callable[[], object], seconds: float, each: int = 1) -> float:
+    """How many a second over about `seconds`, where one call of `work` makes `each`."""
+    work()
+    done, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        work()
+        done += each
+    return done / elapsed
+
+
+def _threads(work: Callable[[], object], count: int, calls: int) -> Callable[[], None]:
+    def loop() -> None:
+        for _ in range(calls):
+            work()
+
+    def run() -> None:
+        threads = [threading.Thread(target=loop) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return run
+
+
+def token(seconds: float) -> list[dict[str, Any]]:
+    """Sign rates through a SoftHSM token: the signer alone, and through a CredentialIssuer."""
+    rows: list[dict[str, Any]] = []
+    order = sample_order(Recipe())
+    pin = os.urandom(8).hex()
+
+    def secret(_prompt: str) -> str:
+        return pin
+
+    def row(what: str, raw: float, issued: float) -> None:
+        rows.append({"what": what, "signatures": raw, "credentials": issued, "ratio": issued / raw})
+
+    with tempfile.TemporaryDirectory(prefix="mdl-bench-") as folder, ExitStack() as stack:
+        uri = init_softhsm_token(folder, "bench", so_pin=pin, user_pin=pin)
+        os.environ.update(softhsm_environment(folder))
+        for curve in ("P-256", "brainpoolP256r1", "P-384"):
+            key_uri = Pkcs11Uri.parse(uri).for_key(f"ds-{curve}")
+            generate_key(key_uri, curve, secret=secret)
+            signer = stack.enter_context(open_signer(key_uri, secret=secret))
+            issuer = _token_issuer(signer, signer)
+            payload = issuer.prepare(order).to_be_signed
+            signing, issuing = partial(signer.sign, payload), partial(issuer.issue, order)
+            row(f"{curve}, 1 session in this process", _rate(signing, seconds), _rate(issuing, seconds))
+            if curve == "P-256":
+                distant = _Distant(signer, 0.005)
+                issuer_afar = _token_issuer(distant, signer)
+                signing, issuing = partial(distant.sign, payload), partial(issuer_afar.issue, order)
+                row(
+                    "P-256, 4 threads, 5 ms of network before each call",
+                    _rate(_threads(signing, 4, 20), seconds, 80),
+                    _rate(_threads(issuing, 4, 20), seconds, 80),
+                )
+            with SigningProcesses(key_uri, secret=secret, processes=1) as processes:
+                batch, orders = [payload] * 512, [order] * 512
+                signing = partial(processes.sign_many, batch)
+                row(
+                    f"{curve}, 1 session in a process of its own, batches",
+                    _rate(signing, seconds, 512),
+                    _rate(lambda: [*issuer.issue_many(orders, processes.sign_many)], seconds, 512),  # noqa: B023
+                )
+    return rows
+
+
+def _token_issuer(signer: Signer, certified: Signer) -> CredentialIssuer:
+    """An issuer whose document signer certificate is for the token's key."""
+    recipe = throwaway_authority().ds_recipe.with_changes(public_key=certified.public_key)
+    ski = x509.SubjectKeyIdentifier.from_public_key(certified.public_key.key)
+    recipe = recipe.with_changes(extensions={"ski": (ski, False)})
+    return CredentialIssuer(signer, Certificate.decode(recipe.build()), doctype=MDL_DOCTYPE)
+
+
+def main() -> int:
+    """Run the benchmark and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each rate of the token")
+    parser.add_argument("--json", type=Path, default=Path(".bench/bench.json"))
+    parser.add_argument("--no-hsm", action="store_true")
+    arguments = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    medians, table = software(arguments.rounds)
+    print(f"{'floor, part by part':<52}{'µs':>9}")
+    for name, value in medians.items():
+        print(f"  {name:<50}{value:>9.1f}")
+    print(f"\n{'ours, one core':<52}{'µs':>9}{'floor':>9}{'ratio':>8}")
+    for figure in table:
+        print(
+            f"  {figure.name:<50}{figure.microseconds:>9.1f}{medians['floor: ' + figure.floor]:>9.1f}{figure.ratio:>8.2f}"
+        )
+    rows: list[dict[str, Any]] = []
+    if not arguments.no_hsm:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        rows = token(arguments.seconds)
+        print(f"\n{'SoftHSM token':<56}{'signatures/s':>13}{'credentials/s':>14}{'ratio':>8}")
+        for entry in rows:
+            print(
+                f"  {entry['what']:<54}{entry['signatures']:>13.0f}{entry['credentials']:>14.0f}{entry['ratio']:>8.2f}"
+            )
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    result = {"floor": medians, "ours": [asdict(figure) for figure in table], "token": rows}
+    arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"\nwritten to {arguments.json}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

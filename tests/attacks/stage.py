@@ -1,0 +1,273 @@
+"""The stage for attacks: one presentation before one reader, and what is expected to come of it.
+
+`scene` takes the fields of `mdl.testing.Recipe` together with those of the reader's side; without any it is honest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from mdl.cbor import encode, wrap24
+from mdl.keys import EphemeralKey, SoftwareSigner
+from mdl.mdoc import DeviceRequest, SessionTranscript
+from mdl.pki import Certificate
+from mdl.testing import (
+    MDL_DOCTYPE,
+    TEST_TIME,
+    Presentation,
+    Recipe,
+    ThrowawayAuthority,
+    deterministic_ephemeral_key,
+    deterministic_key,
+    raw,
+    request_for,
+    sample_licence,
+    sample_transcript,
+    throwaway_authority,
+)
+from reader.report import Outcome, Policy, Report, Revocation
+from reader.revocation import NO_EVIDENCE, Evidence
+from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.verification import SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
+
+Fields = dict[str, Any]
+
+AUTHORITY: ThrowawayAuthority = throwaway_authority()
+NAMESPACE = "org.iso.18013.5.1"
+DOMESTIC = "org.iso.18013.5.1.US-UT"
+PID = "eu.europa.ec.eudi.pid.1"
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+
+
+def licence(*extra: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The sample licence with a small portrait, and further elements."""
+    elements = sample_licence(portrait_size=64)
+    for given in extra:
+        for namespace, more in given.items():
+            elements.setdefault(namespace, {}).update(more)
+    return elements
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """The reader's side, where it is not the presentation's own; None means the honest choice.
+
+    Attributes:
+        trust: The trust store; None trusts the presentation's roots for every document type.
+        now: The time of verification.
+        session: The transcript as the reader knows it.
+        ephemeral_key: The reader's ephemeral key.
+        without_key: Whether the session has no ephemeral key.
+        without_request: Whether there is no request to compare with.
+        evidence: Revocation evidence.
+        revocation: What is demanded of it.
+        tamper: Changes the encoded response on its way.
+    """
+
+    trust: TrustStore | None = None
+    now: datetime | None = None
+    session: SessionTranscript | None = None
+    ephemeral_key: EphemeralKey | None = None
+    without_key: bool = False
+    without_request: bool = False
+    evidence: Evidence = NO_EVIDENCE
+    revocation: Revocation = Revocation.IF_GIVEN
+    tamper: Callable[[bytes], bytes] | None = None
+
+
+_READER_FIELDS = frozenset(one.name for one in fields(Reader))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A presentation and the reader before whom it happens."""
+
+    presentation: Presentation
+    reader: Reader
+
+    @property
+    def response(self) -> bytes:
+        response = self.presentation.response
+        return self.reader.tamper(response) if self.reader.tamper else response
+
+    @property
+    def context(self) -> SessionContext:
+        key = self.reader.ephemeral_key or self.presentation.reader_key
+        return SessionContext(
+            transcript=self.reader.session or self.presentation.transcript,
+            reader_key=None if self.reader.without_key else key,
+        )
+
+    @property
+    def request(self) -> DeviceRequest | UnsafeNoRequest:
+        return UnsafeNoRequest() if self.reader.without_request else self.presentation.request
+
+    @property
+    def at(self) -> datetime:
+        return self.reader.now or self.presentation.at
+
+    def verifier(self, policy: Policy = Policy.ISO_STRICT) -> Verifier:
+        trust = self.reader.trust or trust_in(*self.presentation.anchors)
+        return Verifier(trust, policy=policy, revocation=self.reader.revocation)
+
+    def examine(self, policy: Policy = Policy.ISO_STRICT) -> Report:
+        return self.verifier(policy).examine(self.response, **self.expectations)
+
+    def verify(self, policy: Policy = Policy.ISO_STRICT) -> VerifiedResponse:
+        return self.verifier(policy).verify(self.response, **self.expectations)
+
+    @property
+    def expectations(self) -> dict[str, Any]:
+        """What `Verifier.verify` is told besides the response."""
+        return {"context": self.context, "request": self.request, "at": self.at, "evidence": self.reader.evidence}
+
+
+def scene(*, others: Collection[Recipe] = (), **given: Any) -> Scene:
+    """A scene: fields of `Recipe` and of `Reader`, and recipes of further documents."""
+    theirs = {name: value for name, value in given.items() if name not in _READER_FIELDS}
+    theirs.setdefault("namespaces", licence())
+    ours = {name: value for name, value in given.items() if name in _READER_FIELDS}
+    return Scene(presentation=Recipe(**theirs).present(*others), reader=Reader(**ours))
+
+
+def trust_in(*roots: Certificate, doctypes: Collection[str] | None = None) -> TrustStore:
+    """A trust store of these roots, for some document types or for all."""
+    return TrustStore.from_certificates(roots, doctypes=ANY_DOCTYPE if doctypes is None else frozenset(doctypes))
+
+
+# --- what is expected -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attack:
+    """A presentation that must be refused.
+
+    Attributes:
+        name: What is wrong with it.
+        check: The check that must refuse.
+        fields: What departs from the honest scene.
+        also: Checks that fail as well, where nothing can break the one without the others.
+        left_open: Checks that cannot be judged then, and refuse for that reason.
+        why: Why there are such checks.
+        tolerated: The policies that tolerate it, with a warning.
+        policies: The policies under which it is tried.
+        outcome: What must come of the check: it fails, or cannot be judged where it has to be.
+    """
+
+    name: str
+    check: str
+    fields: Callable[[], Fields]
+    also: tuple[str, ...] = ()
+    left_open: tuple[str, ...] = ()
+    why: str = ""
+    tolerated: tuple[Policy, ...] = ()
+    policies: tuple[Policy, ...] = tuple(Policy)
+    outcome: Outcome = Outcome.FAILED
+
+    def __post_init__(self) -> None:
+        assert bool(self.also or self.left_open) == bool(self.why), f"{self.name}: say why, or do not"
+
+    @property
+    def id(self) -> str:
+        return f"{self.check}: {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Honest:
+    """A presentation that must be accepted, under iso-strict where nothing else is said.
+
+    Attributes:
+        name: What is unusual about it.
+        fields: What departs from the plain scene.
+        warnings: The check and the code of each deviation that is tolerated.
+        policies: The policies that accept it.
+    """
+
+    name: str
+    fields: Callable[[], Fields]
+    warnings: tuple[tuple[str, str], ...] = ()
+    policies: tuple[Policy, ...] = tuple(Policy)
+
+
+LENIENT = (Policy.LENIENT,)
+
+
+@dataclass(slots=True)
+class Table:
+    """Attacks on one part of a response; a row is added by a call."""
+
+    rows: list[Attack] = field(default_factory=list)
+
+    def __call__(self, check: str, name: str, fields: Callable[[], Fields] | Fields, **expected: Any) -> None:
+        build = fields if callable(fields) else lambda: fields
+        self.rows.append(Attack(name=name, check=check, fields=build, **expected))
+
+
+# --- pieces of which attacks are made ---------------------------------------------------------------------------------
+
+
+def asking(*, for_: Collection[str] = (), but: Collection[str] = (), doctype: str = MDL_DOCTYPE) -> DeviceRequest:
+    """A request for these elements of the sample licence, or for all but some."""
+    names = list(for_) or [name for name in sample_licence()[NAMESPACE] if name not in but]
+    return request_for((doctype, {NAMESPACE: names}))
+
+
+def document(change: Callable[[dict[str, Any]], object], index: int = 0) -> Fields:
+    """Change a finished document, which nobody signs again."""
+    return {"mutate_response": lambda response: change(response["documents"][index])}
+
+
+def device_auth(change: Callable[[dict[str, Any]], object]) -> Fields:
+    """Change the finished deviceAuth."""
+    return document(lambda one: change(one["deviceSigned"]["deviceAuth"]))
+
+
+def device_authentication(spaces: bytes = b"\xa0", *, seed: str = "session", doctype: str = MDL_DOCTYPE) -> bytes:
+    """The encoded DeviceAuthentication array of the plain scene."""
+    session = sample_transcript(deterministic_ephemeral_key("reader").public_key, seed=seed).encoded
+    return encode(["DeviceAuthentication", raw(session), doctype, raw(wrap24(spaces))])
+
+
+def device_signature(
+    authenticated: bytes,
+    *,
+    context: str = "Signature1",
+    aad: bytes = b"",
+    key: SoftwareSigner | None = None,
+    protected: bytes = bytes.fromhex("a10126"),
+) -> Fields:
+    """A deviceSignature over these bytes, in place of the honest one."""
+    signature = (key or deterministic_key("device")).sign(encode([context, protected, aad, authenticated]))
+    return device_auth(lambda auth: auth["deviceSignature"].__setitem__(slice(None), [protected, {}, None, signature]))
+
+
+def issuer_auth(change: Callable[[list[Any]], object]) -> Fields:
+    """Change the finished issuerAuth: protected header, unprotected header, payload, signature."""
+    return {"mutate_issuer_signed": lambda signed: change(signed["issuerAuth"])}
+
+
+def signer(**changes: Any) -> Fields:
+    """A document signer's certificate that departs from the regular one, issued by the honest root."""
+    return {"x5chain": AUTHORITY.deviant_ds(**changes)}
+
+
+def root(**changes: Any) -> Fields:
+    """The honest root in another certificate, with the same key and name; the reader trusts that one."""
+    return {"trust": trust_in(Certificate(AUTHORITY.iaca_recipe.with_changes(**changes).build()))}
+
+
+def evidence(*crls: bytes, required: bool = False, tokens: tuple[bytes, ...] = ()) -> Fields:
+    """Revocation evidence at hand."""
+    return {
+        "evidence": Evidence(crls=crls, status_tokens=tokens),
+        "revocation": Revocation.REQUIRED if required else Revocation.IF_GIVEN,
+    }
+
+
+def moment(offset: timedelta) -> datetime:
+    """A time, told from the time of the scene."""
+    return TEST_TIME + offset

@@ -1,0 +1,216 @@
+"""Whatever happens at whatever moment: nothing half written, no number twice, no revocation lost."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mdl.mdoc import IssuerSigned
+from mdl.pki import Certificate, Crl
+from tests.authorities import COMMAND, INIT, clone, content, licence, mdl, public_key_file
+from tests.flows.crashing import CRASHED
+
+pytestmark = pytest.mark.slow
+CRASHING = Path(__file__).with_name("crashing.py")
+
+
+@pytest.fixture
+def own(authority: Path, tmp_path: Path) -> Path:
+    return clone(authority, tmp_path / "authority")
+
+
+def crash_at(step: int, *words: str | Path) -> int:
+    """Run a command that dies at that step; its status."""
+    done = subprocess.run(
+        [sys.executable, str(CRASHING), str(step), *map(str, words)], check=False, capture_output=True, timeout=100
+    )
+    assert done.returncode in (CRASHED, 0), done.stderr
+    return done.returncode
+
+
+def steps(folder: Path, *words: str | Path) -> Iterator[int]:
+    """Let a command die at every one of its steps, one after the other, in copies of the folder's first state."""
+    kept = folder.with_name("kept")
+    if folder.exists():
+        shutil.copytree(folder, kept)
+    step = 0
+    while True:
+        step += 1
+        if folder.exists():
+            shutil.rmtree(folder)
+        if kept.exists():
+            shutil.copytree(kept, folder)
+        died = crash_at(step, *words) == CRASHED
+        yield step
+        if not died:
+            assert step > 10, "where are the steps?"
+            return
+
+
+def published(folder: Path) -> dict[int, bytes]:
+    """Every CRL, by the number inside."""
+    root = Certificate.decode_any((folder / "iaca.pem").read_bytes())
+    found = {}
+    for file in sorted((folder / "crl").glob("*.crl")):
+        crl = Crl.decode(file.read_bytes())
+        crl.verify_signature(root.public_key)
+        assert crl.number == int(file.stem)
+        found[crl.number] = crl.der
+    return found
+
+
+def no_rubbish(folder: Path) -> bool:
+    return not [path for path in folder.rglob(".*.tmp") if "tokens" not in path.parts]
+
+
+def test_a_crl_is_published_or_not(own: Path) -> None:
+    serial = f"{Certificate.decode_any((own / 'ds-1.pem').read_bytes()).serial:x}"
+    before = published(own)
+    for _ in steps(own, "issuer", "crl", "--dir", own, "--revoke", serial):
+        left = published(own)
+        assert before.items() <= left.items()
+        current = Crl.decode((own / "iaca.crl").read_bytes())
+        assert current.der in left.values()
+        outcome = mdl("issuer", "crl", "--dir", own, "--json")
+        assert outcome.status == 0, outcome.err
+        after = published(own)
+        assert left.items() <= after.items(), "a CRL was replaced by another of the same number"
+        assert outcome.json["number"] == max(left) + 1
+        # What was on a signed list stays on the next.
+        assert set(Crl.decode(left[max(left)]).revoked) == set(Crl.decode(after[max(after)]).revoked)
+
+
+def test_a_document_signer_is_made_or_not(own: Path, tmp_path: Path) -> None:
+    record, key = licence(tmp_path), public_key_file(tmp_path)
+    for _ in steps(own, "issuer", "ds", "--dir", own):
+        left = {path.name: path.read_bytes() for path in own.glob("ds-*")}
+        for name in left:
+            if name.endswith(".pem"):
+                Certificate.decode_any(left[name])
+        words = ("--device-key", key, "--out", tmp_path / "licence.cbor", "--dir", own)
+        assert mdl("issuer", "issue", record, *words).status == 0
+        outcome = mdl("issuer", "ds", "--dir", own, "--json")
+        assert outcome.status == 0, outcome.err
+        assert all((own / name).read_bytes() == was for name, was in left.items())
+        serials = [Certificate.decode_any(path.read_bytes()).serial for path in own.glob("ds-*.pem")]
+        assert len(serials) == len(set(serials))
+
+
+def test_a_licence_is_issued_or_not(own: Path, tmp_path: Path) -> None:
+    record, key, out = licence(tmp_path), public_key_file(tmp_path), tmp_path / "licence.cbor"
+    words = ("issuer", "issue", record, "--device-key", key, "--out", out, "--dir", own)
+    step, died = 0, True
+    while died:
+        step += 1
+        out.write_bytes(b"yesterday's")
+        died = crash_at(step, *words) == CRASHED
+        if out.read_bytes() != b"yesterday's":
+            IssuerSigned.decode(out.read_bytes())
+    assert step > 5
+    assert out.read_bytes() != b"yesterday's"
+
+
+def test_a_founding_that_died_can_be_done_again(tmp_path: Path) -> None:
+    folder = tmp_path / "authority"
+    words = ("issuer", "init", "--dir", folder, *INIT)
+    for _ in steps(folder, *words):
+        outcome = mdl(*words)
+        if outcome.status != 0:
+            # Only where it had just been finished.
+            outcome.error(2, "authority.exists")
+        assert no_rubbish(folder)
+        assert mdl("issuer", "crl", "--dir", folder, "--json").json["number"] == 2
+
+
+def test_killed_again_and_again(own: Path) -> None:
+    """kill -9 at random moments: what was seen once never changes, and the numbers only grow."""
+    moments = random.Random(20260601)
+    seen = published(own)
+    killed = 0
+    for _ in range(25):
+        with subprocess.Popen([COMMAND, "issuer", "crl", "--dir", str(own)], stdout=subprocess.DEVNULL) as process:
+            time.sleep(moments.uniform(0.25, 0.6))
+            process.send_signal(signal.SIGKILL)
+            killed += process.wait() == -signal.SIGKILL
+        now = published(own)
+        assert seen.items() <= now.items()
+        seen = now
+    assert killed > 5
+    assert mdl("issuer", "crl", "--dir", own, "--json").json["number"] == max(seen) + 1
+
+
+def test_several_processes_take_turns(own: Path, tmp_path: Path) -> None:
+    record, key = licence(tmp_path), public_key_file(tmp_path)
+
+    def issue(number: int) -> int:
+        words = ("--device-key", key, "--out", tmp_path / f"{number}.cbor", "--dir", own)
+        return mdl("issuer", "issue", record, *words).status
+
+    def publish(_number: int) -> int:
+        outcome = mdl("issuer", "crl", "--dir", own, "--json")
+        assert outcome.status == 0, outcome.err
+        return int(outcome.json["number"])
+
+    def certify(_number: int) -> str:
+        outcome = mdl("issuer", "ds", "--dir", own, "--json")
+        assert outcome.status == 0, outcome.err
+        return str(outcome.json["key"])
+
+    first = max(published(own))
+    signers = len([*own.glob("ds-*.pem")])
+    with ThreadPoolExecutor(6) as pool:
+        numbers, names = pool.map(publish, range(6)), pool.map(certify, range(3))
+        statuses = pool.map(issue, range(4))
+        assert sorted(numbers) == [first + 1 + index for index in range(6)]
+        assert sorted(names) == [f"ds-{signers + 1 + index}" for index in range(3)]
+        assert [*statuses] == [0] * 4
+    assert len(published(own)) == first + 6
+    assert len({IssuerSigned.decode((tmp_path / f"{n}.cbor").read_bytes()).issuer_auth.payload for n in range(4)}) == 4
+
+
+@pytest.mark.parametrize("verb", ["init", "ds", "crl", "issue"])
+def test_a_full_disk_leaves_everything_as_it_was(own: Path, tmp_path: Path, verb: str) -> None:
+    """No file may grow: what a full disk looks like to a program."""
+    folder = tmp_path / "new" if verb == "init" else own
+    words = {
+        "init": INIT,
+        "issue": (
+            *(licence(tmp_path), "--device-key", public_key_file(tmp_path)),
+            *("--out", tmp_path / "licence.cbor"),
+        ),
+    }.get(verb, ())
+    before = content(tmp_path)
+    script = 'ulimit -f 0; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", COMMAND, "issuer", verb, *map(str, words), "--dir", str(folder)],
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 4, (done.returncode, done.stderr)
+    assert done.stderr.count("\n") == 1
+    assert "nothing was issued" in done.stderr or "signing." in done.stderr
+    assert content(tmp_path) == before
+    if verb != "init":
+        assert mdl("issuer", "crl", "--dir", own).status == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere: read-only folders are no obstacle")
+@pytest.mark.parametrize("verb", ["ds", "crl"])
+def test_a_read_only_folder_is_told(own: Path, verb: str) -> None:
+    own.chmod(0o500)
+    try:
+        mdl("issuer", verb, "--dir", own).error(4, "authority.unwritable")
+    finally:
+        own.chmod(0o700)

@@ -1,0 +1,644 @@
+"""Certificates and CRLs as views: what is read, what is refused, and that nothing else ever happens."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from asn1crypto import crl as asn1_crl
+from asn1crypto import pem as asn1_pem
+from asn1crypto import x509 as asn1_x509
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
+from mdl.pki import (
+    DOCUMENT_SIGNER,
+    PROFILES,
+    AttributeId,
+    Certificate,
+    Crl,
+    KeyUsage,
+    Name,
+    NameForm,
+    Profile,
+    RevokedCertificate,
+    build_crl,
+    decode_csr,
+    lint_certificate,
+    lint_crl,
+    validate_path,
+)
+from mdl.pki.build import build_csr
+from mdl.pki.certificate import MAX_CERTIFICATE_SIZE
+from mdl.testing import deterministic_key
+from tests.x509_forgery import (
+    CONTACT,
+    CRL_URI,
+    KEY,
+    ROOT_KEY,
+    START,
+    SUBJECT,
+    all_profiles,
+    forge,
+    honest,
+    name_of,
+    put,
+    set_field,
+)
+from tests.x509_opinions import (
+    A_CRL,
+    DS,
+    ROOT,
+    assert_as_strict_as_the_library,
+    assert_same_facts,
+    certificate_or_refusal,
+)
+
+# --- What is read -----------------------------------------------------------------------------------------------------
+
+
+def test_a_document_signer_tells_its_facts() -> None:
+    assert DS.version == 3
+    assert DS.serial == 2**125 + 2
+    assert DS.subject.country == DS.country == "UT"
+    assert DS.subject.state == DS.state == "UT-1"
+    assert DS.subject.common_name == "Utopia signer"
+    assert str(DS.subject) == "C=UT, ST=UT-1, O=Utopia, CN=Utopia signer"
+    assert DS.issuer == ROOT.subject
+    assert DS.not_before == datetime(2026, 1, 2, tzinfo=UTC)
+    assert DS.not_after == datetime(2026, 10, 29, tzinfo=UTC)
+    assert DS.public_key == KEY.public_key
+    assert DS.authority_key_identifier == ROOT.subject_key_identifier
+    assert DS.key_usage == frozenset({KeyUsage.DIGITAL_SIGNATURE})
+    assert DS.extended_key_usage == ("1.0.18013.5.1.2",)
+    assert DS.basic_constraints is None
+    assert DS.crl_uris == (CRL_URI,)
+    assert DS.issuer_alternative_name is not None
+    assert [(name.form, name.value) for name in DS.issuer_alternative_name] == [(NameForm.EMAIL, CONTACT)]
+    assert set(DS.critical_extensions) == {"2.5.29.15", "2.5.29.37"}
+    assert DS.algorithm == DS.inner_algorithm
+    assert DS.algorithm.oid == "1.2.840.10045.4.3.2"
+    assert len(DS.fingerprint) == 32
+    assert ROOT.basic_constraints is not None
+    assert (ROOT.basic_constraints.ca, ROOT.basic_constraints.path_length) == (True, 0)
+    assert ROOT.key_usage == frozenset({KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN})
+
+
+@pytest.mark.parametrize("profile", all_profiles(), ids=lambda profile: profile.id)
+def test_two_other_readers_see_the_same_certificate(profile: Profile) -> None:
+    certificate, _ = honest(profile)
+    assert_same_facts(certificate)
+    assert_as_strict_as_the_library(certificate)
+
+
+@pytest.mark.parametrize("position", range(9))
+def test_each_key_usage_bit_has_its_name(position: int) -> None:
+    octets = (0x8000 >> position).to_bytes(2)
+    size = 1 if position < 8 else 2
+    padding = (7 - position) % 8
+    value = bytes((0x03, size + 1, padding)) + octets[:size]
+    assert forge(DS, put("2.5.29.15", value)).key_usage == frozenset({list(KeyUsage)[position]})
+
+
+def test_a_name_keeps_its_bytes_and_shows_every_string_type() -> None:
+    from asn1crypto import core
+
+    kinds = [
+        core.PrintableString("Utopia"),
+        core.UTF8String("Ütopia"),
+        core.TeletexString("Utopia"),
+        core.BMPString("Ütopia"),
+        core.UniversalString("Ütopia"),
+        core.IA5String("Utopia"),
+        core.NumericString("123"),
+        core.BitString((1, 0, 1)),
+    ]
+    der = name_of([("2.5.4.10", kind) for kind in kinds]).dump()
+    name = Name(der)
+    assert name.der == der
+    assert [attribute.string_type for attribute in name.attributes] == [
+        "PrintableString",
+        "UTF8String",
+        "TeletexString",
+        "BMPString",
+        "UniversalString",
+        "IA5String",
+        "NumericString",
+        "other",
+    ]
+    assert [attribute.value for attribute in name.attributes] == [
+        "Utopia",
+        "Ütopia",
+        "Utopia",
+        "Ütopia",
+        "Ütopia",
+        "Utopia",
+        "123",
+        None,
+    ]
+    assert name.only(AttributeId.ORGANIZATION) is None
+    assert name != Name(name_of([("2.5.4.10", kinds[0])]).dump())
+
+
+def test_two_countries_are_no_country() -> None:
+    from asn1crypto import core
+
+    two = name_of([("2.5.4.6", core.PrintableString("UT")), ("2.5.4.6", core.PrintableString("UT"))])
+    assert Name(two.dump()).country is None
+
+
+def test_a_name_is_shown_without_control_characters_and_cut() -> None:
+    from asn1crypto import core
+
+    name = Name(name_of([("2.5.4.3", core.UTF8String("a\x1b[31m\nb" + "c" * 200))]).dump())
+    assert str(name).startswith("CN=a\\u001b[31m\\u000abccc")
+    assert len(str(name)) < 160
+
+
+def test_a_certificate_is_a_value() -> None:
+    again = Certificate(bytes(bytearray(DS.der)))
+    assert again == DS
+    assert hash(again) == hash(DS)
+    assert {again: 1}[DS] == 1
+    assert DS != ROOT
+    assert pickle.loads(pickle.dumps(DS)) == DS
+    assert copy.deepcopy(DS) == DS
+    assert pickle.loads(pickle.dumps(A_CRL)) == A_CRL
+    assert pickle.loads(pickle.dumps(DS.subject)) == DS.subject
+    with pytest.raises(AttributeError):
+        DS.serial = 1  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        DS.extensions["2.5.29.14"] = None  # type: ignore[index]
+    assert "Utopia" not in repr(DS)
+
+
+def test_a_crl_tells_its_facts() -> None:
+    assert A_CRL.version == 2
+    assert A_CRL.issuer == ROOT.subject
+    assert A_CRL.number == 300
+    assert A_CRL.this_update == START
+    assert A_CRL.next_update == datetime(2026, 3, 1, tzinfo=UTC)
+    assert A_CRL.authority_key_identifier == ROOT.subject_key_identifier
+    assert A_CRL.is_revoked(DS.serial) == START
+    assert A_CRL.is_revoked(77) == START
+    assert A_CRL.is_revoked(78) is None
+    assert A_CRL.entry_extensions == {}
+    A_CRL.verify_signature(ROOT.public_key)
+    second = asn1_crl.CertificateList.load(A_CRL.der, strict=True)
+    assert second["tbs_cert_list"].dump() == A_CRL.tbs
+    assert {each["user_certificate"].native for each in second["tbs_cert_list"]["revoked_certificates"]} == {
+        *A_CRL.revoked
+    }
+
+
+def test_a_serial_number_listed_twice_is_revoked_from_the_earlier_date() -> None:
+    from tests.x509_forgery import forge_crl
+
+    def twice(body: Any) -> None:
+        def at(when: datetime) -> Any:
+            return asn1_x509.Time("utc_time", asn1_x509.UTCTime(when))
+
+        early, late = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+        body["revoked_certificates"] = [
+            {"user_certificate": 5, "revocation_date": at(late)},
+            {"user_certificate": 5, "revocation_date": at(early)},
+            {"user_certificate": 5, "revocation_date": at(late)},
+        ]
+
+    assert forge_crl(A_CRL, twice).is_revoked(5) == datetime(2025, 1, 1, tzinfo=UTC)
+
+
+# --- PEM --------------------------------------------------------------------------------------------------------------
+
+
+def test_pem_and_der_are_one_certificate() -> None:
+    pem = DS.pem
+    assert asn1_pem.unarmor(pem.encode())[2] == DS.der
+    assert Certificate.parse_pem(pem) == DS
+    assert Certificate.decode_any(pem.encode()) == DS
+    assert Certificate.decode_any(DS.der) == DS
+    assert Certificate.parse_pem("subject: whoever\r\n" + pem.replace("\n", "\r\n") + "\r\ntrailing words") == DS
+    assert Certificate.parse_pem_bundle(pem + ROOT.pem) == (DS, ROOT)
+    assert Crl.decode_any(A_CRL.pem.encode()) == A_CRL
+    assert Crl.decode_any(A_CRL.der) == A_CRL
+    assert Crl.decode(A_CRL.der) == A_CRL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-----BEGIN CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END PUBLIC KEY-----",
+        DS.pem + ROOT.pem,
+        DS.pem.replace("\n", "\n\x00"),
+        "Ünïcode " + DS.pem[:60],
+    ],
+)
+def test_a_pem_text_without_exactly_one_certificate_is_refused(text: str) -> None:
+    with pytest.raises(DecodeError):
+        Certificate.parse_pem(text)
+    with pytest.raises(DecodeError):
+        Certificate.decode_any(text.encode())
+
+
+def test_a_pem_text_with_too_many_blocks_is_refused_before_they_are_decoded() -> None:
+    with pytest.raises(DecodeError, match="more than"):
+        Certificate.parse_pem_bundle("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n" * 1001)
+
+
+def test_der_that_contains_pem_is_der() -> None:
+    """Only the outside decides: a certificate may hold any text."""
+    hidden = forge(DS, put("1.2.3.4", b"\x0c\x1b-----BEGIN CERTIFICATE-----"))
+    assert Certificate.decode_any(hidden.der) == hidden
+
+
+# --- What is refused --------------------------------------------------------------------------------------------------
+
+
+def malformed(der: bytes, code: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        Certificate(der)
+    assert caught.value.code == code
+
+
+def test_bytes_after_the_certificate_are_refused() -> None:
+    malformed(DS.der + b"\x00", "certificate.malformed")
+    with pytest.raises(DecodeError):
+        Crl(A_CRL.der + b"\x00")
+    with pytest.raises(DecodeError):
+        decode_csr(build_csr(SUBJECT, KEY).der + b"\x00")
+
+
+def test_a_truncated_certificate_is_refused_at_every_length() -> None:
+    for size in range(len(DS.der)):
+        malformed(DS.der[:size], "certificate.malformed")
+
+
+def test_a_certificate_that_is_too_large_is_refused_unread() -> None:
+    malformed(b"\x30" * (MAX_CERTIFICATE_SIZE + 1), "certificate.size")
+
+
+def test_an_indefinite_or_padded_length_is_not_der() -> None:
+    assert DS.der[:2] == b"\x30\x82"
+    malformed(b"\x30\x83\x00" + DS.der[2:], "certificate.malformed")
+    malformed(b"\x30\x80" + DS.der[4:] + b"\x00\x00", "certificate.malformed")
+
+
+def test_an_extension_that_occurs_twice_is_refused() -> None:
+    def twice(body: Any) -> None:
+        extensions = body["extensions"]
+        body["extensions"] = type(extensions)(contents=extensions.contents + extensions[0].dump())
+
+    with pytest.raises(DecodeError) as caught:
+        forge(DS, twice)
+    assert caught.value.code == "certificate.extension.duplicate"
+    assert caught.value.path == "extensions[2.5.29.35]"
+
+
+def test_an_empty_list_of_extensions_is_refused() -> None:
+    def none(body: Any) -> None:
+        body["extensions"] = type(body["extensions"])(contents=b"")
+
+    with pytest.raises(DecodeError) as caught:
+        forge(DS, none)
+    assert caught.value.code == "certificate.extension.malformed"
+
+
+@pytest.mark.parametrize(
+    ("oid", "value"),
+    [
+        ("2.5.29.14", "0500"),  # subjectKeyIdentifier that is no OCTET STRING
+        ("2.5.29.14", "0401ff00"),  # with a byte behind it
+        ("2.5.29.35", "0401ff"),  # authorityKeyIdentifier that is no SEQUENCE
+        ("2.5.29.15", "030206ff"),  # keyUsage with padding bits set
+        ("2.5.29.15", "0303060040"),  # a tenth bit
+        ("2.5.29.15", "030400000000"),  # a third octet
+        ("2.5.29.37", "0600"),  # extendedKeyUsage that is no SEQUENCE
+        ("2.5.29.37", "3000"),  # with nobody in it
+        ("2.5.29.18", "3000"),  # issuerAltName without a name
+        ("2.5.29.18", "30020c00"),  # with a name of no such form
+        ("2.5.29.31", "3000"),  # cRLDistributionPoints without a point
+        ("2.5.29.31", "30063004a002a000"),  # with a full name without a name
+        ("2.5.29.37", "30020600"),  # with an empty object identifier
+        ("2.5.29.19", "3003010101"),  # basicConstraints whose TRUE is not FF
+        ("2.5.29.19", "3003010100"),  # whose FALSE is written
+        ("2.5.29.19", "30060101ff0201ff"),  # whose path length is negative
+        ("2.5.29.31", "30023000ff"),  # cRLDistributionPoints with a byte behind it
+        ("2.5.29.31", "30043002a000"),  # with a name that is none
+        ("2.5.29.31", "300a3008a006a000a100"),  # with a truncated one
+        ("2.5.29.31", "30083006a004a000a100"),  # with a name of both kinds
+        ("2.5.29.31", "300a3008a006a0048602ffff"),  # with a URI that is not ASCII
+        ("2.5.29.18", "30048102c3bc"),  # issuerAltName with an address that is not ASCII
+        ("2.5.29.17", "3001"),  # subjectAltName that is cut off
+    ],
+)
+def test_a_known_extension_that_is_malformed_is_named(oid: str, value: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        forge(DS, put(oid, bytes.fromhex(value)))
+    assert caught.value.code == "certificate.extension.malformed"
+    assert caught.value.path == f"extensions[{oid}]"
+
+
+def test_an_unknown_extension_may_hold_anything() -> None:
+    assert forge(DS, put("1.2.3.4", b"\xff\x00")).extensions["1.2.3.4"].value == b"\xff\x00"
+
+
+@pytest.mark.parametrize("version", [3, 4, -1, 255])
+def test_a_version_that_does_not_exist_is_refused(version: int) -> None:
+    assert DS.der.count(bytes.fromhex("a003020102")) == 1
+    malformed(
+        DS.der.replace(bytes.fromhex("a003020102"), b"\xa0\x03\x02\x01" + (version & 0xFF).to_bytes(1)),
+        "certificate.malformed",
+    )
+
+
+def test_a_fraction_of_a_second_is_refused() -> None:
+    fraction = asn1_x509.Time("general_time", asn1_x509.GeneralizedTime())
+    fraction.chosen.contents = b"20260101000000.5Z"
+
+    def change(body: Any) -> None:
+        body["validity"]["not_before"] = fraction
+
+    with pytest.raises(DecodeError) as caught:
+        forge(DS, change)
+    assert caught.value.path == "notBefore"
+
+
+def test_a_signature_of_broken_bytes_is_refused() -> None:
+    at = DS.der.index(DS.signature) - 1
+    assert DS.der[at] == 0
+    malformed(DS.der[:at] + b"\x01" + DS.der[at + 1 :], "certificate.malformed")
+    last = DS.der[-1] & 0xFE
+    malformed(DS.der[:at] + b"\x01" + DS.der[at + 1 : -1] + bytes([last]), "certificate.malformed")
+
+
+def test_a_signature_under_a_key_that_cannot_have_made_it_is_refused() -> None:
+    for key in (deterministic_key("other"), deterministic_key("other", "P-384"), deterministic_key("other", "Ed25519")):
+        with pytest.raises(VerificationError):
+            DS.verify_signature(key.public_key)
+        with pytest.raises(VerificationError):
+            A_CRL.verify_signature(key.public_key)
+    DS.verify_signature(ROOT.public_key)
+
+
+def test_a_key_that_is_no_key_leaves_a_certificate_but_no_public_key() -> None:
+    spki = KEY.public_key.spki
+    broken = forge(DS, lambda body: body.__setitem__("subject_public_key_info", _raw_spki(spki[:-1] + b"\x00")))
+    with pytest.raises(DecodeError) as caught:
+        _ = broken.public_key
+    assert caught.value.code == "key.malformed"
+
+
+def _raw_spki(der: bytes) -> Any:
+    from asn1crypto import keys
+
+    return keys.PublicKeyInfo.load(der)
+
+
+def test_a_curve_by_explicit_parameters_is_refused_and_not_recognised() -> None:
+    """The parameters may differ from the named curve's in one place that the key's owner has chosen."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    curve = ec.SECP256R1()
+    prime = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    b = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+    g = (
+        "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+        "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+    )
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    from asn1crypto import core, keys
+
+    parameters = keys.SpecifiedECDomain(
+        {
+            "version": "ecdpVer1",
+            "field_id": {"field_type": "prime_field", "parameters": core.Integer(prime)},
+            "curve": {"a": (prime - 3).to_bytes(32), "b": b.to_bytes(32)},
+            "base": bytes.fromhex(g),
+            "order": order,
+            "cofactor": 1,
+        }
+    )
+    info = keys.PublicKeyInfo.load(KEY.public_key.spki).copy()
+    info["algorithm"] = {"algorithm": "ec", "parameters": keys.ECDomainParameters("specified", parameters)}
+    assert curve.key_size == 256
+    explicit = forge(DS, set_field("subject_public_key_info", info))
+    with pytest.raises(UnsupportedError) as caught:
+        _ = explicit.public_key
+    assert caught.value.code == "key.unsupported"
+
+
+def test_nothing_here_warns(recwarn: pytest.WarningsRecorder) -> None:
+    """The library that decodes warns about these; here they are findings."""
+    from asn1crypto import core
+
+    from tests.x509_forgery import rename
+
+    for serial in (0, -5):
+        odd = forge(DS, set_field("serial_number", serial))
+        lint_certificate(odd, DOCUMENT_SIGNER, issuer=ROOT)
+        _ = odd.public_key, odd.subject.country
+        validate_path(odd, [ROOT], at=START)
+    long = forge(DS, rename(lambda pairs: [("2.5.4.6", core.PrintableString("UTOPIA")), *pairs]))
+    lint_certificate(long, DOCUMENT_SIGNER, issuer=ROOT)
+    assert recwarn.list == []
+
+
+# --- Any bytes --------------------------------------------------------------------------------------------------------
+
+SEEDS = [honest(profile)[0].der for profile in PROFILES.values()]
+CRL_SEEDS = [A_CRL.der, build_crl(ROOT, ROOT_KEY, number=1, this_update=START, next_update=START.replace(month=3)).der]
+CSR_SEEDS = [build_csr(SUBJECT, key).der for key in (KEY, deterministic_key("csr", "Ed25519"))]
+INTERESTING = [b"", b"\x00", b"\xff", b"\x80", b"\x30\x00", b"\x05\x00", b"\x02\x01\x00", b"\x04\x00", b"\x30\x80"]
+
+
+@st.composite
+def mutations(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
+    """An honest encoding with a few bytes changed, cut out, repeated, or put in."""
+    data = bytearray(draw(st.sampled_from(seeds)))
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, max(0, len(data) - 1)))
+        size = draw(st.integers(0, 8))
+        kind = draw(st.integers(0, 5))
+        if kind == 0 and data:
+            data[at] = draw(st.integers(0, 255))
+        elif kind == 1 and data:
+            data[at] ^= 1 << draw(st.integers(0, 7))
+        elif kind == 2:
+            del data[at : at + size]
+        elif kind == 3:
+            data[at:at] = data[at : at + size]
+        elif kind == 4:
+            data[at : at + size] = draw(st.sampled_from(INTERESTING))
+        else:
+            data[at : at + size] = draw(st.binary(max_size=8))
+    return bytes(data)
+
+
+@st.composite
+def reshaped(draw: st.DrawFn) -> bytes:
+    """An honest certificate with one field replaced and every length around it mended: it gets deeper."""
+    der = draw(st.sampled_from(SEEDS))
+    paths = _elements(der)
+    path = draw(st.sampled_from(paths))
+    replacement = draw(
+        st.one_of(
+            st.sampled_from(INTERESTING),
+            st.binary(max_size=12).map(lambda content: bytes((0x30, len(content))) + content),
+            st.tuples(st.sampled_from(range(256)), st.binary(max_size=12)).map(
+                lambda pair: bytes((pair[0], len(pair[1]))) + pair[1]
+            ),
+            st.sampled_from(paths).map(lambda other: _element_at(der, other)),
+        )
+    )
+    return _replace(der, path, replacement)
+
+
+def _header(der: bytes) -> tuple[int, int]:
+    """Size of the header and of the content of the element at the start; ValueError where there is none."""
+    if len(der) < 2:
+        raise ValueError
+    if der[1] < 0x80:
+        size, head = der[1], 2
+    else:
+        count = der[1] & 0x7F
+        size, head = int.from_bytes(der[2 : 2 + count]), 2 + count
+    if head + size > len(der):
+        raise ValueError
+    return head, size
+
+
+def _children(content: bytes) -> list[bytes]:
+    found = []
+    while content:
+        head, size = _header(content)
+        found.append(content[: head + size])
+        content = content[head + size :]
+    return found
+
+
+def _split(element: bytes) -> tuple[bytes, list[bytes]] | None:
+    """Prefix (the unused-bits octet of a BIT STRING or nothing) and the elements inside, where there are any."""
+    head, size = _header(element)
+    content = element[head : head + size]
+    if element[0] & 0x20 or element[0] == 0x04:
+        try:
+            return b"", _children(content)
+        except ValueError:
+            return None
+    return None
+
+
+def _elements(der: bytes, path: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
+    inside = _split(der)
+    found = [path]
+    if inside is not None:
+        for index, child in enumerate(inside[1]):
+            found += _elements(child, (*path, index))
+    return found
+
+
+def _element_at(der: bytes, path: tuple[int, ...]) -> bytes:
+    for index in path:
+        inside = _split(der)
+        assert inside is not None
+        der = inside[1][index]
+    return der
+
+
+def _replace(der: bytes, path: tuple[int, ...], replacement: bytes) -> bytes:
+    if not path:
+        return replacement
+    inside = _split(der)
+    assert inside is not None
+    children = list(inside[1])
+    children[path[0]] = _replace(children[path[0]], path[1:], replacement)
+    content = b"".join(children)
+    size = len(content)
+    octets = size.to_bytes((size.bit_length() + 7) // 8)
+    length = bytes((size,)) if size < 0x80 else bytes((0x80 | len(octets),)) + octets
+    return der[:1] + length + content
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_give_a_certificate_or_a_refusal(data: bytes) -> None:
+    certificate_or_refusal(data)
+
+
+@given(mutations(SEEDS))
+def test_a_mutated_certificate_gives_a_certificate_or_a_refusal(data: bytes) -> None:
+    certificate_or_refusal(data)
+
+
+@given(reshaped())
+def test_a_reshaped_certificate_gives_a_certificate_or_a_refusal(data: bytes) -> None:
+    certificate = certificate_or_refusal(data)
+    if certificate is not None:
+        assert_as_strict_as_the_library(certificate)
+
+
+@given(mutations(CRL_SEEDS))
+def test_a_mutated_crl_gives_a_crl_or_a_refusal(data: bytes) -> None:
+    try:
+        crl = Crl(data)
+    except DecodeError:
+        return
+    for finding in lint_crl(crl, issuer=ROOT, at=START):
+        assert str(finding).isprintable()
+    crl.is_revoked(1)
+    try:
+        crl.verify_signature(ROOT.public_key)
+    except VerificationError:
+        return
+    assert crl.tbs in {A_CRL.tbs, Crl(CRL_SEEDS[1]).tbs}
+
+
+@given(mutations(CSR_SEEDS))
+def test_a_mutated_request_gives_a_request_or_a_refusal(data: bytes) -> None:
+    try:
+        request = decode_csr(data)
+    except MdlError:
+        return
+    assert request.public_key in {KEY.public_key, deterministic_key("csr", "Ed25519").public_key}
+
+
+@given(mutations([DS.der]))
+def test_no_mutation_of_a_document_signer_keeps_its_path(data: bytes) -> None:
+    """Unless the signed body is untouched: then only the encoding of the signature can have changed."""
+    try:
+        certificate = Certificate(data)
+    except DecodeError:
+        return
+    if validate_path(certificate, [ROOT], at=START).path.holds:
+        assert certificate.tbs == DS.tbs
+
+
+@given(st.text(max_size=40), st.sampled_from([DS.pem, ROOT.pem, A_CRL.pem]))
+def test_any_text_around_pem_does_no_harm(text: str, pem: str) -> None:
+    readers: list[Callable[[bytes], object]] = [Certificate.decode_any, Crl.decode_any, decode_csr]
+    for read in readers:
+        for data in (text + pem, pem + text, pem[:30] + text + pem[30:], text):
+            try:
+                read(data.encode())
+            except MdlError:
+                continue
+
+
+def test_ten_thousand_entries_are_read_in_a_moment() -> None:
+    import time
+
+    many = [RevokedCertificate(serial=2**100 + n, revoked_at=START) for n in range(10_000)]
+    crl = build_crl(ROOT, ROOT_KEY, number=2, this_update=START, next_update=START.replace(month=3), revoked=many)
+    start = time.perf_counter()
+    assert len(Crl(crl.der).revoked) == 10_000
+    assert time.perf_counter() - start < 2

@@ -1,0 +1,261 @@
+"""Certificates and CRLs of real issuers, vendors and test events, and those of the standard's own examples.
+
+Each is read or refused by name, every deviation is a named finding, and what we read is what other readers read. The
+table of deviations is printed by ``pytest -s -k summary``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdl.errors import DecodeError
+from mdl.pki import (
+    DOCUMENT_SIGNER,
+    IACA,
+    PROFILES,
+    READER_AUTHENTICATION,
+    READER_CA,
+    VICAL_SIGNER,
+    Certificate,
+    Crl,
+    KeyPurpose,
+    Profile,
+    Severity,
+    lint_certificate,
+    lint_crl,
+    validate_path,
+)
+from tests.external import ROOT, cases, folder, octets
+from tests.x509_opinions import assert_as_strict_as_the_library, assert_same_facts, certificate_or_refusal
+
+FOLDERS = [
+    "iaca-us-roots",
+    "interop-certs-google",
+    "eudi-pid-roots",
+    "interop-2023-spruce-aamva",
+    "isomdl/certs",
+    "eudi-verifier",
+    "iso18013-5-annex-d",
+    "vical-aamva-2025-11",
+    "vical-rdw-2025-02/reader-ca",
+    "auth0-mdl",
+    "mdoc-ts-interop",
+]
+# Their basicConstraints says TRUE with an octet other than FF: that is BER, and no DER reader takes it.
+NO_DER = {"google_mdl_iaca_cert_2.pem", "rdw_mekb_testset.cer"}
+
+
+def is_certificate(path: Path) -> bool:
+    if path.name.endswith("cert.hex"):
+        return True
+    return path.suffix in {".pem", ".cer", ".crt", ".der"} and "-key" not in path.name
+
+
+def bytes_of(path: Path) -> bytes:
+    data = path.read_bytes()
+    return bytes.fromhex(data.decode("ascii")) if path.suffix == ".hex" else data
+
+
+def files() -> Iterator[Path]:
+    for name in FOLDERS:
+        if (ROOT / name).is_dir():
+            yield from sorted(path for path in (ROOT / name).iterdir() if path.is_file() and is_certificate(path))
+
+
+def every_certificate() -> list[object]:
+    parameters: list[object] = []
+    for name in FOLDERS:
+        found = [parameter for parameter in cases(name, "*") if _wanted(parameter)]
+        parameters += found
+    return parameters
+
+
+def _wanted(parameter: object) -> bool:
+    (path,) = parameter.values  # type: ignore[attr-defined]
+    return not path.is_file() or is_certificate(path)
+
+
+def role_of(certificate: Certificate) -> Profile:
+    """What a certificate claims to be."""
+    purposes = set(certificate.extended_key_usage or ())
+    if KeyPurpose.VICAL_SIGNER in purposes:
+        return VICAL_SIGNER
+    if KeyPurpose.MDOC_READER_AUTHENTICATION in purposes:
+        return READER_AUTHENTICATION
+    constraints = certificate.basic_constraints
+    if constraints is not None and constraints.ca:
+        return READER_CA if "reader" in str(certificate.subject).lower() else IACA
+    return DOCUMENT_SIGNER
+
+
+@pytest.mark.parametrize("path", every_certificate())
+def test_a_real_certificate_is_read_or_refused_by_name(path: Path) -> None:
+    if path.name in NO_DER:
+        with pytest.raises(DecodeError) as caught:
+            Certificate.decode_any(bytes_of(path))
+        assert caught.value.code == "certificate.extension.malformed"
+        assert caught.value.path == "extensions[2.5.29.19]"
+        return
+    certificate = Certificate.decode_any(bytes_of(path))
+    for profile in PROFILES.values():
+        for finding in lint_certificate(certificate, profile, at=certificate.not_before):
+            assert finding.rule.startswith(f"{profile.id}.")
+    if certificate.version == 3:  # asn1crypto has no list of extensions where there is none
+        assert_same_facts(certificate)
+    assert_as_strict_as_the_library(certificate)
+
+
+@pytest.mark.parametrize("path", cases("iaca-us-roots", "*.[pc]e[mr]"))
+def test_a_root_of_a_united_states_authority_breaks_no_rule_of_security(path: Path) -> None:
+    certificate = Certificate.decode_any(path.read_bytes())
+    findings = lint_certificate(certificate, IACA, at=certificate.not_after)
+    assert [finding for finding in findings if finding.security] == []
+    certificate.verify_signature(certificate.public_key)
+
+
+KNOWN_DEVIATIONS = {
+    "Miscellaneous-ONEPROOF-Oneproof-IACA-Test.pem": {"iaca.ku.critical"},
+    "US-AZ-AZ_MID_PROD_ROOT_CA.pem": set(),
+    "US-AZ-MDL_CA.pem": {"iaca.bc.path-length"},
+    "US-CA-ca-dmv-iaca-root-ca-crt.cer": set(),
+    "US-CO-CO_Root_Certificate_New.cer": {"iaca.bc.path-length"},
+    "US-CO-Prod_Root_Certificate.cer": {"iaca.bc.path-length", "iaca.ian.missing", "iaca.crldp.missing"},
+    "US-GA-GA_mDL_Root.cer": set(),
+    "US-MD-Root_Certificate.cer": {"iaca.bc.path-length", "iaca.crldp.missing"},
+    "US-NY-New_York-iaca-cert.pem": set(),
+    "US-OH-ohio_mdl_iaca_root_2024.pem": set(),
+}
+
+
+def test_the_deviations_of_united_states_roots_are_named() -> None:
+    where = folder("iaca-us-roots")
+    found = {
+        name: {finding.rule for finding in lint_certificate(Certificate.decode_any((where / name).read_bytes()), IACA)}
+        for name in KNOWN_DEVIATIONS
+    }
+    assert found == KNOWN_DEVIATIONS
+
+
+@pytest.mark.parametrize(
+    ("file", "profile", "issuer"),
+    [
+        ("iaca-cert", IACA, None),
+        ("ds-cert", DOCUMENT_SIGNER, "iaca-cert"),
+        ("reader-root-cert", READER_CA, "reader-root-cert"),
+        ("reader-cert", READER_AUTHENTICATION, "reader-root-cert"),
+    ],
+)
+def test_the_standards_own_examples_deviate_in_one_known_way_and_by_warnings_only(
+    file: str, profile: Profile, issuer: str | None
+) -> None:
+    """Annex D: the distribution point is a dNSName."""
+    certificate = Certificate(octets(f"iso18013-5-annex-d/{file}.hex"))
+    above = None if issuer is None else Certificate(octets(f"iso18013-5-annex-d/{issuer}.hex"))
+    findings = lint_certificate(certificate, profile, issuer=above, at=datetime(2021, 1, 1, tzinfo=UTC))
+    assert [finding.rule for finding in findings] == [f"{profile.id}.crldp.uri"]
+    assert findings[0].severity is Severity.WARNING
+
+
+def test_the_standards_own_document_signer_leads_to_its_iaca() -> None:
+    certificate = Certificate(octets("iso18013-5-annex-d/ds-cert.hex"))
+    anchor = Certificate(octets("iso18013-5-annex-d/iaca-cert.hex"))
+    result = validate_path(certificate, [anchor], at=datetime(2021, 1, 1, tzinfo=UTC))
+    assert [fact.holds for fact in result.facts] == [True, True, True]
+    reader_root = Certificate(octets("iso18013-5-annex-d/reader-root-cert.hex"))
+    assert validate_path(certificate, [reader_root], at=result.at).path.code == "path.no_anchor"
+
+
+@pytest.mark.parametrize(
+    ("signer", "anchor", "security"),
+    [
+        ("isomdl_iaca_signer", "isomdl_iaca_root_cert", set()),
+        ("owf_multipaz_ds_p384", "owf_multipaz_iaca_p384", set()),
+        # A CA under the root, with the purpose of a document signer.
+        ("isomdl_incorrect_iaca_signer", "isomdl_iaca_root_cert", {"ds.bc.ca"}),
+        ("isomdl_iaca_intermediate", "isomdl_iaca_root_cert", {"ds.bc.ca"}),
+    ],
+)
+def test_paths_of_another_projects_test_pki(signer: str, anchor: str, security: set[str]) -> None:
+    where = folder("isomdl/certs")
+    certificate = Certificate.parse_pem((where / f"{signer}.pem").read_text("ascii"))
+    above = Certificate.parse_pem((where / f"{anchor}.pem").read_text("ascii"))
+    result = validate_path(certificate, [above], at=certificate.not_before)
+    assert result.path.holds is True
+    assert {finding.rule for finding in result.profile.findings if finding.security} == security
+
+
+def test_a_signer_under_an_intermediate_does_not_lead_to_the_root() -> None:
+    where = folder("isomdl/certs")
+    leaf = Certificate.parse_pem((where / "isomdl_iaca_leaf_signer.pem").read_text("ascii"))
+    above = Certificate.parse_pem((where / "isomdl_iaca_root_cert.pem").read_text("ascii"))
+    assert validate_path(leaf, [above], at=leaf.not_before).path.code == "path.no_anchor"
+
+
+def test_the_four_certificates_of_one_interoperability_event() -> None:
+    where = folder("interop-2023-spruce-aamva")
+    read = {name: Certificate.decode_any((where / f"{name}.pem").read_bytes()) for name in ("root-ca", "mdl-issuer")}
+    result = validate_path(read["mdl-issuer"], [read["root-ca"]], at=read["mdl-issuer"].not_before)
+    assert result.path.holds is True
+    assert not [finding for finding in result.profile.findings if finding.security]
+
+
+@pytest.mark.parametrize("path", cases("eudi-ios", "crl-*.pem"))
+def test_a_real_crl_is_read_and_its_deviations_are_named(path: Path) -> None:
+    crl = Crl.decode_any(path.read_bytes())
+    found = {finding.rule: finding for finding in lint_crl(crl, at=crl.this_update)}
+    assert not [finding for finding in found.values() if finding.security and finding.rule != "crl.signature.algorithm"]
+    assert (crl.is_revoked(2) is not None) == ("Empty" not in path.name)
+
+
+def test_a_negative_serial_number_of_a_test_vendor_is_a_finding() -> None:
+    where = folder("isomdl/certs")
+    certificate = Certificate.parse_pem((where / "owf_multipaz_ds_p384.pem").read_text("ascii"))
+    assert certificate.serial < 0
+    assert "ds.serial.positive" in {finding.rule for finding in lint_certificate(certificate, DOCUMENT_SIGNER)}
+
+
+def test_summary_of_deviations_over_all_real_certificates() -> None:
+    """Grades are sane when what honest issuers do is no matter of security."""
+    if not any(files()):
+        pytest.skip("no external vectors: none of the folders of certificates is there (set MDL_EXTERNAL_VECTORS)")
+    counted: Counter[tuple[str, str]] = Counter()
+    total = 0
+    for path in files():
+        if path.name in NO_DER:
+            continue
+        certificate = Certificate.decode_any(bytes_of(path))
+        total += 1
+        for finding in lint_certificate(certificate, role_of(certificate)):
+            counted["security" if finding.security else finding.severity.value, finding.rule] += 1
+    print(f"\n{total} certificates")  # noqa: T201
+    for (grade, rule), number in sorted(counted.items()):
+        print(f"{number:4} {grade:9} {rule}")  # noqa: T201
+    assert total > 0
+
+
+def _mutated(data: st.DataObject, der: bytes) -> bytes:
+    changed = bytearray(der)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(changed) - 1))
+        changed[at] = data.draw(st.integers(0, 255))
+    return bytes(changed)
+
+
+@given(st.data())
+def test_a_mutated_real_certificate_gives_a_certificate_or_a_refusal(data: st.DataObject) -> None:
+    paths = list(files())
+    if not paths:
+        pytest.skip("no external vectors: none of the folders of certificates is there (set MDL_EXTERNAL_VECTORS)")
+    path = data.draw(st.sampled_from(paths))
+    try:
+        der = Certificate.decode_any(bytes_of(path)).der
+    except DecodeError:
+        return
+    certificate_or_refusal(_mutated(data, der))
