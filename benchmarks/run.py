@@ -1,8 +1,8 @@
 """Measure issuing and verifying beside the raw cryptography they rest on, in one run on one core.
 
 The floor is what cannot be saved: the codec and the cryptography themselves, called directly with the same data. Each
-round measures the floor's parts and our figures in turn, so that a machine that slows down slows both; what is printed is
-the median over the rounds, and ratios are medians of the ratio within a round.
+round measures the floor's parts and our figures in turn, so that a machine that slows down slows both; what is printed
+is the median over the rounds, and ratios are medians of the ratio within a round.
 
     python benchmarks/run.py [--rounds N] [--json FILE] [--no-hsm]
 """
@@ -295,10 +295,9 @@ def token(seconds: float) -> list[dict[str, Any]]:
                 )
             with SigningProcesses(key_uri, secret=secret, processes=1) as processes:
                 batch, orders = [payload] * 512, [order] * 512
-                signing = partial(processes.sign_many, batch)
                 row(
                     f"{curve}, 1 session in a process of its own, batches",
-                    _rate(signing, seconds, 512),
+                    _rate(partial(processes.sign_many, batch), seconds, 512),
                     _rate(lambda: [*issuer.issue_many(orders, processes.sign_many)], seconds, 512),  # noqa: B023
                 )
     return rows

@@ -16,28 +16,19 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
 from issuer.certificates import Iaca, request_document_signer
+from issuer.custody import PIN_FILE, Custody, make_softhsm, new_softhsm_uri, open_softhsm
 from issuer.folder import PinSource, SignerEntry, State, lock, read_file, unwritable, write_file
 from issuer.issuance import CredentialIssuer
-from issuer.keystore import (
-    Pkcs11Uri,
-    SecretHandler,
-    find_softhsm,
-    generate_key,
-    init_softhsm_token,
-    list_keys,
-    open_signer,
-    softhsm_environment,
-)
+from issuer.keystore import Pkcs11Uri, SecretHandler
 from mdl.doctypes import find_doctype
 from mdl.errors import (
     DecodeError,
@@ -65,9 +56,7 @@ _ROOT_FILE: Final = "iaca.pem"
 _CRL_FILE: Final = "iaca.crl"
 _CRL_FOLDER: Final = "crl"
 _SOFTHSM_FOLDER: Final = "token"
-_SOFTHSM_VARIABLE: Final = "SOFTHSM2_CONF"
-_PIN_FILE: Final = f"{_SOFTHSM_FOLDER}/pin"
-_SO_PIN_FILE: Final = f"{_SOFTHSM_FOLDER}/so-pin"
+_PIN_FILE: Final = f"{_SOFTHSM_FOLDER}/{PIN_FILE}"
 
 
 # --- Founding --------------------------------------------------------------------------------------------------------
@@ -318,15 +307,15 @@ class Authority:
             if at < root.not_before or not_after > root.not_after:
                 message = "the document signer would be valid when the root is not: choose fewer days or renew the root"
                 raise LocalProtocolError(message, code="authority.signer_outlives_root", clause="18013-5 B.1.4")
-            with self._open_root(state, root) as iaca:
-                number = self._free_number(state)
+            with self._custody(state) as custody, self._open_root(state, custody, root) as iaca:
+                number = self._free_number(state, custody.labels())
                 label = f"ds-{number}"
                 subject = _signer_subject(root, common_name, number)
                 if subject.common_name in {one.subject.common_name for one in (root, *self._certified())}:
                     message = "the root or a document signer has this name already: choose another"
                     raise LocalProtocolError(message, code="authority.name_taken", clause="18013-5 Annex B")
-                self._generate(state, label, curve)
-                with self._open(state, label) as signer:
+                custody.generate(label, curve)
+                with custody.open(label) as signer:
                     request = request_document_signer(signer, subject)
                 certificate = iaca.issue_document_signer(
                     request,
@@ -375,7 +364,7 @@ class Authority:
                     message = f"no document signer of this authority has the serial number {serial:x}"
                     raise LocalProtocolError(message, code="authority.serial_unknown")
                 listed.setdefault(serial, at)
-            with self._open_root(state, root) as iaca:
+            with self._custody(state) as custody, self._open_root(state, custody, root) as iaca:
                 crl = iaca.publish_crl(
                     [RevokedCertificate(serial=one, revoked_at=moment) for one, moment in listed.items()],
                     number=_number(last) + 1,
@@ -409,7 +398,7 @@ class Authority:
             if self._last_crl(state, root).is_revoked(certificate.serial) is not None:
                 message = "not issued: the document signer is revoked; make another with mdl issuer ds"
                 raise IssuanceError(message, code="authority.signer_revoked")
-            with self._open(state, entry.key) as signer:
+            with self._custody(state) as custody, custody.open(entry.key) as signer:
                 yield CredentialIssuer(signer, certificate, doctype=state.doctype)
 
     # --- inside ---
@@ -417,8 +406,7 @@ class Authority:
     def _found(self, founding: Founding, before: State | None, at: datetime, kept: list[str]) -> None:
         pin, token = founding.pin, founding.token
         if token is None:
-            label = f"mdl-{secrets.token_hex(4)}"  # distinct: one process may serve several authorities
-            token = str(Pkcs11Uri(module_path=str(find_softhsm()), token=label))
+            token = new_softhsm_uri()
             pin = pin or PinSource(file=_PIN_FILE)
         state = State(
             ready=False,
@@ -436,38 +424,29 @@ class Authority:
             kept.append(state.iaca_key)
         else:
             self._clear()
-            if not state.softhsm and state.iaca_key in self._labels(state):
+        if state.softhsm:
+            # Not before it is said that this is unfinished, and not after: there is no token to be opened yet.
+            self._save(state)
+            drawn = pin == PinSource(file=_PIN_FILE)
+            make_softhsm(self._folder / _SOFTHSM_FOLDER, token, secret=self._pin(state), draw_pin=drawn)
+        with self._custody(state) as custody:
+            present = state.iaca_key in custody.labels()
+            if present and not ours:
                 message = f"the token has a key '{state.iaca_key}' already: choose another label for the root key"
                 raise SigningError(message, code="signing.key_exists")
-        self._save(state)
-        if state.softhsm:
-            self._make_token(state, label=Pkcs11Uri.parse(token).token or "")
-        try:
-            self._generate(state, state.iaca_key, founding.curve)
-        except SigningError as exc:
-            if not ours or exc.code != "signing.key_exists":
-                raise
-        if not state.softhsm:
-            kept.append(state.iaca_key)
-        with self._open(state, state.iaca_key) as signer:
-            root = founding._root(signer, at)  # noqa: SLF001 - its own module
-            crl = founding._first_crl(root, at)  # noqa: SLF001
+            self._save(state)
+            if not present:
+                custody.generate(state.iaca_key, founding.curve)
+            if not state.softhsm:
+                kept.append(state.iaca_key)
+            with custody.open(state.iaca_key) as signer:
+                if signer.public_key.curve.name != founding.curve:
+                    message = f"the key '{state.iaca_key}' of the founding that was broken off is on another curve"
+                    raise SigningError(message, code="signing.key_exists")
+                root = founding._root(signer, at)  # noqa: SLF001 - its own module
+                crl = founding._first_crl(root, at)  # noqa: SLF001
         write_file(self.root_file, root.certificate.pem.encode())
         self._publish(replace(state, ready=True), crl)
-
-    def _make_token(self, state: State, label: str) -> None:
-        """Make the folder's own SoftHSM token, and its PINs where none were given."""
-        folder = self._folder / _SOFTHSM_FOLDER
-        try:
-            folder.mkdir(mode=0o700)
-        except OSError as exc:
-            raise unwritable(folder, exc) from exc
-        if state.pin == PinSource(file=_PIN_FILE):
-            write_file(self._folder / _PIN_FILE, f"{secrets.token_hex(16)}\n".encode(), private=True)
-        so_pin = secrets.token_hex(16)
-        write_file(self._folder / _SO_PIN_FILE, f"{so_pin}\n".encode(), private=True)
-        user_pin = self._pin(state)(f"PIN for the new token '{label}'")
-        init_softhsm_token(folder, label, so_pin=so_pin, user_pin=user_pin)
 
     def _unfinished(self) -> State | None:
         """What an earlier founding left; refuses a folder that holds anything else."""
@@ -518,58 +497,23 @@ class Authority:
         return missing
 
     @contextmanager
-    def _token(self, state: State) -> Iterator[Pkcs11Uri]:
-        """The token, ready for use. For SoftHSM, which looks for its tokens where a variable says, that is set now."""
-        if not state.softhsm:
-            yield Pkcs11Uri.parse(state.token)
-            return
-        folder = self._folder / _SOFTHSM_FOLDER
-        settings = softhsm_environment(folder)
-        file = Path(settings[_SOFTHSM_VARIABLE])
-        if not file.exists():
-            message = f"the token folder {folder} is missing or incomplete: restore it; its keys exist nowhere else"
-            raise SigningError(message, code="signing.token_missing")
-        if f"= {folder / 'tokens'}\n" not in read_file(file).decode("utf-8", "replace"):
-            message = f"the authority's folder was moved: write its new place into {file} (directories.tokendir)"
-            raise SigningError(message, code="authority.moved")
-        before = os.environ.get(_SOFTHSM_VARIABLE)
-        os.environ.update(settings)
-        try:
-            yield Pkcs11Uri.parse(state.token)
-        finally:
-            if before is None:
-                del os.environ[_SOFTHSM_VARIABLE]
-            else:
-                os.environ[_SOFTHSM_VARIABLE] = before
+    def _custody(self, state: State) -> Iterator[Custody]:
+        """The token, ready for use."""
+        custody = Custody(Pkcs11Uri.parse(state.token), self._pin(state))
+        with open_softhsm(self._folder / _SOFTHSM_FOLDER) if state.softhsm else nullcontext():
+            yield custody
 
     @contextmanager
-    def _open(self, state: State, key: str) -> Iterator[Signer]:
-        with (
-            self._token(state) as token,
-            open_signer(token.for_key(key), secret=self._pin(state)) as signer,
-        ):
-            yield signer
-
-    @contextmanager
-    def _open_root(self, state: State, root: Certificate) -> Iterator[Iaca]:
-        with self._open(state, state.iaca_key) as signer:
+    def _open_root(self, state: State, custody: Custody, root: Certificate) -> Iterator[Iaca]:
+        with custody.open(state.iaca_key) as signer:
             if signer.public_key != root.public_key:
                 message = f"the key in the token is not that of {self.root_file}: it is another token, or another root"
                 raise SigningError(message, code="signing.wrong_key")
             yield Iaca(root, signer)
 
-    def _generate(self, state: State, key: str, curve: str) -> None:
-        with self._token(state) as token:
-            generate_key(token.for_key(key), curve, secret=self._pin(state))
-
-    def _labels(self, state: State) -> set[str]:
-        """The labels of the keys in the token."""
-        with self._token(state) as token:
-            return {one.label for one in list_keys(str(token), secret=self._pin(state))}
-
-    def _free_number(self, state: State) -> int:
+    def _free_number(self, state: State, taken: set[str]) -> int:
         """A number for a new document signer: what an attempt that was broken off has left keeps its own."""
-        taken = self._labels(state) | {one.key for one in state.signers} | {file.stem for file in self._signer_files()}
+        taken = taken | {one.key for one in state.signers} | {file.stem for file in self._signer_files()}
         number = len(state.signers) + 1
         while f"ds-{number}" in taken:
             number += 1

@@ -65,22 +65,23 @@ def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[byte
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if private else 0o644)
     except OSError as exc:
         raise unwritable(path, exc) from exc
-    with os.fdopen(descriptor, "wb") as stream:
 
-        def commit(content: bytes) -> None:
-            try:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-                beside.replace(target)
-                _sync_folder(target.parent)
-            except OSError as exc:
-                raise unwritable(path, exc) from exc
-
+    def commit(content: bytes) -> None:
         try:
-            yield commit
-        finally:
-            beside.unlink(missing_ok=True)
+            left = memoryview(content)
+            while left:
+                left = left[os.write(descriptor, left) :]
+            os.fsync(descriptor)
+            beside.replace(target)
+            _sync_folder(target.parent)
+        except OSError as exc:
+            raise unwritable(path, exc) from exc
+
+    try:
+        yield commit
+    finally:
+        os.close(descriptor)
+        beside.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes, *, private: bool = False) -> None:

@@ -115,8 +115,7 @@ def _refusal(exc: Exception) -> SigningError:
         return SigningError(message, code=code, retryable=retryable)
     if name in _LOST:
         return SigningError(
-            f"the token does not answer as it should ({name}), also after a fresh start: check that it is connected, "
-            "writable and not full",
+            f"the token does not answer as it should ({name}): check that it is connected, writable and not full",
             code="signing.token_lost",
             retryable=True,
         )
@@ -160,9 +159,17 @@ _SIGNATURE_ROOM: Final = 256
 """Bytes set aside for a signature; the longest that we know has 132."""
 
 _CKR_OK: Final = 0
+_CKR_ARGUMENTS_BAD: Final = 0x07
 _CKR_CANT_LOCK: Final = 0x0A
 _CKR_CRYPTOKI_NOT_INITIALIZED: Final = 0x190
 _CKF_OS_LOCKING_OK: Final = 2
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a folder on the way that may not be entered, a name that is too long
+        return False
 
 
 class _InitializeArguments(ctypes.Structure):
@@ -203,7 +210,7 @@ class Cryptoki:
     """
 
     def __init__(self, path: str) -> None:
-        if not Path(path).exists():
+        if not _exists(path):
             raise SigningError(
                 f"there is no PKCS#11 module at {path}: install it or correct module-path "
                 "(SoftHSM on Debian: apt-get install softhsm2, then /usr/lib/softhsm/libsofthsm2.so)",
@@ -417,7 +424,7 @@ class _Module:
         self.ready = False
         self.cryptoki.finalize()  # says "not initialized" when the last start failed: that is the state we want
         result = self.cryptoki.initialize(locking=True)
-        if result == _CKR_CANT_LOCK:
+        if result in (_CKR_CANT_LOCK, _CKR_ARGUMENTS_BAD):
             self.limit = 1
             result = self.cryptoki.initialize(locking=False)
         self.generation += 1
@@ -599,9 +606,12 @@ class SessionPool:
     def _get_ready(self) -> None:
         """Restart what does not run; refuse what must not be tried again."""
         self.module.refuse_fork()
+        self._refuse_again()
+        self.module.restart(self.module.generation)
+
+    def _refuse_again(self) -> None:
         if self.refused is not None:
             raise SigningError(self.refused.message, code=self.refused.code)
-        self.module.restart(self.module.generation)
 
     def _raise(self, exc: BaseException) -> NoReturn:
         """Raise what the caller is to be told about an exception out of `run`."""
@@ -660,6 +670,7 @@ class SessionPool:
     def _token_of(self, generation: int) -> pkcs11.Token:
         """The token of the running generation, logged in."""
         with self._login:
+            self._refuse_again()  # another thread may have found out while this one waited
             if self._token is not None and self._login_generation == generation:
                 return self._token
             self._owner = None

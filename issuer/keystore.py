@@ -182,21 +182,17 @@ def generate_key(uri: str, curve: str, *, secret: SecretHandler) -> PublicKey:
     path = file_of(uri)
     if curve not in SIGNING_CURVES:
         raise SigningError("no signing key can be made on the curve asked for", code="signing.curve_unsupported")
-    if path.exists():
-        raise _file_exists(path)
-    signer = SoftwareSigner.generate(curve)
-    pem = signer.to_pkcs8(password=Secret.ask(secret, f"password for new key file {path}").reveal().encode())
     try:
-        _write_new_file(path, pem)
+        if path.exists():
+            raise FileExistsError
+        signer = SoftwareSigner.generate(curve)
+        password = Secret.ask(secret, f"password for new key file {path}")
+        _write_new_file(path, signer.to_pkcs8(password=password.reveal().encode()))
     except FileExistsError as exc:
-        raise _file_exists(path) from exc
+        raise SigningError(f"{path} exists: a key is never overwritten", code="signing.key_exists") from exc
     except OSError as exc:
         raise SigningError(f"cannot write {path}: {exc.strerror}", code="signing.key_unwritable") from exc
     return signer.public_key
-
-
-def _file_exists(path: Path) -> SigningError:
-    return SigningError(f"{path} exists: a key is never overwritten", code="signing.key_exists")
 
 
 def _write_new_file(path: Path, content: bytes) -> None:

@@ -87,8 +87,6 @@ class Pkcs11Signer:
     )
 
     def __init__(self, pool: SessionPool, uri: Pkcs11Uri) -> None:
-        if uri.label is None and uri.id is None:
-            raise invalid_uri("name the key: object=LABEL or id=%…")
         self._pool = pool
         self._uri = uri
         self._name = (uri.label, uri.id)

@@ -1,1 +1,13 @@
-"""Placeholder."""
+"""What issuer, reader and holder of an ISO/IEC 18013-5 mobile driver's licence must agree on.
+
+Pure: no sockets, no clock, no files, except in the command line (`mdl.cli`).
+"""
+
+from typing import Final
+
+__all__ = ["SPECIFICATION"]
+
+SPECIFICATION: Final = (
+    "ISO/IEC 18013-5:2021, with what is known of the second edition's draft where a facts sheet says so"
+)
+"""What is implemented. The standard itself was not at hand: no claim of conformance is made."""

@@ -23,14 +23,14 @@ import json
 import re
 import secrets
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, NamedTuple, NoReturn
 
 import cbor2
-from cbor2 import CBORDecodeError, CBOREncodeValueError, CBORError, CBORSimpleValue, undefined
+from cbor2 import CBORDecodeError, CBOREncodeValueError, CBORError, CBORSimpleValue, frozendict, undefined
 
 from mdl.errors import DecodeError
 
@@ -48,6 +48,7 @@ __all__ = [
     "diagnose",
     "encode",
     "head",
+    "unwrap24",
     "wrap24",
 ]
 
@@ -195,6 +196,10 @@ class Tagged24(NamedTuple):
     raw: bytes
 
 
+# `Tagged24(…)` without the keyword handling of its constructor, for the reader's inner loop.
+_tagged24: Final = tuple.__new__
+
+
 # --- encoding --------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +220,20 @@ def head(major: int, number: int) -> bytes:
     if number < 0x100000000:
         return bytes((kind | 26,)) + number.to_bytes(4)
     return bytes((kind | 27,)) + number.to_bytes(8)
+
+
+def unwrap24(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """The content of what must be exactly one tag-24 item.
+
+    Raises:
+        DecodeError: The bytes are something else (codes ``cbor.…``).
+    """
+    if data[:3] == b"\xd8\x18\x59" and len(data) == 5 + (data[3] << 8) + data[4] <= limits.max_bytes:
+        return data[5:]  # the usual case
+    value = decode_view(data, limits=limits)
+    if type(value) is not Tagged24:
+        _fail("cbor.tag24", "not a tag-24 item", 0)
+    return value.content
 
 
 def bstr(content: bytes) -> bytes:
@@ -313,27 +332,42 @@ def _tag_hook(tag: cbor2.CBORTag, _immutable: bool) -> Tag:  # noqa: FBT001 - th
     return Tag(tag.tag, tag.value)
 
 
-def _check_keys(mapping: Any, _immutable: bool) -> Any:  # noqa: FBT001 - the library calls it so
-    """Hold each map to the keys that `_read` takes; ``true`` and 1.0 would pass for 1 in a lookup."""
-    for key in mapping:
-        if type(key) is not str:
-            break
-    else:
-        return mapping
+# What may hold further maps in a value that the library decoded.
+_CONTAINERS: Final = frozenset((dict, list, tuple, frozendict, Tag))
+
+
+def _check_keys(values: Iterable[Any]) -> None:
+    """Hold every map in these values to the keys that `_read` takes; ``true`` and 1.0 would pass for 1 in a lookup."""
+    maps = [value for value in values if type(value) is dict or type(value) is frozendict]
+    if maps:
+        # Almost all keys are text, and then one look at all of them together is enough.
+        kinds = {*map(type, set().union(*maps))}
+        if kinds - {str} and not all(map(_has_plain_keys, maps)):
+            msg = "a map key that is neither text, bytes nor a small integer"
+            raise DecodeError(msg, code="cbor.key")
+    inner: list[Any] = [entry for one in maps for entry in one.values() if type(entry) in _CONTAINERS]
+    for value in values:
+        kind = type(value)
+        if kind is list or kind is tuple:
+            inner += [entry for entry in value if type(entry) in _CONTAINERS]
+        elif kind is Tag and type(value.value) in _CONTAINERS:
+            inner.append(value.value)
+    if inner:
+        _check_keys(inner)
+
+
+def _has_plain_keys(mapping: Mapping[Any, Any]) -> bool:
     kinds = {*map(type, mapping)}
-    if kinds <= _KEY_TYPES:
-        numbers = mapping if len(kinds) == 1 else [key for key in mapping if type(key) is int]
-        if int not in kinds or (min(numbers) > -_MAX_KEY and max(numbers) < _MAX_KEY):
-            return mapping
-    msg = "a map key that is neither text, bytes nor a small integer"
-    raise DecodeError(msg, code="cbor.key")
+    if not kinds <= _KEY_TYPES:
+        return False
+    numbers = [key for key in mapping if type(key) is int]
+    return not numbers or (min(numbers) > -_MAX_KEY and max(numbers) < _MAX_KEY)
 
 
 def _loads(data: bytes, max_depth: int) -> Any:
     return cbor2.loads(
         data,
         tag_hook=_tag_hook,
-        object_hook=_check_keys,
         semantic_decoders=_SEMANTIC_DECODERS,
         max_depth=max_depth,
         allow_indefinite=False,
@@ -387,6 +421,7 @@ def decode_sequence(parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS) 
         values = _loads(head(4, 2 * count) + _SEPARATOR.join(small) + _SEPARATOR, limits.max_depth + 1)
         if type(values) is list and values[1::2] == [_MARK] * count:
             del values[1::2]
+            _check_keys(values)
             for index in large:
                 values[index] = decode_view(parts[index], limits=limits, keep_raw=False)
             return values
@@ -521,7 +556,7 @@ def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) 
                     if inner:
                         if end > len(data):
                             raise IndexError
-                        array.append(Tagged24(data[inner:end], data[pos:end]))
+                        array.append(_tagged24(Tagged24, (data[inner:end], data[pos:end])))
                         pos = end
                         continue
                 value, pos = _read(data, pos, depth, room, keep_raw)
@@ -530,6 +565,17 @@ def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) 
         mapping: dict[Any, Any] = {}
         for _ in range(number):
             at = pos
+            size = data[pos] - 0x60
+            if 0 <= size < 24:  # the short way for a key of short text
+                pos += 1 + size
+                if pos > len(data):
+                    raise IndexError
+                try:
+                    key: Any = data[at + 1 : pos].decode()
+                except UnicodeDecodeError:
+                    _fail("cbor.utf8", "text that is not UTF-8", at)
+                mapping[key], pos = _read(data, pos, depth, room, keep_raw)
+                continue
             key, pos = _read(data, pos, depth, room, keep_raw)
             kind = type(key)
             if kind is not str and not (kind is bytes or (kind is int and -_MAX_KEY < key < _MAX_KEY)):

@@ -28,6 +28,7 @@ from mdl.cbor import (
     decode_view,
     encode,
     head,
+    unwrap24,
     wrap24,
 )
 from mdl.cose import CoseMac0, CoseSign1, decode_key, decode_mac0, decode_sign1
@@ -68,7 +69,7 @@ def _malformed(path: str, what: str) -> DecodeError:
 
 def _map(value: Any, path: str) -> Mapping[str, Any]:
     """A map whose keys are all text, as every map of the mdoc's own structures."""
-    if not isinstance(value, Mapping):
+    if type(value) is not dict:
         raise _malformed(path, "not a map")
     for key in value:
         if type(key) is not str:
@@ -286,8 +287,12 @@ class MobileSecurityObject:
         Raises:
             DecodeError: The payload is no MobileSecurityObjectBytes (codes ``cbor.…``, ``mdoc.…``).
         """
-        outer = _payload24(payload, path, limits)
-        mso = _map(_decode_at(outer, path, limits), path)
+        try:
+            content = unwrap24(payload, limits=limits)
+        except DecodeError as exc:
+            exc.path = path
+            raise
+        mso = _map(_decode_at(content, path, limits), path)
         digests = _map(_get(mso, "valueDigests", dict, path), f"{path}.valueDigests")
         if not digests:
             raise _malformed(f"{path}.valueDigests", "empty")
@@ -333,18 +338,6 @@ class MobileSecurityObject:
 
 _INT: Final = {int}
 _BYTES: Final = {bytes}
-
-
-def _payload24(payload: bytes, path: str, limits: Limits) -> bytes:
-    """The content of a payload that is one tag-24 item."""
-    try:
-        value = decode_view(payload, limits=limits)
-    except DecodeError as exc:
-        exc.path = path
-        raise
-    if type(value) is not Tagged24:
-        raise _malformed(path, "the payload is not a tag-24 item")
-    return value.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from mdl.cbor import Limits, Tag, decode, decode_view, encode
@@ -69,7 +69,7 @@ _WIDTHS: Final = (1, 2, 4, 8)
 _MISSING: Final = object()
 
 
-class ListKind(Enum):
+class ListKind(StrEnum):
     """The two kinds of list."""
 
     STATUS_LIST = "status_list"
@@ -103,7 +103,7 @@ def _fail(path: str, what: str, code: str) -> DecodeError:
 
 
 def _text_map(value: Any, path: str, code: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise _fail(path, "not a map", code)
     for key in value:
         if type(key) is not str:
@@ -193,12 +193,12 @@ class StatusReference:
         unknown: tuple[str, ...] = ()
         for name, member in members.items():
             if name == "status_list":
-                index, uri, certificate = _place(member, "idx", int, f"{path}.status_list")
+                index, uri, certificate = _place(member, "idx", int, path, name)
                 if index < 0:
-                    raise _fail(f"{path}.status_list.idx", "negative", _REFERENCE)
+                    raise _fail(f"{path}.{name}.idx", "negative", _REFERENCE)
                 status_list = StatusListInfo(index=index, uri=uri, certificate=certificate)
             elif name == "identifier_list":
-                identifier, uri, certificate = _place(member, "id", bytes, f"{path}.identifier_list")
+                identifier, uri, certificate = _place(member, "id", bytes, path, name)
                 identifier_list = IdentifierListInfo(identifier=identifier, uri=uri, certificate=certificate)
             else:
                 unknown = (*unknown, name)
@@ -207,24 +207,24 @@ class StatusReference:
     @property
     def lists(self) -> tuple[StatusInfo, ...]:
         """Every place that must be looked up."""
-        return tuple(one for one in (self.status_list, self.identifier_list) if one is not None)
+        if self.identifier_list is None:
+            return () if self.status_list is None else (self.status_list,)
+        return (self.identifier_list,) if self.status_list is None else (self.status_list, self.identifier_list)
 
     def to_cbor(self) -> dict[str, Any]:
         """The ``status`` map; members that are not known are not written."""
         return {one.kind.value: one.to_cbor() for one in self.lists}
 
 
-def _place(value: Any, name: str, kind: type, path: str) -> tuple[Any, str, bytes | None]:
-    info = _text_map(value, path, _REFERENCE)
-    place, uri, certificate = info.get(name), info.get("uri"), info.get("certificate", _MISSING)
+def _place(value: Any, name: str, kind: type, path: str, member: str) -> tuple[Any, str, bytes | None]:
+    info = _text_map(value, f"{path}.{member}", _REFERENCE)
+    place, uri, certificate = info.get(name), info.get("uri"), info.get("certificate")
     if type(place) is not kind:
-        raise _fail(f"{path}.{name}", "missing or of the wrong type", _REFERENCE)
+        raise _fail(f"{path}.{member}.{name}", "missing or of the wrong type", _REFERENCE)
     if type(uri) is not str or not uri:
-        raise _fail(f"{path}.uri", "missing, empty or of the wrong type", _REFERENCE)
-    if certificate is _MISSING:
-        return place, uri, None
-    if type(certificate) is not bytes:
-        raise _fail(f"{path}.certificate", "of the wrong type", _REFERENCE)
+        raise _fail(f"{path}.{member}.uri", "missing, empty or of the wrong type", _REFERENCE)
+    if type(certificate) is not bytes and "certificate" in info:
+        raise _fail(f"{path}.{member}.certificate", "of the wrong type", _REFERENCE)
     return place, uri, certificate
 
 

@@ -24,36 +24,47 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
-from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
-from mdl.pki import REVOCATION_LIST_SIGNER, Certificate, KeyUsage, Profile, lint_certificate
+from mdl.errors import DecodeError, MdlError, VerificationError
+from mdl.pki import (
+    REVOCATION_LIST_SIGNER,
+    Certificate,
+    Crl,
+    KeyUsage,
+    Profile,
+    lint_certificate,
+    lint_crl,
+)
 from mdl.status import (
     IdentifierList,
     IdentifierListInfo,
     ListKind,
     StatusInfo,
     StatusList,
+    StatusListInfo,
     StatusReference,
     StatusToken,
 )
 from reader.report import Outcome
-from reader.revocation import CrlJudge, Judgement
+from reader.revocation import Judgement
 
-__all__ = ["StatusJudge", "VerifiedList", "verify_status_token"]
+__all__ = ["StatusJudge", "VerifiedList", "authentic_crl", "verify_status_token"]
 
 _CLAUSE: Final = "18013-5 second edition (draft) 12.3.6"
 
-# What is remembered: tokens with the lists inside, by the bytes that they take.
+# What is remembered: tokens and the lists inside, by the bytes that they take, of which these are estimates.
 _MAX_REMEMBERED_BYTES: Final = 128 * 1024 * 1024
-_MAX_REMEMBERED: Final = 4096
-# A token is for one root or a few pinned certificates; strangers can make up certificates without end.
-_MAX_VERDICTS: Final = 8
+_MAX_TOKENS: Final = 4096
+_TOKEN_COST: Final = 1024
+_CHAIN_COST: Final = 16 * 1024
 _IDENTIFIER_COST: Final = 128
-_TOKEN_COST: Final = 2048
+# A token is for one root or a few pinned certificates; strangers can make certificates up without end.
+_MAX_TRUST_POINTS: Final = 8
 
 _INTERMEDIATE: Final = Profile(
     id="revocation-list-ca",
@@ -74,21 +85,25 @@ _PLACE_RULES: Final = frozenset(("revocation-list.issuer.country", "revocation-l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedList:
-    """A list whose signer is authorised; what depends on the time is for the caller to compare.
+    """A list whose signer is authorised; `refusal` tells whether it may be used at some time.
 
     Attributes:
-        token: The token.
         content: The list.
+        issued_at: ``iat``.
+        begins: From when the token is valid, inclusive: ``iat`` or, where that is later, ``nbf``.
         expires: ``exp``: not to be used from then on.
-        not_before: From when certificates and token are valid, inclusive.
-        not_after: Until when the certificates are, inclusive.
+        ttl: How long a copy may be kept before a newer one is looked for, or None.
+        not_before: From when every certificate is valid, inclusive.
+        not_after: Until when every certificate is valid, inclusive.
         chain: Certificate and issuer, from the list signer to the trust point.
-        deviations: Harmless deviations, codes ``status.…`` with their details.
+        deviations: Harmless deviations: code ``status.…`` and detail.
     """
 
-    token: StatusToken
     content: StatusList | IdentifierList
+    issued_at: datetime
+    begins: datetime
     expires: datetime
+    ttl: timedelta | None
     not_before: datetime
     not_after: datetime
     chain: tuple[tuple[Certificate, Certificate], ...]
@@ -98,7 +113,7 @@ class VerifiedList:
         """Why the list must not be used at that time, or None."""
         if at >= self.expires:
             return "the status list has expired"
-        if at < self.token.issued_at or (self.token.not_before is not None and at < self.token.not_before):
+        if at < self.begins:
             return "the status list is from the future"
         if not self.not_before <= at <= self.not_after:
             return "a certificate of the status list is not valid"
@@ -146,9 +161,11 @@ def verify_status_token(token: StatusToken, *, issuer: Certificate, certificate:
         raise _refused("the status list does not say when it expires", "status.exp")
     everyone = [*chain, trust_point]
     return VerifiedList(
-        token=token,
         content=token.decode_list(),
+        issued_at=token.issued_at,
+        begins=max(token.issued_at, token.not_before or token.issued_at),
         expires=token.expires,
+        ttl=token.ttl,
         not_before=max(one.not_before for one in everyone),
         not_after=min(one.not_after for one in everyone),
         chain=tuple(zip(chain, issuers, strict=True)),
@@ -175,7 +192,36 @@ def _permits(certificate: Certificate, below: int) -> bool:
     return constraints is None or constraints.path_length is None or below <= constraints.path_length
 
 
+@lru_cache(maxsize=64)
+def authentic_crl(data: bytes, issuer: Certificate) -> Crl | None:
+    """The CRL in those bytes (DER or PEM), if that issuer signed it and it may be read as a complete one, else None."""
+    try:
+        crl = Crl.decode_any(data)
+        if crl.issuer != issuer.subject:
+            return None
+        crl.verify_signature(issuer.public_key)
+    except MdlError:
+        return None
+    findings = lint_crl(crl, issuer=issuer, with_signature=False)
+    return None if any(finding.security for finding in findings) else crl
+
+
+def _is_revoked(chain: Iterable[tuple[Certificate, Certificate]], crls: tuple[bytes, ...]) -> bool:
+    """Whether an authentic CRL lists one of the certificates; an old one does for that."""
+    for certificate, issuer in chain:
+        for data in crls:
+            crl = authentic_crl(data, issuer)
+            if crl is not None and crl.is_revoked(certificate.serial) is not None:
+                return True
+    return False
+
+
 # --- the judge --------------------------------------------------------------------------------------------------------
+
+_VALID: Final = Judgement(Outcome.PASSED, "")
+_NO_TOKEN: Final = Judgement(Outcome.INDETERMINATE, "no status list at hand")
+_REVOKED: Final = "the issuing authority has revoked the document"
+_STATUSES: Final = {1: _REVOKED, 2: "the issuing authority has suspended the document"}
 
 
 @dataclass(slots=True, eq=False)
@@ -184,7 +230,7 @@ class _Known:
 
     Attributes:
         place: Kind and address, or None where the bytes are no token.
-        size: The bytes that remembering it takes.
+        size: About how many bytes it takes to remember.
         verified: The verified list by trust point: root and pinned certificate.
     """
 
@@ -195,10 +241,10 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _AtHand:
-    """The tokens of one call, by what they are for; a reader that works offline passes the same tuple every time.
+    """The tokens of one call, by what they are for.
 
     Attributes:
-        tokens: The tuple itself, so that it can be told by identity.
+        tokens: The tuple itself: a reader that works offline passes the same one every time.
         places: The tokens for each kind and address.
         addresses: The addresses of all of them.
         has_garbage: Whether one does not decode; whom it concerns cannot be told.
@@ -224,7 +270,6 @@ class StatusJudge:
         self._size = 0
         self._lock = threading.Lock()
         self._at_hand = _AtHand((), {}, frozenset(), has_garbage=False)
-        self._crls = CrlJudge()
 
     def judge(
         self, status: Any, issuer: Certificate, tokens: tuple[bytes, ...], at: datetime, crls: tuple[bytes, ...] = ()
@@ -241,8 +286,8 @@ class StatusJudge:
         Returns:
             FAILED if an authentic list says anything but valid (an expired one too: revocation is final), if the
             status member is malformed, or if there is a token and none can be used. INDETERMINATE if there is none, or
-            the status member names no list that is known. PASSED if every list that it names has a usable token, and
-            none says otherwise.
+            the status member names no kind of list that is known. PASSED if there is a usable token for every list
+            that it names, and none says otherwise.
         """
         try:
             reference = StatusReference.decode(status)
@@ -252,44 +297,31 @@ class StatusJudge:
         if at_hand.tokens is not tokens:
             at_hand = self._at_hand = self._sort(tokens)
         results = [self._look_up(info, issuer, at_hand, at, crls) for info in reference.lists]
-        if len(results) == 1:
-            result = results[0]
-        else:
-            for outcome in (Outcome.FAILED, Outcome.INDETERMINATE):
-                for one in results:
-                    if one.outcome is outcome:
-                        return one
-            if not results:
-                return Judgement(Outcome.INDETERMINATE, "the status member names no kind of list that is known here")
-            details = "; ".join(dict.fromkeys(one.detail for one in results if one.detail))
-            warnings = dict.fromkeys(code for one in results for code in one.warnings)
-            result = Judgement(Outcome.PASSED, details, tuple(warnings))
-        if reference.unknown and result.outcome is Outcome.PASSED:
-            detail = "the status member also names a kind of list that is not known here"
-            return Judgement(Outcome.PASSED, detail, (*result.warnings, "status.unknown"))
-        return result
+        if not results:
+            return Judgement(Outcome.INDETERMINATE, "the status member names no kind of list that is known here")
+        if len(results) > 1 or reference.unknown:
+            return _combined(results, reference)
+        return results[0]
 
     def _look_up(
         self, info: StatusInfo, issuer: Certificate, at_hand: _AtHand, at: datetime, crls: tuple[bytes, ...]
     ) -> Judgement:
-        """Steps (7) and (8) over every token for that address."""
+        """Look one place up, in every token for that address."""
         usable: VerifiedList | None = None
         refusal: str | None = None
         for data in at_hand.places.get((info.kind, info.uri), ()):
             try:
                 found = self._verified(data, issuer, info.certificate)
-                status = _status(info, found.content)
+                if crls and _is_revoked(found.chain, crls):
+                    # Whoever holds that key now says what he likes, of honest documents too.
+                    raise _refused("the status list's signer is revoked", "status.signer_revoked")
+                problem = _status(info, found.content)
             except MdlError as exc:
                 refusal = refusal or exc.message
                 continue
-            if status is not None:
-                if self._is_revoked(found, crls, at):
-                    # Then its word counts for nothing, and the security object is refused all the same.
-                    status = "the status list's signer is revoked"
-                return Judgement(Outcome.FAILED, status)
+            if problem is not None:
+                return Judgement(Outcome.FAILED, problem)
             problem = found.refusal(at)
-            if problem is None and self._is_revoked(found, crls, at):
-                problem = "the status list's signer is revoked"
             if problem is None:
                 usable = found
             else:
@@ -297,8 +329,8 @@ class StatusJudge:
         if usable is not None:
             if not usable.deviations:
                 return _VALID
-            codes, details = zip(*usable.deviations, strict=True)
-            return Judgement(Outcome.PASSED, "; ".join(dict.fromkeys(details)), codes)
+            details = dict.fromkeys(detail for _, detail in usable.deviations)
+            return Judgement(Outcome.PASSED, "; ".join(details), tuple(code for code, _ in usable.deviations))
         if refusal is not None:
             return Judgement(Outcome.FAILED, refusal)
         if info.uri in at_hand.addresses:
@@ -306,3 +338,95 @@ class StatusJudge:
         if at_hand.has_garbage:
             return Judgement(Outcome.FAILED, "a status token does not decode")
         return _NO_TOKEN
+
+    def _verified(self, data: bytes, issuer: Certificate, certificate: bytes | None) -> VerifiedList:
+        known = self._known.get(data)
+        trust_point = (issuer.der, certificate)
+        found = None if known is None else known.verified.get(trust_point)
+        if found is None:
+            # What fails is not remembered: strangers must not push out what holds.
+            found = verify_status_token(StatusToken.decode(data), issuer=issuer, certificate=certificate)
+            with self._lock:
+                known = self._known.get(data)
+                if known is not None and trust_point not in known.verified:
+                    known.verified[trust_point] = found
+                    size = _size(found)
+                    if len(known.verified) > _MAX_TRUST_POINTS:
+                        size -= _size(known.verified.popitem(last=False)[1])
+                    known.size += size
+                    self._size += size
+                    self._forget()
+        return found
+
+    def _sort(self, tokens: tuple[bytes, ...]) -> _AtHand:
+        """Sort tokens by what they are for; one that is known is not decoded again."""
+        places: dict[tuple[ListKind, str], tuple[bytes, ...]] = {}
+        has_garbage = False
+        for data in tokens:
+            known = self._known.get(data)
+            if known is None:
+                known = _Known(_place(data), _TOKEN_COST + len(data))
+            with self._lock:
+                if data not in self._known:
+                    self._known[data] = known
+                    self._size += known.size
+                self._known.move_to_end(data)
+                self._forget()
+            if known.place is None:
+                has_garbage = True
+            else:
+                places[known.place] = (*places.get(known.place, ()), data)
+        return _AtHand(tokens, places, frozenset(uri for _, uri in places), has_garbage)
+
+    def _forget(self) -> None:
+        """Forget what was not at hand for longest; the newest stays, whatever its size."""
+        while len(self._known) > 1 and (self._size > self._max_bytes or len(self._known) > _MAX_TOKENS):
+            self._size -= self._known.popitem(last=False)[1].size
+
+
+def _combined(results: Sequence[Judgement], reference: StatusReference) -> Judgement:
+    """All lists that a security object names must let it pass."""
+    for outcome in (Outcome.FAILED, Outcome.INDETERMINATE):
+        for one in results:
+            if one.outcome is outcome:
+                return one
+    details = dict.fromkeys(one.detail for one in results if one.detail)
+    warnings = dict.fromkeys(code for one in results for code in one.warnings)
+    if reference.unknown:
+        details["the status member also names a kind of list that is not known here"] = None
+        warnings["status.unknown"] = None
+    return Judgement(Outcome.PASSED, "; ".join(details), tuple(warnings))
+
+
+def _place(data: bytes) -> tuple[ListKind, str] | None:
+    try:
+        token = StatusToken.decode(data)
+    except DecodeError:
+        return None
+    return token.kind, token.subject
+
+
+def _size(found: VerifiedList) -> int:
+    """About how many bytes a verified list takes beside its token."""
+    content = found.content
+    return _CHAIN_COST + (
+        len(content.packed) if isinstance(content, StatusList) else _IDENTIFIER_COST * len(content.identifiers)
+    )
+
+
+def _status(info: StatusInfo, content: StatusList | IdentifierList) -> str | None:
+    """What a list says of a security object, or None where that is "valid".
+
+    Raises:
+        VerificationError: It says nothing about it.
+    """
+    if isinstance(info, StatusListInfo) and isinstance(content, StatusList):
+        status = content.status(info.index)
+        if status:
+            return _STATUSES.get(status, "the status list says something else than valid")
+        if content.bits == 1:
+            return None
+        raise _refused("a status list for mdocs has one bit for each", "status.bits")
+    if isinstance(info, IdentifierListInfo) and isinstance(content, IdentifierList):
+        return _REVOKED if info.identifier in content else None
+    raise _refused("the token holds another kind of list", "status.kind")

@@ -25,6 +25,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
 
 from mdl.cbor import Limits
@@ -167,6 +168,9 @@ def _verified(fields: Mapping[str, Any]) -> VerifiedDocument:
     document = object.__new__(VerifiedDocument)
     for name, value in fields.items():
         object.__setattr__(document, name, value)
+    for name in ("elements", "device_elements"):
+        spaces = {namespace: MappingProxyType(elements) for namespace, elements in fields[name].items()}
+        object.__setattr__(document, name, MappingProxyType(spaces))
     return document
 
 
@@ -391,24 +395,14 @@ class Verifier:
         if in_scope and path.anchor is None:
             path = validate_path(certificate, [anchor.certificate for anchor in anchors], at=at)
             in_scope = False
-        deviations = {
-            finding.rule
-            if finding.security
-            else "profile"
-            if finding.severity is Severity.ERROR
-            else "profile.minor": str(finding)
-            for finding in reversed(path.profile.findings)
-        }
-        return _DocumentSigner(
-            certificate,
-            _usable_key(certificate),
-            path,
-            next((anchor for anchor in scoped or anchors if anchor.certificate is path.anchor), None)
-            if in_scope
-            else next((anchor for anchor in anchors if anchor.certificate is path.anchor), None),
-            in_scope,
-            deviations,
-        )
+        deviations: dict[str, str] = {}
+        # The gravest first: the first one that refuses is the reason that is told.
+        for finding in sorted(path.profile.findings, key=lambda one: not one.security):
+            error = "profile" if finding.severity is Severity.ERROR else "profile.minor"
+            deviations.setdefault(finding.rule if finding.security else error, str(finding))
+        pool = scoped if in_scope else anchors
+        anchor = next((anchor for anchor in pool if anchor.certificate is path.anchor), None)
+        return _DocumentSigner(certificate, _usable_key(certificate), path, anchor, in_scope, deviations)
 
     def _examine_revocation(self, findings: Findings, signer: _DocumentSigner | None, case: _Case) -> None:
         if signer is None or signer.anchor is None:

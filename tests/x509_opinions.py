@@ -153,6 +153,9 @@ def holds_what_is_kept_as_bytes(certificate: Certificate) -> bool:
         or _only_with_key_agreement(certificate)
         or (authority is not None and len(authority.value) != 24)
         or (constraints is not None and not constraints.ca and constraints.path_length is not None)
+        # The rules on encodings name these.
+        or (constraints is not None and not constraints.is_der)
+        or bool(certificate.unreadable)
         # Extensions that no rule speaks about.
         or bool(certificate.extensions.keys() - OURS)
     )

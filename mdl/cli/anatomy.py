@@ -220,6 +220,8 @@ class Anatomy:
 
     def anything(self, name: str, value: Any) -> Node:
         """Any value: on one line if it is short, else as a tree."""
+        if type(value) is Tagged24:  # before the lists: it is a tuple too
+            return self._embedded(name, value, self.anything)
         if isinstance(value, Mapping | list | tuple) and value:
             inline = self.diagnose(value)
             if len(inline) <= _INLINE:
@@ -227,8 +229,6 @@ class Anatomy:
             if isinstance(value, Mapping):
                 return self._map(name, value, {})
             return self._list(name, value, self.anything)
-        if type(value) is Tagged24:
-            return self._embedded(name, value, self.anything)
         return self._leaf(name, value)
 
     def _leaf(self, name: str, value: Any, note: str = "") -> Node:
@@ -273,7 +273,7 @@ class Anatomy:
         return Node(name, "" if value else "{}", note, tuple(children))
 
     def _list(self, name: str, value: Any, handler: Handler, *, note: str = "") -> Node:
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, list | tuple) or type(value) is Tagged24:
             return self.anything(name, value)
         children = [
             self._enter(handler, f"[{index}]", entry) for index, entry in enumerate(itertools.islice(value, self._most))
@@ -537,7 +537,7 @@ class Anatomy:
     def _chain(self, name: str, value: Any, leaf: Profile | None) -> Node:
         if type(value) is bytes:
             return self.certificate(name, value, leaf)
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple) and type(value) is not Tagged24:
             children = [
                 self.certificate(f"[{index}]", one, leaf if index == 0 else None)
                 for index, one in enumerate(itertools.islice(value, self._most))

@@ -108,8 +108,8 @@ def open_armour(data: bytes) -> Input:
         DecodeError: The text is nearly one of these (codes ``input.hex``, ``input.base64``).
     """
     plain = data.removeprefix(b"\xef\xbb\xbf")
-    if not _TEXT.fullmatch(plain):
-        return Input(data, "bytes")
+    if b"-----BEGIN " in plain or not _TEXT.fullmatch(plain):
+        return Input(data, "bytes")  # PEM too: whoever wants it has its own reader
     text = b"".join(plain.split())
     if text[:5].lower() == b"mdoc:":
         return Input(_base64(text[5:]), "QR text")
@@ -208,7 +208,9 @@ def wrap(text: str, *, first: str = "", rest: str = "", limit: int | None = None
     if len(first) + len(text) <= room:
         return [first + text]
     room = max(room, len(first) + 20, len(rest) + 20)
-    longest_word = max(map(len, text.split(" ")))
+    words = text.split(" ")
+    if len(first) + len(words[0]) > room >= len(rest) + len(words[0]):
+        return [first.rstrip(), *wrap(text, first=rest, rest=rest, limit=room)]
     return textwrap.wrap(
         text,
         room,
@@ -216,7 +218,7 @@ def wrap(text: str, *, first: str = "", rest: str = "", limit: int | None = None
         subsequent_indent=rest,
         break_on_hyphens=False,
         # A word that fits a line of its own is not broken, for example a fingerprint.
-        break_long_words=len(rest) + longest_word > room,
+        break_long_words=len(rest) + max(map(len, words)) > room,
         replace_whitespace=False,
     )
 

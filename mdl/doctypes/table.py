@@ -79,8 +79,8 @@ def _digits(count: int) -> Form:
 
 
 def _is_email(text: str) -> bool:
-    local, at, domain = text.rpartition("@")
-    return bool(local and at and domain) and text.isprintable() and " " not in domain
+    local, _, domain = text.rpartition("@")
+    return bool(local and domain) and text.isprintable() and " " not in domain
 
 
 def _is_phone(text: str) -> bool:
@@ -88,8 +88,8 @@ def _is_phone(text: str) -> bool:
 
 
 def _is_url(text: str) -> bool:
-    scheme, colon, rest = text.partition("://")
-    return bool(scheme and colon and rest) and text.isascii() and text.isprintable() and " " not in text
+    scheme, _, rest = text.partition("://")
+    return bool(scheme and rest) and text.isascii() and text.isprintable() and " " not in text
 
 
 _TEXT = Text()

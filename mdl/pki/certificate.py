@@ -11,13 +11,13 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat import asn1
@@ -28,6 +28,8 @@ from cryptography.x509 import ObjectIdentifier
 from mdl.errors import DecodeError, UnsupportedError, VerificationError
 from mdl.keys import CURVES, PublicKey
 from mdl.pki import structures as der_types
+
+ValueT = TypeVar("ValueT")
 
 MAX_CERTIFICATE_SIZE: Final = 65_536
 """Largest certificate that is decoded, in bytes, inclusive."""
@@ -225,10 +227,18 @@ class Extension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicConstraints:
-    """basicConstraints: whether the subject is a CA, and how many CAs may follow (None: any number)."""
+    """basicConstraints: whether the subject is a CA, and how many CAs may follow (None: any number).
+
+    Attributes:
+        ca: Whether a CA.
+        path_length: How many.
+        is_der: Whether the boolean is written as DER asks. Some roots in use write TRUE as 01, which BER allows and
+            which reads the same to everybody.
+    """
 
     ca: bool
     path_length: int | None
+    is_der: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +329,8 @@ class Certificate:
         crl_distribution_points: In order; empty where absent.
         issuer_alternative_name: In order.
         subject_alternative_name: In order.
+        unreadable: Object identifiers of extensions that are not what their definition says, and no harm: the last
+            three, where they are not critical. They read as absent, and the linter names them.
 
     Raises:
         DecodeError: Not one whole certificate in strict DER, or a known extension inside is malformed
@@ -348,6 +360,7 @@ class Certificate:
     crl_distribution_points: tuple[DistributionPoint, ...] = field(init=False, compare=False)
     issuer_alternative_name: tuple[GeneralName, ...] | None = field(init=False, compare=False)
     subject_alternative_name: tuple[GeneralName, ...] | None = field(init=False, compare=False)
+    unreadable: frozenset[str] = field(init=False, compare=False)
     _public_key: PublicKey | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -390,6 +403,7 @@ class Certificate:
             ("crl_distribution_points", known.crl_distribution_points()),
             ("issuer_alternative_name", known.general_names(ExtensionId.ISSUER_ALTERNATIVE_NAME)),
             ("subject_alternative_name", known.general_names(ExtensionId.SUBJECT_ALTERNATIVE_NAME)),
+            ("unreadable", frozenset(known.unreadable)),
             ("_public_key", None),
         ):
             object.__setattr__(self, name, value)
@@ -503,6 +517,20 @@ class _KnownExtensions:
 
     def __init__(self, extensions: Mapping[str, Extension]) -> None:
         self._extensions = extensions
+        self.unreadable: set[str] = set()
+
+    def _informative(self, oid: ExtensionId, read: Callable[[bytes], ValueT]) -> ValueT | None:
+        """Read an extension on which no trust rests: one that cannot be read is noted, unless it is critical."""
+        found = self._extensions.get(oid)
+        if found is None:
+            return None
+        try:
+            return read(found.value)
+        except DecodeError:
+            if found.critical:
+                raise
+            self.unreadable.add(oid)
+            return None
 
     def _value(self, oid: ExtensionId) -> bytes | None:
         found = self._extensions.get(oid)
@@ -539,16 +567,17 @@ class _KnownExtensions:
         value = self._value(ExtensionId.BASIC_CONSTRAINTS)
         if value is None:
             return None
-        found = _extension(der_types.BasicConstraintsFields, value, ExtensionId.BASIC_CONSTRAINTS)
+        der = _with_der_boolean(value)
+        found = _extension(der_types.BasicConstraintsFields, der, ExtensionId.BASIC_CONSTRAINTS)
         if found.path_length is not None and found.path_length < 0:
             raise _malformed(ExtensionId.BASIC_CONSTRAINTS)
-        return BasicConstraints(ca=found.ca, path_length=found.path_length)
+        return BasicConstraints(ca=found.ca, path_length=found.path_length, is_der=der == value)
 
     def crl_distribution_points(self) -> tuple[DistributionPoint, ...]:
+        return self._informative(ExtensionId.CRL_DISTRIBUTION_POINTS, self._distribution_points) or ()
+
+    def _distribution_points(self, value: bytes) -> tuple[DistributionPoint, ...]:
         oid = ExtensionId.CRL_DISTRIBUTION_POINTS
-        value = self._value(oid)
-        if value is None:
-            return ()
         points = []
         for point in _list_extension(der_types.DistributionPoints, value, oid).items:
             names: tuple[GeneralName, ...] = ()
@@ -567,10 +596,20 @@ class _KnownExtensions:
         return tuple(points)
 
     def general_names(self, oid: ExtensionId) -> tuple[GeneralName, ...] | None:
-        value = self._value(oid)
-        if value is None:
-            return None
-        return tuple(_general_name(name, oid) for name in _list_extension(der_types.GeneralNames, value, oid).items)
+        def read(value: bytes) -> tuple[GeneralName, ...]:
+            found = _list_extension(der_types.GeneralNames, value, oid)
+            return tuple(_general_name(name, oid) for name in found.items)
+
+        return self._informative(oid, read)
+
+
+def _with_der_boolean(value: bytes) -> bytes:
+    """A short basicConstraints with its boolean as DER writes it: TRUE is FF, FALSE is left out."""
+    if len(value) < 5 or value[0] != 0x30 or value[1] != len(value) - 2 or value[2:4] != b"\x01\x01":
+        return value
+    if value[4]:
+        return value[:4] + b"\xff" + value[5:]
+    return bytes((0x30, len(value) - 5)) + value[5:]
 
 
 def _malformed(oid: str) -> DecodeError:

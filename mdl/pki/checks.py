@@ -447,6 +447,11 @@ def bc_path_length(case: CertificateCase) -> str | None:
     return "no pathLenConstraint" if found.path_length is None else f"pathLenConstraint {found.path_length}"
 
 
+def bc_encoding(case: CertificateCase) -> str | None:
+    found = case.certificate.basic_constraints
+    return None if found is None or found.is_der else "the boolean is written as BER allows, not as DER asks"
+
+
 def bc_present(case: CertificateCase) -> str | None:
     found = case.certificate.basic_constraints
     return "present, with CA FALSE" if found is not None and not found.ca else None
@@ -473,7 +478,8 @@ def ian_differs(case: CertificateCase) -> str | None:
 
 
 def crldp_uri(case: CertificateCase) -> str | None:
-    if ExtensionId.CRL_DISTRIBUTION_POINTS not in case.certificate.extensions:
+    oid = ExtensionId.CRL_DISTRIBUTION_POINTS
+    if oid not in case.certificate.extensions or oid in case.certificate.unreadable:
         return None
     points = case.certificate.crl_distribution_points
     if points and all(any(name.form is NameForm.URI for name in point.names) for point in points):
@@ -493,6 +499,11 @@ def crldp_form(case: CertificateCase) -> str | None:
         if point.has_crl_issuer:
             return "a distribution point that names another CRL issuer"
     return None
+
+
+def extension_unreadable(case: CertificateCase) -> str | None:
+    found = case.certificate.unreadable
+    return f"not what their definition says: {_listed(found)}" if found else None
 
 
 def extension_critical(case: CertificateCase) -> str | None:

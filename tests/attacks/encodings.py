@@ -33,22 +33,23 @@ class Undecodable:
 
     name: str
     code: str
-    fields: Callable[[], Fields]
+    fields: Callable[..., Fields]
     path: str = ""
 
 
 REFUSED: list[Undecodable] = []
+_value: Any
 
 
-def refuse(name: str, code: str, fields: Callable[[], Fields] | Fields, path: str = "") -> None:
-    build = fields if callable(fields) else lambda: fields
+def refuse(name: str, code: str, fields: Callable[..., Fields] | Fields, path: str = "") -> None:
+    build: Callable[..., Fields] = fields if callable(fields) else lambda: fields
     REFUSED.append(Undecodable(name=name, code=code, fields=lambda: {"namespaces": SMALL} | build(), path=path))
 
 
 # --- the bytes as a whole ---------------------------------------------------------------------------------------------
 
 
-def tampered(change: Callable[[bytes], bytes]) -> Fields:
+def tampered(change: Callable[..., bytes]) -> Fields:
     return {"tamper": change}
 
 
@@ -277,7 +278,7 @@ refuse("nameSpaces: an item with a length that runs over its end", "cbor.",
 # --- COSE -------------------------------------------------------------------------------------------------------------
 
 
-def issuer(change: Callable[[list[Any]], object]) -> Fields:
+def issuer(change: Callable[..., object]) -> Fields:
     return issuer_auth(change)
 
 
@@ -344,15 +345,15 @@ refuse("issuerAuth: under tag 18 twice", "cose.structure",
        _AUTH)  # fmt: skip
 
 
-def payload(change: Callable[[bytes], bytes]) -> Fields:
+def payload(change: Callable[..., bytes]) -> Fields:
     return {"wrap_mso": change}
 
 
 _PAYLOAD = f"{_AUTH}.payload"
 for _name, _code, _change in (
-    ("without its tag", STRUCTURE, lambda mso: mso),
-    ("as a byte string without its tag", STRUCTURE, lambda mso: wrap24(mso)[2:]),
-    ("under another tag", STRUCTURE, lambda mso: b"\xd8\x19"[:1] + b"\x3f" + wrap24(mso)[2:]),
+    ("without its tag", "cbor.tag24", lambda mso: mso),
+    ("as a byte string without its tag", "cbor.tag24", lambda mso: wrap24(mso)[2:]),
+    ("under another tag", "cbor.tag24", lambda mso: b"\xd8\x19"[:1] + b"\x3f" + wrap24(mso)[2:]),
     ("wrapped twice", STRUCTURE, lambda mso: wrap24(wrap24(mso))),
     ("empty", "cbor.truncated", lambda _: b""),
     ("empty inside", "cbor.truncated", lambda _: wrap24(b"")),
@@ -365,7 +366,7 @@ for _name, _code, _change in (
     refuse(f"the payload: {_name}", _code, payload(_change), _PAYLOAD)
 
 
-def mso(change: Callable[[dict[str, Any]], object]) -> Fields:
+def mso(change: Callable[..., object]) -> Fields:
     return {"mutate_mso": change}
 
 

@@ -135,6 +135,15 @@ for _oid, _name in {
         why=NO_SIGNER_WHY,
     )
 
+for _oid, _name in {"2.5.29.31": "cRLDistributionPoints", "2.5.29.18": "issuerAltName"}.items():
+    attack(
+        X5CHAIN,
+        f"{_name} that is critical and cannot be read",
+        lambda oid=_oid: header(_forged_der(AUTHORITY.ds_certificate, put(oid, b"\x04\x05gar", critical=True))),
+        left_open=NO_SIGNER,
+        why=NO_SIGNER_WHY,
+    )
+
 # --- the path ---------------------------------------------------------------------------------------------------------
 
 PATH = "issuer_auth.path"
@@ -315,21 +324,21 @@ _path("itself among the anchors", lambda: {"trust": trust_in(AUTHORITY.iaca_cert
 _path("itself the only anchor", lambda: {"trust": trust_in(AUTHORITY.ds_certificate)})
 
 
-_path(
-    "signed by the root over SHA-1",
-    lambda: _sha1_signed(),
-    also=("issuer_auth.profile",),
-    left_open=("issuer_auth.certificate_validity", "issuer_auth.trust_scope"),
-    why="the algorithm breaks the profile, and no path is built on it",
-)
-
-
 def _sha1_signed() -> Fields:
     algorithm = {"algorithm": "sha1_ecdsa"}
     forged = forge(
         AUTHORITY.ds_certificate, set_field("signature", algorithm), signer=AUTHORITY.iaca_key, digest="sha1"
     )
     return {"x5chain": forged.der}
+
+
+_path(
+    "signed by the root over SHA-1",
+    _sha1_signed,
+    also=("issuer_auth.profile",),
+    left_open=("issuer_auth.certificate_validity", "issuer_auth.trust_scope"),
+    why="the algorithm breaks the profile, and no path is built on it",
+)
 
 
 _path(
@@ -519,6 +528,28 @@ def _forged(change: Any) -> Fields:
 attack(PROFILE, "serial number zero", lambda: _forged(set_field("serial_number", 0)), tolerated=LENIENT)
 attack(PROFILE, "serial number negative", lambda: _forged(set_field("serial_number", -(2**100))), tolerated=LENIENT)
 attack(PROFILE, "serial number of 21 octets", lambda: _forged(set_field("serial_number", 2**160)), tolerated=LENIENT)
+for _oid, _name in {
+    "2.5.29.31": "cRLDistributionPoints",
+    "2.5.29.18": "issuerAltName",
+    "2.5.29.17": "subjectAltName",
+}.items():
+    attack(
+        PROFILE,
+        f"{_name} that cannot be read",
+        lambda oid=_oid: _forged(put(oid, b"\x04\x05gar", critical=False)),
+        tolerated=LENIENT,
+    )
+attack(
+    PROFILE,
+    "basicConstraints with its FALSE written out",
+    lambda: _forged(put("2.5.29.19", bytes.fromhex("3003010100"), critical=True)),
+    tolerated=LENIENT,
+)
+attack(
+    PROFILE,
+    "basicConstraints with a TRUE of BER",
+    lambda: _forged(put("2.5.29.19", bytes.fromhex("3003010101"), critical=True)),
+)
 attack(
     PROFILE,
     "a distribution point limited to some reasons",
@@ -547,6 +578,20 @@ attack(PROFILE, "the root has no basicConstraints", lambda: root(extensions={"bc
 attack(PROFILE, "the root must not sign certificates", lambda: root(extensions={"ku": _usage(crl_sign=True)}))
 attack(PROFILE, "the root has an unknown critical extension", lambda: root(extensions={"other": _unknown()}))
 attack(PROFILE, "the root has no keyUsage", lambda: root(extensions={"ku": None}), tolerated=LENIENT)
+attack(
+    PROFILE,
+    "the root's basicConstraints with a TRUE of BER",
+    lambda: {
+        "trust": trust_in(
+            forge(
+                AUTHORITY.iaca_certificate,
+                put("2.5.29.19", bytes.fromhex("3006010101020100")),
+                signer=AUTHORITY.iaca_key,
+            )
+        )
+    },
+    tolerated=LENIENT,
+)
 attack(
     PROFILE,
     "the root may have CAs below it",

@@ -76,7 +76,7 @@ class Reader:
     without_request: bool = False
     evidence: Evidence = NO_EVIDENCE
     revocation: Revocation = Revocation.IF_GIVEN
-    tamper: Callable[[bytes], bytes] | None = None
+    tamper: Callable[..., bytes] | None = None
 
 
 _READER_FIELDS = frozenset(one.name for one in fields(Reader))
@@ -160,7 +160,7 @@ class Attack:
 
     name: str
     check: str
-    fields: Callable[[], Fields]
+    fields: Callable[..., Fields]
     also: tuple[str, ...] = ()
     left_open: tuple[str, ...] = ()
     why: str = ""
@@ -188,7 +188,7 @@ class Honest:
     """
 
     name: str
-    fields: Callable[[], Fields]
+    fields: Callable[..., Fields]
     warnings: tuple[tuple[str, str], ...] = ()
     policies: tuple[Policy, ...] = tuple(Policy)
 
@@ -202,7 +202,7 @@ class Table:
 
     rows: list[Attack] = field(default_factory=list)
 
-    def __call__(self, check: str, name: str, fields: Callable[[], Fields] | Fields, **expected: Any) -> None:
+    def __call__(self, check: str, name: str, fields: Callable[..., Fields] | Fields, **expected: Any) -> None:
         build = fields if callable(fields) else lambda: fields
         self.rows.append(Attack(name=name, check=check, fields=build, **expected))
 
@@ -216,12 +216,12 @@ def asking(*, for_: Collection[str] = (), but: Collection[str] = (), doctype: st
     return request_for((doctype, {NAMESPACE: names}))
 
 
-def document(change: Callable[[dict[str, Any]], object], index: int = 0) -> Fields:
+def document(change: Callable[..., object], index: int = 0) -> Fields:
     """Change a finished document, which nobody signs again."""
     return {"mutate_response": lambda response: change(response["documents"][index])}
 
 
-def device_auth(change: Callable[[dict[str, Any]], object]) -> Fields:
+def device_auth(change: Callable[..., object]) -> Fields:
     """Change the finished deviceAuth."""
     return document(lambda one: change(one["deviceSigned"]["deviceAuth"]))
 
@@ -245,7 +245,7 @@ def device_signature(
     return device_auth(lambda auth: auth["deviceSignature"].__setitem__(slice(None), [protected, {}, None, signature]))
 
 
-def issuer_auth(change: Callable[[list[Any]], object]) -> Fields:
+def issuer_auth(change: Callable[..., object]) -> Fields:
     """Change the finished issuerAuth: protected header, unprotected header, payload, signature."""
     return {"mutate_issuer_signed": lambda signed: change(signed["issuerAuth"])}
 

@@ -1,6 +1,7 @@
 """Runs ``mdl`` and ends its own life at the n-th step that changes a file: python crashing.py N WORD…
 
-A step is a file made, written out, moved, or a folder made. Without a step of that number it runs to its end.
+A step is a file moved to its place or a folder made; death comes just before it. Without a step of that number it runs
+to its end.
 """
 
 import os
@@ -21,18 +22,13 @@ def _counted(step: Callable[..., Any]) -> Callable[..., Any]:
         _left -= 1
         if _left == 0:
             os._exit(CRASHED)  # as a kill -9 does: nothing is tidied up
-        result = step(*arguments, **options)
-        _left -= 1
-        if _left == 0:
-            os._exit(CRASHED)
-        return result
+        return step(*arguments, **options)
 
     return counted
 
 
 if __name__ == "__main__":
     _left = int(sys.argv[1])
-    os.fsync = _counted(os.fsync)
     Path.replace = _counted(Path.replace)  # type: ignore[method-assign]
     Path.mkdir = _counted(Path.mkdir)  # type: ignore[method-assign]
     sys.exit(main(sys.argv[2:]))

@@ -1,15 +1,20 @@
 """Signing with keys in a real SoftHSM token."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pkcs11
 import pytest
+from pycose.keys.cosekey import CoseKey
+from pycose.messages.sign1message import Sign1Message
 
 from issuer import hsm
+from issuer.key_uri import Secret
 from issuer.keystore import Pkcs11Signer, Pkcs11Uri, SigningProcesses, generate_key, list_keys, open_signer
 from issuer.token_keys import SIGNING_CURVES
+from mdl.cose import encode_key, protected_header, sig_structure
 from mdl.errors import SigningError
 from mdl.keys import PublicKey, Signer
 from tests.hsm.tokens import Token, hides, make_token
@@ -32,6 +37,18 @@ def test_every_curve_signs_what_its_public_key_verifies(token: Token, curve: str
             signature = signer.sign(data)
             assert len(signature) == signer.public_key.curve.signature_size
             signer.public_key.verify(signature, data)
+
+
+@pytest.mark.parametrize("curve", ["P-256", "P-384", "P-521", "Ed25519", "Ed448"])
+def test_an_independent_implementation_verifies_it(token: Token, curve: str) -> None:
+    with open_signer(token.generate(curve), secret=token.secret) as signer:
+        protected = protected_header(signer.public_key.algorithm.cose_id)
+        signature = signer.sign(sig_structure(protected, b"payload"))
+        key: Any = CoseKey.from_dict(encode_key(signer.public_key))
+    for payload, verifies in ((b"payload", True), (b"another", False)):
+        theirs = Sign1Message.from_cose_obj([protected, {}, payload, signature], allow_unknown_attributes=True)
+        theirs.key = key
+        assert theirs.verify_signature() is verifies
 
 
 def test_generated_key_is_the_one_that_signs(token: Token) -> None:
@@ -86,6 +103,19 @@ def test_digest_taken_elsewhere_is_signed(token: Token, ds: str) -> None:
         signer.public_key.verify(signer.sign_digest(hashlib.sha256(b"data").digest()), b"data")
 
 
+@pytest.mark.parametrize("length", [0, 63, 65, 70])
+def test_signature_of_another_length_is_not_handed_out(
+    token: Token, ds: str, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_signer(ds, secret=token.secret) as signer:
+        with monkeypatch.context() as patch:
+            patch.setattr(hsm.Session, "sign", lambda *_: bytes(length))
+            with pytest.raises(SigningError, match=f"{length} bytes instead of a signature of 64") as caught:
+                signer.sign(b"data")
+        assert caught.value.code == "signing.malformed_signature"
+        signer.public_key.verify(signer.sign(b"data"), b"data")
+
+
 def test_edwards_key_signs_no_digest(token: Token) -> None:
     with open_signer(token.generate("Ed25519"), secret=token.secret) as signer:
         assert isinstance(signer, Pkcs11Signer)
@@ -94,13 +124,18 @@ def test_edwards_key_signs_no_digest(token: Token) -> None:
     assert caught.value.code == "signing.digest_length"
 
 
-def test_closed_signer_refuses(token: Token, ds: str) -> None:
-    with open_signer(ds, secret=token.secret) as signer:
-        pass
-    for sign in (signer.sign, signer.sign_digest):  # type: ignore[attr-defined]
-        with pytest.raises(SigningError) as caught:
-            sign(bytes(32))
-        assert caught.value.code == "signing.closed"
+def test_closed_signer_refuses_also_while_others_use_the_token(token: Token, ds: str) -> None:
+    with open_signer(ds, secret=token.secret) as other:
+        with open_signer(ds, secret=token.secret) as signer:
+            assert isinstance(signer, Pkcs11Signer)
+        for sign in (signer.sign, signer.sign_digest):
+            with pytest.raises(SigningError) as caught:
+                sign(bytes(32))
+            assert caught.value.code == "signing.closed"
+        other.sign(b"data")
+    with pytest.raises(SigningError) as caught:
+        other.sign(b"data")
+    assert caught.value.code == "signing.closed"
 
 
 def test_last_signer_to_close_logs_out_and_leaves_no_session(token: Token, ds: str) -> None:
@@ -299,6 +334,38 @@ def test_pin_that_stops_working_is_not_tried_again(fresh_token: Token, logins: l
             other.public_key.verify(other.sign(b"data"), b"data")
 
 
+def test_threads_that_wait_for_a_login_do_not_try_a_refused_pin_again(
+    fresh_token: Token, logins: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse = hsm._refusal
+
+    def slowly(exc: Exception) -> SigningError:
+        time.sleep(0.3)  # the others arrive
+        return refuse(exc)
+
+    with open_signer(fresh_token.generate(), secret=fresh_token.secret) as signer:
+        assert isinstance(signer, Pkcs11Signer)
+        signer._pool._pin = Secret("no-" + fresh_token.pin)
+        signer._pool.module.cryptoki.finalize()
+        signer._pool.module.restart(signer._pool.module.generation)
+        monkeypatch.setattr(hsm, "_refusal", slowly)
+        logins.clear()
+        codes: list[str] = []
+
+        def work() -> None:
+            with pytest.raises(SigningError) as caught:
+                signer.sign(b"data")
+            codes.append(caught.value.code)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert codes == ["signing.pin_incorrect"] * 4
+    assert logins == [fresh_token.label]
+
+
 @pytest.mark.parametrize("pin", ["", "123", "x" * 300])
 def test_pin_of_impossible_length_is_refused(token: Token, ds: str, pin: str) -> None:
     with pytest.raises(SigningError) as caught, open_signer(ds, secret=lambda _: pin):
@@ -351,8 +418,6 @@ def test_missing_key(token: Token) -> None:
 
 
 def test_two_tokens_with_one_label(softhsm: Any, token: Token) -> None:
-    from issuer.key_uri import Secret
-
     make_token(softhsm, "twin")
     module = hsm._module(Pkcs11Uri.parse(token.uri).module_path)
     module.restart(module.generation)

@@ -227,7 +227,8 @@ _NAMES = """
     version documents docType issuerSigned deviceSigned errors nameSpaces issuerAuth deviceAuth deviceSignature
     deviceMac status documentErrors zkDocuments docRequests itemsRequest readerAuth readerAuthAll deviceRequestInfo
     requestInfo digestAlgorithm valueDigests deviceKeyInfo deviceKey keyAuthorizations dataElements validityInfo
-    signed validFrom validUntil expectedUpdate digestID random elementIdentifier elementValue org.iso.18013.5.1 1.0 SHA-256
+    signed validFrom validUntil expectedUpdate digestID random elementIdentifier elementValue
+    org.iso.18013.5.1 1.0 SHA-256
 """
 NAMES = st.sampled_from(_NAMES.split())
 LEAVES: st.SearchStrategy[Any] = st.one_of(

@@ -113,6 +113,8 @@ def test_the_secrets_of_a_founding_are_for_the_owner_only(template: Path) -> Non
             if any(pin.encode() in text for pin in pins):
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
                 assert path.name in ("pin", "so-pin")
+            if "token" in path.parts:
+                assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
             assert b"PRIVATE KEY" not in text
     assert stat.S_IMODE((template / "token").stat().st_mode) == 0o700
 
@@ -269,6 +271,30 @@ def test_a_founding_that_was_broken_off_goes_on_with_its_key(
     assert run("issuer", "ds", *words).status == 0
 
 
+@pytest.mark.hsm
+def test_a_founding_goes_on_only_as_it_began(
+    run: Run, tmp_path: Path, own_token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    founding = ("--dir", tmp_path / "authority", "--pin-env", "THE_PIN", *INIT, "--token-uri", own_token)
+    with monkeypatch.context() as patch:
+        patch.setattr("issuer.authority.write_file", _fail_at("iaca.pem"))
+        run("issuer", "init", *founding).error(4, "authority.unwritable")
+    run("issuer", "init", *founding, "--curve", "P-384").error(4, "signing.key_exists")
+    assert run("issuer", "init", *founding, "--key-label", "another").status == 0
+    assert labels(own_token) == ["another", "iaca"]
+
+
+@pytest.mark.hsm
+def test_a_token_whose_file_was_emptied_is_mended(run: Run, authority: Path) -> None:
+    """A crash or a full disk at the wrong moment leaves SoftHSM's own file empty."""
+    (file,) = (authority / "token" / "tokens").glob("*/token.object")
+    for left in (b"", file.read_bytes()[:100]):
+        file.write_bytes(left)
+        assert run("issuer", "crl", "--dir", authority).status == 0
+    file.unlink()
+    assert run("issuer", "ds", "--dir", authority).status == 0
+
+
 def _fail_at(name: str) -> Callable[..., None]:
     """The disk is full just before a file of that name."""
 
@@ -286,7 +312,8 @@ def test_a_disk_that_is_full_leaves_nothing_of_a_founding(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     require_softhsm()
-    monkeypatch.setattr("issuer.authority.write_file", _fail_at(name))
+    for module in ("authority", "custody"):
+        monkeypatch.setattr(f"issuer.{module}.write_file", _fail_at(name))
     run("issuer", "init", "--dir", tmp_path / "authority", *INIT).error(4, "authority.unwritable")
     assert list(tmp_path.iterdir()) == []
 
@@ -476,7 +503,7 @@ def test_an_output_that_cannot_be_written_is_found_before_anything_is_signed(
     def never(*_: object, **__: object) -> None:
         pytest.fail("the token was opened")
 
-    monkeypatch.setattr("issuer.authority.open_signer", never)
+    monkeypatch.setattr("issuer.custody.open_signer", never)
     monkeypatch.chdir(tmp_path)
     issue(authority, "--out", out).error(4, "authority.unwritable")
     assert Path("/dev/null").is_char_device()

@@ -155,6 +155,12 @@ def test_pin_in_a_uri_is_refused_and_not_repeated(uri: str) -> None:
     with pytest.raises(SigningError) as caught:
         Pkcs11Uri.parse(uri)
     assert PASSWORD not in str(caught.value)
+    assert ("use pin-source" in caught.value.message) == ("pin-value" in uri)
+
+
+def test_uri_of_another_scheme_is_not_read_as_pkcs11() -> None:
+    with pytest.raises(SigningError, match="does not begin with pkcs11"):
+        Pkcs11Uri.parse(f"file:token=t?module-path={MODULE}")
 
 
 def test_unknown_scheme() -> None:
@@ -335,6 +341,7 @@ def test_keys_are_made_where_a_key_can_be(tmp_path: Path) -> None:
     for uri, curve, code in (
         (f"file:{tmp_path / 'k'}", "X25519", "signing.curve_unsupported"),
         (f"file:{tmp_path / 'no' / 'folder'}", "P-256", "signing.key_unwritable"),
+        (f"file:{tmp_path / ('x' * 300)}", "P-256", "signing.key_unwritable"),
         ("awskms:key", "P-256", "signing.scheme_unknown"),
         (f"pkcs11:token=t?module-path={MODULE}", "P-256", "signing.uri_invalid"),
     ):
@@ -386,6 +393,7 @@ def test_missing_module(tmp_path: Path) -> None:
     assert error.code == "signing.module_missing"
     assert not error.retryable
     assert "module-path" in error.message
+    assert refused(uri_of("/" + "x" * 300), never).code == "signing.module_missing"
 
 
 def test_library_that_is_no_pkcs11_module() -> None:

@@ -28,10 +28,12 @@ from mdl.errors import (
 
 ROOT = Path(__file__).resolve().parents[3]
 MDL = [sys.executable, "-m", "mdl"]
+# Output is buffered as it is for a user: what fails when it is written late must fail here too.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def run(
-    *words: str, command: list[str] = MDL, stdout: Any = subprocess.PIPE, env: dict[str, str] | None = None
+    *words: str, command: list[str] = MDL, stdout: Any = subprocess.PIPE, env: dict[str, str] = BUFFERED
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*command, *words],
@@ -92,6 +94,7 @@ WRONG = [
     ["inspect"],
     ["inspect", "--no-such-option", "file"],
     ["inspect", "--ful", "file"],
+    ["--versio"],
     ["inspect", "file", "another"],
     ["inspect", "file", "--profile", "no-such-profile"],
     ["reader", "verify", "response"],
@@ -269,7 +272,7 @@ def test_each_role_is_imported_only_when_it_is_asked_for() -> None:
 
 def test_output_that_nobody_reads_is_no_error(small: Path) -> None:
     command = [*MDL, "inspect", str(small)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=BUFFERED) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
@@ -301,7 +304,7 @@ def test_closed_streams_are_survived(small: Path, closed: str) -> None:
 def test_a_terminal_that_knows_no_letters_gets_their_numbers(tmp_path: Path) -> None:
     path = tmp_path / "text.cbor"
     path.write_bytes(b"\x64" + "ä€".encode()[:4].ljust(4, b"x")[:2] + b"xx")
-    outcome = run("inspect", str(path), env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    outcome = run("inspect", str(path), env={**BUFFERED, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
     assert outcome.returncode == 0, outcome.stderr
     assert '"\\xe4xx"' in outcome.stdout
 

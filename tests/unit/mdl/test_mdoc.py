@@ -276,6 +276,9 @@ MSO_FAULTS: list[tuple[tuple[Any, ...], Any, str]] = [
     (("valueDigests",), [], "mso.valueDigests"),
     (("valueDigests", NAMESPACE), {}, "mso.valueDigests"),
     (("valueDigests", NAMESPACE), [b"digest"], "mso.valueDigests"),
+    (("valueDigests", NAMESPACE), [1], "mso.valueDigests"),
+    (("valueDigests", NAMESPACE), 5, "mso.valueDigests"),
+    (("valueDigests", NAMESPACE), None, "mso.valueDigests"),
     (("valueDigests", 5), {0: b"digest"}, "mso.valueDigests"),
     (("valueDigests", NAMESPACE, 0), "digest", "mso.valueDigests"),
     (("valueDigests", NAMESPACE, 0), None, "mso.valueDigests"),
@@ -321,11 +324,11 @@ def test_a_digest_id_occurs_once_in_a_namespace() -> None:
 @pytest.mark.parametrize(
     ("wrap", "code"),
     [
-        (lambda mso: mso, "mdoc.structure"),
-        (bstr, "mdoc.structure"),
+        (lambda mso: mso, "cbor.tag24"),
+        (bstr, "cbor.tag24"),
         (lambda mso: tag(24, mso), "cbor.tag24"),
-        (lambda mso: tag(6, bstr(mso)), "mdoc.structure"),
-        (lambda mso: array(wire.tag24(mso)), "mdoc.structure"),
+        (lambda mso: tag(6, bstr(mso)), "cbor.tag24"),
+        (lambda mso: array(wire.tag24(mso)), "cbor.tag24"),
         (lambda mso: wire.tag24(wire.tag24(mso)), "mdoc.structure"),
         (lambda mso: wire.tag24(mso) + b"\x00", "cbor.trailing"),
         (lambda mso: wire.tag24(mso + b"\x00"), "cbor.trailing"),
@@ -430,6 +433,8 @@ def test_a_credential_may_be_tagged_and_have_members_of_its_own() -> None:
         (("nameSpaces", 5), [samples.items()[0]], "issuerSigned.nameSpaces"),
         (("nameSpaces", NAMESPACE), [], "issuerSigned.nameSpaces"),
         (("nameSpaces", NAMESPACE), {}, "issuerSigned.nameSpaces"),
+        (("nameSpaces", NAMESPACE), 5, "issuerSigned.nameSpaces"),
+        (("nameSpaces", NAMESPACE), None, "issuerSigned.nameSpaces"),
         (("nameSpaces", NAMESPACE), samples.items()[0], "issuerSigned.nameSpaces"),
         (("nameSpaces", NAMESPACE, 1), samples.items()[1].content, "issuerSigned.nameSpaces"),
         (("nameSpaces", NAMESPACE, 1), {"digestID": 1}, "issuerSigned.nameSpaces"),
@@ -585,6 +590,9 @@ def test_a_response_without_documents() -> None:
 def test_a_document_without_device_signed_part_is_told() -> None:
     read = decode_response(changed(response_value(), ("documents", 0, "deviceSigned"), REMOVED))
     assert read.documents[0].device_signed is None
+    bare = decode_response(changed(response_value(), ("documents", 0, "errors"), REMOVED)).documents[0]
+    assert bare.errors == {}
+    assert "errors" not in decode(bare.encode())
     assert "deviceSigned" not in decode(read.documents[0].encode())
 
 

@@ -20,6 +20,7 @@ from mdl.pki import (
     DOCUMENT_SIGNER,
     PROFILES,
     AttributeId,
+    BasicConstraints,
     Certificate,
     Crl,
     KeyUsage,
@@ -325,21 +326,15 @@ def test_an_empty_list_of_extensions_is_refused() -> None:
         ("2.5.29.15", "030400000000"),  # a third octet
         ("2.5.29.37", "0600"),  # extendedKeyUsage that is no SEQUENCE
         ("2.5.29.37", "3000"),  # with nobody in it
-        ("2.5.29.18", "3000"),  # issuerAltName without a name
-        ("2.5.29.18", "30020c00"),  # with a name of no such form
-        ("2.5.29.31", "3000"),  # cRLDistributionPoints without a point
-        ("2.5.29.31", "30063004a002a000"),  # with a full name without a name
         ("2.5.29.37", "30020600"),  # with an empty object identifier
-        ("2.5.29.19", "3003010101"),  # basicConstraints whose TRUE is not FF
-        ("2.5.29.19", "3003010100"),  # whose FALSE is written
-        ("2.5.29.19", "30060101ff0201ff"),  # whose path length is negative
-        ("2.5.29.31", "30023000ff"),  # cRLDistributionPoints with a byte behind it
-        ("2.5.29.31", "30043002a000"),  # with a name that is none
-        ("2.5.29.31", "300a3008a006a000a100"),  # with a truncated one
-        ("2.5.29.31", "30083006a004a000a100"),  # with a name of both kinds
-        ("2.5.29.31", "300a3008a006a0048602ffff"),  # with a URI that is not ASCII
-        ("2.5.29.18", "30048102c3bc"),  # issuerAltName with an address that is not ASCII
-        ("2.5.29.17", "3001"),  # subjectAltName that is cut off
+        ("2.5.29.19", "30060101ff0201ff"),  # basicConstraints whose path length is negative
+        ("2.5.29.19", "30060101010201ff"),  # in BER as well
+        ("2.5.29.19", "30030101"),  # that is cut off
+        ("2.5.29.19", "3004010100ff"),  # with a byte behind its FALSE
+        ("2.5.29.19", "300301010101"),  # with a byte behind it
+        ("2.5.29.19", "3004010200ff"),  # with a boolean of two bytes
+        ("2.5.29.19", "308003010100000000"),  # of indefinite length
+        ("2.5.29.19", "3103010101"),  # that is a SET
     ],
 )
 def test_a_known_extension_that_is_malformed_is_named(oid: str, value: str) -> None:
@@ -347,6 +342,62 @@ def test_a_known_extension_that_is_malformed_is_named(oid: str, value: str) -> N
         forge(DS, put(oid, bytes.fromhex(value)))
     assert caught.value.code == "certificate.extension.malformed"
     assert caught.value.path == f"extensions[{oid}]"
+
+
+@pytest.mark.parametrize(
+    ("oid", "value"),
+    [
+        ("2.5.29.18", "3000"),  # issuerAltName without a name
+        ("2.5.29.18", "30020c00"),  # with a name of no such form
+        ("2.5.29.18", "30048102c3bc"),  # with an address that is not ASCII
+        ("2.5.29.31", "3000"),  # cRLDistributionPoints without a point
+        ("2.5.29.31", "30063004a002a000"),  # with a full name without a name
+        ("2.5.29.31", "30023000ff"),  # with a byte behind it
+        ("2.5.29.31", "30043002a000"),  # with a name that is none
+        ("2.5.29.31", "300a3008a006a000a100"),  # with a truncated one
+        ("2.5.29.31", "30083006a004a000a100"),  # with a name of both kinds
+        ("2.5.29.31", "300a3008a006a0048602ffff"),  # with a URI that is not ASCII
+        ("2.5.29.31", b"https://throwaway.example/crl".hex()),  # that is the address itself
+        ("2.5.29.17", "3001"),  # subjectAltName that is cut off
+        ("2.5.29.17", ""),  # that is empty
+    ],
+)
+def test_an_extension_of_mere_information_that_is_malformed_reads_as_absent(oid: str, value: str) -> None:
+    certificate = forge(DS, put(oid, bytes.fromhex(value), critical=False))
+    assert certificate.unreadable == {oid}
+    read = {
+        "2.5.29.18": certificate.issuer_alternative_name,
+        "2.5.29.17": certificate.subject_alternative_name,
+        "2.5.29.31": certificate.crl_distribution_points or None,
+    }
+    assert read[oid] is None
+    assert certificate.extensions[oid].value == bytes.fromhex(value)
+    with pytest.raises(DecodeError) as caught:
+        forge(DS, put(oid, bytes.fromhex(value), critical=True))
+    assert caught.value.code == "certificate.extension.malformed"
+    assert caught.value.path == f"extensions[{oid}]"
+
+
+def test_what_can_be_read_is_not_called_unreadable() -> None:
+    assert DS.unreadable == frozenset()
+    assert forge(DS, put("1.2.3.4", b"\xff\x00")).unreadable == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("3000", BasicConstraints(ca=False, path_length=None)),
+        ("30030101ff", BasicConstraints(ca=True, path_length=None)),
+        ("30060101ff020100", BasicConstraints(ca=True, path_length=0)),
+        ("3003010101", BasicConstraints(ca=True, path_length=None, is_der=False)),
+        ("3003010180", BasicConstraints(ca=True, path_length=None, is_der=False)),
+        ("3006010101020100", BasicConstraints(ca=True, path_length=0, is_der=False)),
+        ("3003010100", BasicConstraints(ca=False, path_length=None, is_der=False)),
+        ("3006010100020103", BasicConstraints(ca=False, path_length=3, is_der=False)),
+    ],
+)
+def test_a_boolean_of_ber_reads_the_same_and_is_told(value: str, expected: BasicConstraints) -> None:
+    assert forge(DS, put("2.5.29.19", bytes.fromhex(value))).basic_constraints == expected
 
 
 def test_an_unknown_extension_may_hold_anything() -> None:

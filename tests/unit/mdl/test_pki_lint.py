@@ -134,6 +134,12 @@ def times(not_before: datetime | None = None, not_after: datetime | None = None,
     return change
 
 
+def _bc_in_ber(profile: Profile) -> Case:
+    """The right basicConstraints with a boolean that is not DER: TRUE as 01, FALSE written out."""
+    value = "3006010101020100" if profile.ca else "3003010100"
+    return subject_change(put(BC, bytes.fromhex(value), critical=profile.ca))(profile)
+
+
 def key_usage(*bits: str) -> Any:
     return x509.KeyUsage(set(bits))
 
@@ -349,6 +355,7 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
         subject_change(put(BC, x509.BasicConstraints({"ca": True, "path_len_constraint": 0}), critical=True)),
         set(),
     ),
+    "bc.encoding": (_bc_in_ber, {"bc.present"}),
     "bc.present": (subject_change(put(BC, x509.BasicConstraints({"ca": False}), critical=True)), set()),
     "ian.missing": (subject_change(drop(IAN)), set()),
     "ian.contact": (
@@ -377,6 +384,7 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
         ),
         set(),
     ),
+    "extension.unreadable": (subject_change(put(CRLDP, b"https://crl.utopia.example", critical=False)), set()),
     "extension.critical": (subject_change(flag(SKI, critical=True)), set()),
     "extension.unknown": (subject_change(put("1.2.3.4.5", core.Null(), critical=True)), set()),
     "extension.forbidden": (subject_change(put("2.5.29.36", bytes.fromhex("3003800100"), critical=True)), set()),
@@ -434,7 +442,7 @@ EVERYWHERE = {
     "subject.strings",
     "ski.missing", "ski.value", "aki.mismatch", "ku.missing", "ku.bits", "ku.extra", "ku.critical",
     "ian.contact", "ian.other", "crldp.uri", "crldp.scheme", "crldp.form",
-    "extension.critical", "extension.unknown", "extension.forbidden",
+    "extension.critical", "extension.unknown", "extension.forbidden", "extension.unreadable", "bc.encoding",
 }  # fmt: skip
 CA_RULES = {"bc.missing", "bc.not-ca", "bc.critical"}
 END_ENTITY_RULES = {"issuer.distinct", "bc.ca", "bc.present", "ku.ca-bits", "aki.missing", "validity.maximum"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from mdl.pki import Crl
+from mdl.pki import Certificate, Crl
 from mdl.testing import TEST_TIME, ThrowawayAuthority, throwaway_authority
 from reader import revocation
 from reader.report import Outcome
@@ -102,11 +102,16 @@ def test_a_list_that_deviates_harmlessly_still_revokes() -> None:
 def test_a_list_is_assessed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assessed = []
     original = revocation._assess
-    monkeypatch.setattr(revocation, "_assess", lambda *args: assessed.append(args) or original(*args))
+
+    def counted(data: bytes, issuer: Certificate) -> Any:
+        assessed.append(data)
+        return original(data, issuer)
+
+    monkeypatch.setattr(revocation, "_assess", counted)
     judge = CrlJudge()
     for _ in range(5):
         assert judge.judge(SIGNER, ROOT, (FRESH, STALE), TEST_TIME).outcome is Outcome.PASSED
-    assert len(assessed) == 2
+    assert assessed == [FRESH, STALE]
 
 
 def test_what_is_remembered_ages_with_the_clock() -> None:
@@ -147,5 +152,5 @@ def test_evidence_is_a_tuple_of_bytes(field: str, crls: Any) -> None:
 
 
 def test_no_evidence_is_none() -> None:
-    assert NO_EVIDENCE == Evidence()
+    assert Evidence() == NO_EVIDENCE
     assert NO_EVIDENCE.crls == NO_EVIDENCE.status_tokens == ()

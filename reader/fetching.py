@@ -1,0 +1,442 @@
+"""Fetching from addresses that somebody else has chosen: the only module of the reader that opens a connection.
+
+`HttpFetcher` is narrow: hosts on a list, public addresses only, every redirect checked like the first address, bounded
+in size and in time. What to fetch and when, and what is kept, is `reader.evidence`.
+
+Spec:
+    Facts sheets pki §7.4 (HTTP, bounds) and online-and-conformance §8.4 (resource exhaustion).
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import ipaddress
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Protocol, TypeVar, cast, final
+from urllib.parse import urljoin, urlsplit
+
+from mdl.errors import FetchError
+from mdl.status import MAX_TOKEN_SIZE, ListKind
+
+__all__ = ["ANY_HOST", "AnyHost", "EvidenceKind", "Fetcher", "HttpFetcher", "is_public", "system_resolver"]
+
+T = TypeVar("T")
+
+
+class EvidenceKind(StrEnum):
+    """What is fetched."""
+
+    CRL = "crl"
+    STATUS_LIST = "status_list"
+    IDENTIFIER_LIST = "identifier_list"
+
+    @property
+    def media_type(self) -> str:
+        """What to ask for. What comes is judged by its signature, not by the media type that it claims."""
+        return "application/pkix-crl" if self is EvidenceKind.CRL else ListKind(self.value).media_type
+
+
+MAX_EVIDENCE_SIZE: Final = MAX_TOKEN_SIZE
+"""Largest CRL or token that is fetched, in bytes, inclusive."""
+
+
+class Fetcher(Protocol):
+    """Whoever gets evidence from an address."""
+
+    def fetch(self, url: str, *, kind: EvidenceKind) -> bytes:
+        """Get what is at an address.
+
+        Raises:
+            FetchError: It could not be had.
+        """
+
+
+# --- HTTP -------------------------------------------------------------------------------------------------------------
+
+
+@final
+class AnyHost:
+    """Every host, at the usual ports; there is one instance, `ANY_HOST`."""
+
+    def __repr__(self) -> str:
+        return "ANY_HOST"
+
+
+ANY_HOST: Final = AnyHost()
+
+Resolver = Callable[[str, int], Sequence[str]]
+"""Gives the addresses of a host, for a port; raises OSError where there is none."""
+
+_PORTS: Final = {"http": 80, "https": 443}
+_URL: Final = re.compile(r"[!-\[\]-~]{1,2048}")
+_HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_RETRYABLE: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
+_HEADER_ALLOWANCE: Final = 256 * 1024
+_MAX_ADDRESSES: Final = 4
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_IPV6_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+# Tunnels that lead elsewhere than they seem to, and documentation.
+_IPV6_SPECIAL: Final = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
+_IPV4_SPECIAL: Final = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """A checked address.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: In lower case, without a dot at the end.
+        port: The port.
+        path: Path and query, as they go into the request.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The host as it stands in an address."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def authority(self) -> str:
+        """What the Host header says."""
+        return self.name if self.port == _PORTS[self.scheme] else f"{self.name}:{self.port}"
+
+
+class _Deadline:
+    """The moment at which one fetch ends, whatever it is doing."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left.
+
+        Raises:
+            TimeoutError: None.
+        """
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Run what knows no time limit in a thread of its own, which is left behind when the time is over."""
+        results: list[T] = []
+        errors: list[Exception] = []
+
+        def work() -> None:
+            try:
+                results.append(function())
+            except Exception as exc:  # noqa: BLE001 - raised again by the caller's thread
+                errors.append(exc)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(self.remaining())
+        if errors:
+            raise errors[0]
+        if not results:
+            raise TimeoutError
+        return results[0]
+
+
+class _OversizeError(Exception):
+    """More bytes came than were allowed."""
+
+
+class _Wire(io.RawIOBase):
+    """The receiving end of a connection, with a deadline for all of it and a limit on its bytes."""
+
+    def __init__(self, sock: socket.socket, deadline: _Deadline, limit: int) -> None:
+        super().__init__()
+        self._socket = sock
+        self._deadline = deadline
+        self._room = limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        # A timeout that starts anew with each read would let a slow sender take for ever.
+        self._socket.settimeout(self._deadline.remaining())
+        size = self._socket.recv_into(buffer)
+        self._room -= size
+        if self._room < 0:
+            raise _OversizeError
+        return size
+
+
+class _TimedSocket:
+    """As much of a socket as `http.client` uses."""
+
+    def __init__(self, sock: socket.socket, deadline: _Deadline, limit: int) -> None:
+        self._socket = sock
+        self._deadline = deadline
+        self._limit = limit
+
+    def sendall(self, data: bytes) -> None:
+        self._socket.settimeout(self._deadline.remaining())
+        self._socket.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Wire(self._socket, self._deadline, self._limit))
+
+    def close(self) -> None:
+        """Nothing: `http.client` closes as soon as it knows that the body ends with the connection, and reads on."""
+
+
+def system_resolver(host: str, port: int) -> list[str]:
+    """The addresses of a host as the system knows them."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is a host's on the public Internet: not private, loopback, link-local or otherwise special.
+
+    Addresses that embed an IPv4 address are judged by it.
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is None and found not in _NAT64:
+            special = any(found in network for network in _IPV6_SPECIAL)
+            return found in _IPV6_UNICAST and found.is_global and not special
+        found = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    special = found.is_multicast or found.is_reserved or any(found in network for network in _IPV4_SPECIAL)
+    return found.is_global and not special
+
+
+class HttpFetcher:
+    """Fetches evidence over HTTP and HTTPS. Proxies, cookies and credentials are not used. Threads may share one."""
+
+    def __init__(
+        self,
+        *,
+        hosts: Iterable[str] | AnyHost,
+        allow_private: bool = False,
+        timeout: float = 10.0,
+        max_size: int = MAX_EVIDENCE_SIZE,
+        max_redirects: int = 3,
+        tls: ssl.SSLContext | None = None,
+        resolver: Resolver = system_resolver,
+    ) -> None:
+        """Fix where to go and how far.
+
+        Args:
+            hosts: The hosts that may be asked: ``host`` at the scheme's own port, ``host:port`` at that port only; or
+                `ANY_HOST`, all of them at the schemes' own ports. A redirect leads to one of them too.
+            allow_private: Allow addresses that are not on the public Internet: for an intranet, and for tests.
+            timeout: Seconds for everything, redirects included.
+            max_size: Largest answer in bytes, inclusive.
+            max_redirects: Most redirects that are followed.
+            tls: How to verify servers; None trusts the system's authorities.
+            resolver: Finds the addresses of a host.
+
+        Raises:
+            TypeError: `hosts` is one text: that would be a list of letters.
+            ValueError: No host, or a limit that is not positive.
+        """
+        if isinstance(hosts, str):
+            msg = "hosts is a collection of names, or ANY_HOST"
+            raise TypeError(msg)
+        self._hosts = hosts if isinstance(hosts, AnyHost) else frozenset(host.lower() for host in hosts)
+        if not isinstance(self._hosts, AnyHost) and not self._hosts:
+            msg = "a fetcher without a host fetches nothing"
+            raise ValueError(msg)
+        if timeout <= 0 or max_size <= 0 or max_redirects < 0:
+            msg = "limits are positive"
+            raise ValueError(msg)
+        self._allow_private = allow_private
+        self._timeout = timeout
+        self._max_size = max_size
+        self._max_redirects = max_redirects
+        self._tls = tls
+        self._resolver = resolver
+
+    def fetch(self, url: str, *, kind: EvidenceKind) -> bytes:
+        """Get what is at an address.
+
+        1. The address is http or https, its host on the list.
+        2. Every IP address of the host is public. The connection goes to one of these very addresses, so another
+           answer of the name service a moment later changes nothing.
+        3. A redirect goes through 1 and 2 like the first address, and never from https to http.
+        4. The answer's body, in no content encoding, is read up to the limit.
+
+        Args:
+            url: The address.
+            kind: What is expected there.
+
+        Raises:
+            FetchError: It could not be had (codes ``fetch.…``); ``retryable`` tells whether to try again later.
+        """
+        deadline = _Deadline(self._timeout)
+        current = url
+        try:
+            for _ in range(self._max_redirects + 1):
+                target = self._target(current, url)
+                location, body = self._request(target, kind, deadline, url)
+                if location is None:
+                    return body
+                current = urljoin(current, location)
+                if target.scheme == "https" and not current.lower().startswith("https:"):
+                    raise _failed("a redirect leaves https", "fetch.redirect", url)
+        except TimeoutError as exc:
+            message = f"no answer within {self._timeout:g} seconds"
+            raise _failed(message, "fetch.timeout", url, retryable=True) from exc
+        except _OversizeError as exc:
+            raise _failed(f"the answer is larger than {self._max_size} bytes", "fetch.too_large", url) from exc
+        except ssl.SSLError as exc:
+            raise _failed("the server's certificate or TLS is not in order", "fetch.tls", url) from exc
+        except OSError as exc:
+            raise _failed("the connection failed", "fetch.connect", url, retryable=True) from exc
+        except (http.client.HTTPException, ValueError) as exc:
+            raise _failed("the answer is not HTTP", "fetch.protocol", url) from exc
+        raise _failed(f"more than {self._max_redirects} redirects", "fetch.redirect", url)
+
+    def _target(self, url: str, asked: str) -> _Target:
+        """Step 1: take an address apart."""
+        if not _URL.fullmatch(url):
+            raise _failed("no address: it has characters that a URL cannot have, or too many", "fetch.url", asked)
+        try:
+            parts = urlsplit(url)
+            scheme, host, port = parts.scheme.lower(), (parts.hostname or "").rstrip("."), parts.port
+        except ValueError as exc:
+            raise _failed("the address cannot be read", "fetch.url", asked) from exc
+        if scheme not in _PORTS:
+            raise _failed("the address is neither http nor https", "fetch.scheme", asked)
+        if "@" in parts.netloc:
+            raise _failed("the address carries credentials", "fetch.url", asked)
+        if not (_HOST.fullmatch(host) or _is_ipv6(host)):
+            raise _failed("the address has no host", "fetch.url", asked)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        target = _Target(scheme=scheme, host=host, port=_PORTS[scheme] if port is None else port, path=path)
+        is_usual = target.port == _PORTS[scheme]
+        if isinstance(self._hosts, AnyHost):
+            permitted = is_usual
+        else:
+            permitted = f"{target.name}:{target.port}" in self._hosts or (is_usual and target.name in self._hosts)
+        if not permitted:
+            raise _failed("the host, or its port, is not among those that may be asked", "fetch.host", asked)
+        return target
+
+    def _connect(self, target: _Target, deadline: _Deadline, url: str) -> socket.socket:
+        """Step 2: connect to an address that was looked at."""
+        if _is_address(target.host):
+            addresses: Sequence[str] = [target.host]
+        else:
+            try:
+                addresses = deadline.run(lambda: self._resolver(target.host, target.port))
+            except TimeoutError:
+                raise
+            except (OSError, ValueError) as exc:  # a name that is too long is a ValueError
+                raise _failed("the host is not known", "fetch.resolve", url, retryable=True) from exc
+        if not addresses:
+            raise _failed("the host is not known", "fetch.resolve", url, retryable=True)
+        if not self._allow_private and not all(map(is_public, addresses)):
+            # One is enough: whoever mixes them is up to something.
+            raise _failed("the host's address is not a public one", "fetch.address", url)
+        failure: OSError = OSError("no address")
+        addresses = addresses[:_MAX_ADDRESSES]
+        for index, address in enumerate(addresses):
+            sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                # The last address gets all the time that is left, the ones before their share.
+                sock.settimeout(deadline.remaining() / (len(addresses) - index))
+                sock.connect((address, target.port))
+                if target.scheme == "https":
+                    sock.settimeout(deadline.remaining())
+                    return self._context().wrap_socket(sock, server_hostname=target.host)
+            except OSError as exc:
+                sock.close()
+                failure = exc
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise failure
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+    def _request(self, target: _Target, kind: EvidenceKind, deadline: _Deadline, url: str) -> tuple[str | None, bytes]:
+        """Ask once; give where a redirect leads, or None and the body."""
+        with self._connect(target, deadline, url) as sock:
+            connection = http.client.HTTPConnection(target.host, target.port)
+            connection.auto_open = 0
+            wire = _TimedSocket(sock, deadline, self._max_size + _HEADER_ALLOWANCE)
+            connection.sock = cast("socket.socket", wire)
+            connection.putrequest("GET", target.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in (
+                ("Host", target.authority),
+                ("Accept", kind.media_type),
+                ("Accept-Encoding", "identity"),
+                ("User-Agent", "mdl-sdk"),
+                ("Connection", "close"),
+            ):
+                connection.putheader(name, value)
+            connection.endheaders()
+            response = connection.getresponse()
+            if response.status in _REDIRECTS:
+                location = response.headers.get("Location")
+                if location is None:
+                    raise _failed("a redirect that leads nowhere", "fetch.redirect", url)
+                return location, b""
+            if response.status != http.HTTPStatus.OK:
+                message = f"the server answers with status {response.status}"
+                raise _failed(message, "fetch.status", url, retryable=response.status in _RETRYABLE)
+            if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+                # Not asked for; and what is inflated here could be a bomb.
+                raise _failed("the answer has a content encoding", "fetch.encoding", url)
+            return None, self._body(response, url)
+
+    def _body(self, response: http.client.HTTPResponse, url: str) -> bytes:
+        announced = response.length
+        if announced is not None and announced > self._max_size:
+            raise _OversizeError
+        body = bytearray()
+        while part := response.read(min(1 << 16, self._max_size + 1 - len(body))):
+            body += part
+            if len(body) > self._max_size:
+                raise _OversizeError
+        if announced is not None and len(body) < announced:
+            raise _failed("the answer is cut off", "fetch.truncated", url, retryable=True)
+        return bytes(body)
+
+
+def _failed(message: str, code: str, url: str, *, retryable: bool = False) -> FetchError:
+    return FetchError(message, code=code, url=url, retryable=retryable)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_ipv6(host: str) -> bool:
+    return ":" in host and "%" not in host and _is_address(host)

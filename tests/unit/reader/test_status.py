@@ -1,0 +1,722 @@
+"""The status judge: valid, revoked and undetermined are three answers, and no list is believed that a stranger made."""
+
+import threading
+import zlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ObjectIdentifier
+
+from mdl.keys import SoftwareSigner
+from mdl.pki import REVOCATION_LIST_SIGNER, Certificate, lint_certificate
+from mdl.status import StatusToken
+from mdl.testing import (
+    TEST_TIME,
+    CertificateRecipe,
+    ThrowawayAuthority,
+    deterministic_key,
+    distinguished_name,
+    throwaway_authority,
+)
+from reader import status as status_module
+from reader.report import Outcome
+from reader.revocation import Judgement
+from reader.status import StatusJudge, authentic_crl, verify_status_token
+from tests.status_forgery import (
+    ALG,
+    CA_KEY,
+    EXP,
+    LIST_KEY,
+    NBF,
+    REVOKED_ID,
+    REVOKED_INDEX,
+    TYP,
+    URI,
+    VALID_ID,
+    VALID_INDEX,
+    X5CHAIN,
+    Token,
+    below,
+    ca_recipe,
+    identifier_list,
+    signer_recipe,
+    status_list,
+)
+
+HOUSE = throwaway_authority()
+OTHER_HOUSE = ThrowawayAuthority("Other")
+NAMESAKE = ThrowawayAuthority(generation=2)
+ROOT = HOUSE.iaca_certificate
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+SIGNER = signer_recipe(HOUSE)
+CA = ca_recipe(HOUSE)
+STRANGER = deterministic_key("stranger")
+
+GOOD = Token().build()
+VALID = {"status_list": {"idx": VALID_INDEX, "uri": URI}}
+REVOKED = {"status_list": {"idx": REVOKED_INDEX, "uri": URI}}
+VALID_BY_ID = {"identifier_list": {"id": VALID_ID, "uri": URI}}
+REVOKED_BY_ID = {"identifier_list": {"id": REVOKED_ID, "uri": URI}}
+
+
+def judge(
+    status: Any,
+    *tokens: bytes,
+    issuer: Certificate = ROOT,
+    at: datetime = TEST_TIME,
+    crls: Iterable[bytes] = (),
+) -> Judgement:
+    return StatusJudge().judge(status, issuer, tokens, at, tuple(crls))
+
+
+def by(
+    recipe: CertificateRecipe, *above: CertificateRecipe, signer: SoftwareSigner = LIST_KEY, **changes: Any
+) -> Token:
+    """A token signed under that certificate and those above it."""
+    return Token(signer=signer, chain=tuple(one.build() for one in (recipe, *above)), **changes)
+
+
+def pinned(certificate: bytes, index: int = VALID_INDEX) -> dict[str, Any]:
+    return {"status_list": {"idx": index, "uri": URI, "certificate": certificate}}
+
+
+def usage(**bits: bool) -> tuple[x509.ExtensionType, bool]:
+    names = (
+        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+        *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+    )
+    return x509.KeyUsage(**(dict.fromkeys(names, False) | bits)), True
+
+
+def purpose(oid: str, *, critical: bool = False) -> tuple[x509.ExtensionType, bool]:
+    return x509.ExtendedKeyUsage([ObjectIdentifier(oid)]), critical
+
+
+def constraints(path_length: int | None, *, ca: bool = True) -> tuple[x509.ExtensionType, bool]:
+    return x509.BasicConstraints(ca=ca, path_length=path_length), True
+
+
+def foreign_key_identifier() -> tuple[x509.ExtensionType, bool]:
+    return x509.AuthorityKeyIdentifier(b"\x01" * 20, None, None), False
+
+
+# --- three answers ----------------------------------------------------------------------------------------------------
+
+
+def test_the_regular_list_signer_has_no_finding() -> None:
+    certificate = Certificate(SIGNER.build())
+    assert lint_certificate(certificate, REVOCATION_LIST_SIGNER, issuer=ROOT) == ()
+
+
+@pytest.mark.parametrize(
+    "status, token, outcome",
+    [
+        (VALID, Token(), Outcome.PASSED),
+        (REVOKED, Token(), Outcome.FAILED),
+        (VALID_BY_ID, Token.of_identifiers(), Outcome.PASSED),
+        (REVOKED_BY_ID, Token.of_identifiers(), Outcome.FAILED),
+    ],
+)
+def test_a_list_says_valid_or_revoked(status: Any, token: Token, outcome: Outcome) -> None:
+    judgement = judge(status, token.build())
+    assert judgement.outcome is outcome
+    assert ("revoked" in judgement.detail) is (outcome is Outcome.FAILED)
+    assert judgement.warnings == ()
+
+
+def test_without_a_token_for_that_address_nothing_is_known() -> None:
+    for tokens in ((), (Token(uri=URI + "0").build(),), (Token(uri=URI.upper()).build(),)):
+        judgement = judge(VALID, *tokens)
+        assert (judgement.outcome, judgement.detail) == (Outcome.INDETERMINATE, "no status list at hand")
+
+
+def test_a_status_member_of_kinds_that_are_not_known_leaves_it_open() -> None:
+    for status in ({}, {"later": {"idx": 1}}):
+        assert judge(status, GOOD).outcome is Outcome.INDETERMINATE
+
+
+def test_a_kind_that_is_not_known_beside_one_that_is_gives_a_warning() -> None:
+    judgement = judge(VALID | {"later": 1}, GOOD)
+    assert (judgement.outcome, judgement.warnings) == (Outcome.PASSED, ("status.unknown",))
+    assert judge(REVOKED | {"later": 1}, GOOD).outcome is Outcome.FAILED
+    assert judge(VALID | {"later": 1}).outcome is Outcome.INDETERMINATE
+
+
+@pytest.mark.parametrize(
+    "status", [[], "x", {"status_list": {"idx": -1, "uri": URI}}, {"identifier_list": {"uri": URI}}]
+)
+def test_a_malformed_status_member_is_refused_with_or_without_a_list(status: Any) -> None:
+    for tokens in ((), (GOOD,)):
+        judgement = judge(status, *tokens)
+        assert (judgement.outcome, judgement.detail) == (Outcome.FAILED, "the status member is malformed")
+
+
+def test_where_two_lists_are_named_both_must_let_it_pass() -> None:
+    elsewhere = "https://lists.throwaway.example/2"
+    identifiers = Token.of_identifiers(uri=elsewhere).build()
+
+    def both(index: int, identifier: bytes) -> dict[str, Any]:
+        return {
+            "status_list": {"idx": index, "uri": URI},
+            "identifier_list": {"id": identifier, "uri": elsewhere},
+        }
+
+    assert judge(both(VALID_INDEX, VALID_ID), GOOD, identifiers).outcome is Outcome.PASSED
+    assert judge(both(REVOKED_INDEX, VALID_ID), GOOD, identifiers).outcome is Outcome.FAILED
+    assert judge(both(VALID_INDEX, REVOKED_ID), GOOD, identifiers).outcome is Outcome.FAILED
+    assert judge(both(VALID_INDEX, VALID_ID), GOOD).outcome is Outcome.INDETERMINATE
+    assert judge(both(VALID_INDEX, VALID_ID), identifiers).outcome is Outcome.INDETERMINATE
+    assert judge(both(REVOKED_INDEX, VALID_ID), GOOD).outcome is Outcome.FAILED
+    assert judge(both(VALID_INDEX, REVOKED_ID), identifiers).outcome is Outcome.FAILED
+
+
+# --- forgeries, one check each ----------------------------------------------------------------------------------------
+
+DEEP = ca_recipe(HOUSE, deterministic_key("deep CA")).with_changes(
+    subject=distinguished_name(C="US", ST="US-UT", CN="Deep CA")
+)
+DEEP_KEY = deterministic_key("deep CA")
+
+NOBODY: dict[str, tuple[Token, str]] = {
+    # (2) the signature
+    "a stranger's key": (Token(signer=STRANGER), "signature"),
+    "changed after signing": (Token(tamper=Token(content=status_list({1: 1})).encoded_claims()), "signature"),
+    "another algorithm than the key's": (Token(protected={ALG: -35}), "does not go with"),
+    "no algorithm": (Token(protected={ALG: None}), "no signature algorithm"),
+    "no certificate": (Token(protected={X5CHAIN: None}), "no certificate"),
+    "certificate outside the protected header": (
+        Token(protected={X5CHAIN: None}, unprotected={X5CHAIN: Token().chain[0]}),
+        "no certificate",
+    ),
+    "garbage for a certificate": (Token(chain=(b"\x30\x03\x02\x01\x00",)), "not"),
+    # (3), (4) the chain
+    "a stranger issued it under the root's name": (by(SIGNER.with_changes(signer=STRANGER)), "does not lead"),
+    "another root issued it": (by(signer_recipe(OTHER_HOUSE)), "does not lead"),
+    "a namesake's root issued it": (by(signer_recipe(NAMESAKE)), "does not lead"),
+    "self-signed": (by(SIGNER.with_changes(issuer=SIGNER.subject, signer=LIST_KEY)), "does not lead"),
+    "the document signer issued it": (
+        by(below(SIGNER, HOUSE.ds_recipe, HOUSE.ds_key), HOUSE.ds_recipe),
+        "revocation-list-ca.",
+    ),
+    "issued under another name": (
+        by(SIGNER.with_changes(issuer=distinguished_name(C="US", ST="US-UT", CN="Somebody"))),
+        "revocation-list.issuer.name",
+    ),
+    "issued by another key identifier": (
+        by(SIGNER.with_changes(extensions={"aki": foreign_key_identifier()})),
+        "revocation-list.aki.mismatch",
+    ),
+    "the CA is left out": (by(below(SIGNER, CA, CA_KEY)), "does not lead"),
+    "the chain upside down": (
+        Token(chain=tuple(reversed(by(below(SIGNER, CA, CA_KEY), CA).chain))),
+        "signature",
+    ),
+    "a stranger on top": (by(below(SIGNER, CA, CA_KEY), CA, OTHER_HOUSE.iaca_recipe), "does not lead"),
+    "the CA is none": (
+        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"bc": constraints(None, ca=False)})),
+        "revocation-list-ca.bc.not-ca",
+    ),
+    "the CA says nothing of being one": (
+        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"bc": None})),
+        "revocation-list-ca.bc.missing",
+    ),
+    "the CA may not sign certificates": (
+        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"ku": usage(digital_signature=True)})),
+        "revocation-list-ca.ku.bits",
+    ),
+    "the CA has no key usage": (
+        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"ku": None})),
+        "revocation-list-ca.ku.missing",
+    ),
+    "the CA has a critical extension": (
+        by(
+            below(SIGNER, CA, CA_KEY),
+            CA.with_changes(
+                extensions={"odd": (x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)}
+            ),
+        ),
+        "revocation-list-ca.extension.unknown",
+    ),
+    "the CA has name constraints": (
+        by(
+            below(SIGNER, CA, CA_KEY),
+            CA.with_changes(extensions={"nc": (x509.NameConstraints([x509.DNSName("x.example")], None), False)}),
+        ),
+        "revocation-list-ca.extension.forbidden",
+    ),
+    "the CA is below one that permits none": (
+        by(below(SIGNER, DEEP, DEEP_KEY), below(DEEP, CA, CA_KEY), CA),
+        "longer than one of its CAs permits",
+    ),
+    "the CA's name is not the issuer's": (
+        by(below(SIGNER, CA, CA_KEY).with_changes(issuer=distinguished_name(C="US", ST="US-UT", CN="Else")), CA),
+        "revocation-list.issuer.name",
+    ),
+    "below the CA, of another country": (
+        by(
+            below(SIGNER, CA, CA_KEY).with_changes(
+                subject=distinguished_name(C="CA", CN="Signer"),
+                issuer=distinguished_name(C="CA", CN="List CA"),
+            ),
+            CA.with_changes(subject=distinguished_name(C="CA", CN="List CA")),
+        ),
+        "revocation-list.issuer.country",
+    ),
+    # (5) the profile
+    "the document signer signs lists": (
+        Token(signer=HOUSE.ds_key, chain=(HOUSE.ds_certificate.der,)),
+        "revocation-list.eku.foreign",
+    ),
+    "a reader's certificate": (by(SIGNER.with_changes(extensions={"eku": purpose("1.0.18013.5.1.6")})), "eku.foreign"),
+    "a CA's key usage": (
+        by(SIGNER.with_changes(extensions={"ku": usage(digital_signature=True, key_cert_sign=True)})),
+        "revocation-list.ku.ca-bits",
+    ),
+    "no digitalSignature": (
+        by(SIGNER.with_changes(extensions={"ku": usage(content_commitment=True)})),
+        "revocation-list.ku.bits",
+    ),
+    "no key usage": (by(SIGNER.with_changes(extensions={"ku": None})), "revocation-list.ku.missing"),
+    "a CA signs lists": (by(SIGNER.with_changes(extensions={"bc": constraints(None)})), "revocation-list.bc.ca"),
+    "the root signs lists": (
+        Token(signer=HOUSE.iaca_key, chain=(ROOT.der,)),
+        "revocation-list.ku.",
+    ),
+    "another country": (
+        by(SIGNER.with_changes(subject=distinguished_name(C="CA", ST="US-UT", CN="Signer"))),
+        "revocation-list.issuer.country",
+    ),
+    "another state": (
+        by(SIGNER.with_changes(subject=distinguished_name(C="US", ST="US-NV", CN="Signer"))),
+        "revocation-list.issuer.state",
+    ),
+    "a critical extension": (
+        by(
+            SIGNER.with_changes(
+                extensions={"odd": (x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)}
+            )
+        ),
+        "revocation-list.extension.unknown",
+    ),
+}
+UNUSABLE: dict[str, tuple[Token, str]] = {
+    # (6), (7) the times
+    "no exp": (Token(claims={EXP: None}), "does not say when it expires"),
+    "expired": (Token(expires=TEST_TIME), "expired"),
+    "from the future": (Token(issued=TEST_TIME + SECOND), "future"),
+    "not to be used yet": (Token(claims={NBF: int(TEST_TIME.timestamp()) + 1}), "future"),
+    "the signer has expired": (by(SIGNER.with_changes(not_after=TEST_TIME - SECOND)), "is not valid"),
+    "the signer is not valid yet": (by(SIGNER.with_changes(not_before=TEST_TIME + SECOND)), "is not valid"),
+    "the CA has expired": (
+        by(below(SIGNER, CA, CA_KEY), CA.with_changes(not_after=TEST_TIME - SECOND)),
+        "is not valid",
+    ),
+}
+UNREADABLE: dict[str, tuple[Token, str]] = {
+    # (8) the list
+    "two bits": (Token(content=status_list(bits=2)), "one bit"),
+    "no status": (Token(content={"bits": 1, "lst": zlib.compress(b"")}), "without a status"),
+    "no index": (Token(content={"bits": 8, "lst": zlib.compress(bytes(7))}), "no such index"),
+    "cut off": (Token(content={"bits": 1, "lst": zlib.compress(bytes(8))[:-2]}), "cut off"),
+    "a bomb": (Token(content={"bits": 1, "lst": zlib.compress(bytes((16 << 20) + 1), 9)}), "inflates to more"),
+    # (1) what it is for
+    "another kind of list": (Token.of_identifiers(), "another kind"),
+}
+NOT_VALID: dict[str, tuple[Token, str]] = {
+    "revoked": (Token(content=status_list({VALID_INDEX: 1}, bits=8)), "revoked"),
+    "suspended": (Token(content=status_list({VALID_INDEX: 2}, bits=2)), "suspended"),
+    "something else": (Token(content=status_list({VALID_INDEX: 3}, bits=2)), "something else"),
+    "the application's own": (Token(content=status_list({VALID_INDEX: 0x0C}, bits=4)), "something else"),
+}
+FORGERIES = NOBODY | UNUSABLE | UNREADABLE
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_list_that_must_not_be_believed_is_refused(name: str) -> None:
+    token, detail = FORGERIES[name]
+    judgement = judge(VALID, token.build())
+    assert judgement.outcome is Outcome.FAILED
+    assert detail in judgement.detail
+    assert URI not in judgement.detail
+
+
+@pytest.mark.parametrize("name", NOBODY | UNUSABLE)
+def test_no_forger_makes_a_revoked_document_valid(name: str) -> None:
+    """The forged list says that nobody is revoked but number 0; the true one may be at hand or not."""
+    forged = FORGERIES[name][0].but(content=status_list({0: 1})).build()
+    assert judge(REVOKED, forged).outcome is Outcome.FAILED
+    for tokens in permutations((forged, GOOD)):
+        assert judge(REVOKED, *tokens).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_no_forger_keeps_a_true_list_from_being_read(name: str) -> None:
+    forged = FORGERIES[name][0].build()
+    for tokens in permutations((forged, GOOD)):
+        assert judge(VALID, *tokens).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("name", NOBODY)
+def test_no_forger_makes_a_valid_document_revoked(name: str) -> None:
+    forged = FORGERIES[name][0].but(content=status_list({VALID_INDEX: 1}))
+    for tokens in permutations((forged.build(), GOOD)):
+        assert judge(VALID, *tokens).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("name", NOT_VALID)
+def test_whatever_is_not_valid_refuses(name: str) -> None:
+    token, detail = NOT_VALID[name]
+    for tokens in permutations((token.build(), GOOD)):
+        judgement = judge(VALID, *tokens)
+        assert judgement.outcome is Outcome.FAILED
+        assert detail in judgement.detail
+
+
+def test_bytes_that_are_no_token_refuse_unless_there_is_one() -> None:
+    for garbage in (b"", b"<html>", GOOD[:-1], GOOD + b"\x00"):
+        judgement = judge(VALID, garbage)
+        assert (judgement.outcome, judgement.detail) == (Outcome.FAILED, "a status token does not decode")
+        assert judge(VALID, garbage, GOOD).outcome is Outcome.PASSED
+        assert judge(REVOKED, GOOD, garbage).outcome is Outcome.FAILED
+
+
+# --- revocation is final ----------------------------------------------------------------------------------------------
+
+
+def test_an_old_list_that_says_revoked_still_refuses() -> None:
+    old = Token(issued=TEST_TIME - 30 * DAY, expires=TEST_TIME - 29 * DAY).build()
+    newer = Token(content=status_list({0: 1})).build()
+    for tokens in permutations((old, newer)):
+        assert judge(REVOKED, *tokens) == Judgement(Outcome.FAILED, "the issuing authority has revoked the document")
+        assert judge(VALID, *tokens).outcome is Outcome.PASSED
+    assert judge(VALID, old).detail == "the status list has expired"
+
+
+def test_so_does_one_under_an_expired_signer() -> None:
+    old = by(SIGNER.with_changes(not_after=TEST_TIME - SECOND)).build()
+    assert "revoked" in judge(REVOKED, old, Token(content=status_list({0: 1})).build()).detail
+
+
+def test_a_list_is_good_from_its_first_second_until_its_last() -> None:
+    issued, expires = TEST_TIME - HOUR, TEST_TIME + DAY
+    at = {
+        issued - SECOND: Outcome.FAILED,
+        issued: Outcome.PASSED,
+        expires - SECOND: Outcome.PASSED,
+        expires: Outcome.FAILED,
+    }
+    judging = StatusJudge()
+    tokens = (GOOD,)
+    for moment, outcome in [*at.items(), *reversed(at.items())]:
+        assert judging.judge(VALID, ROOT, tokens, moment).outcome is outcome
+        assert "revoked" in judging.judge(REVOKED, ROOT, tokens, moment).detail
+
+
+def test_the_certificates_are_valid_on_their_first_and_last_second() -> None:
+    for recipe in (SIGNER.with_changes(not_after=TEST_TIME), SIGNER.with_changes(not_before=TEST_TIME)):
+        assert judge(VALID, by(recipe).build()).outcome is Outcome.PASSED
+
+
+# --- honest lists that are out of the ordinary ------------------------------------------------------------------------
+
+PROFILE = ("status.profile",)
+TOLERATED: dict[str, tuple[Token, tuple[str, ...]]] = {
+    "short typ": (Token(protected={TYP: "statuslist+cwt"}), ("status.typ.short",)),
+    "typ among the claims": (
+        Token(protected={TYP: None}, claims={TYP: "application/statuslist+cwt"}),
+        ("status.typ.claim",),
+    ),
+    "no authority key identifier": (by(SIGNER.with_changes(extensions={"aki": None})), PROFILE),
+    "longer than 1187 days": (
+        by(SIGNER.with_changes(not_after=SIGNER.not_before + 1188 * DAY)),
+        PROFILE,
+    ),
+    "a purpose of its own": (by(SIGNER.with_changes(extensions={"eku": purpose("1.3.6.1.5.5.7.3.99")})), ()),
+    "a CA in between, which the root does not permit": (
+        by(below(SIGNER, CA, CA_KEY), CA),
+        ("status.path_length",),
+    ),
+    "two CAs in between": (
+        by(
+            below(SIGNER, DEEP, DEEP_KEY),
+            below(DEEP, CA, CA_KEY),
+            CA.with_changes(extensions={"bc": constraints(1)}),
+        ),
+        ("status.path_length",),
+    ),
+    "the root sent along": (by(SIGNER, HOUSE.iaca_recipe), ()),
+    "an end before the list begins": (Token(claims={NBF: 1}), ()),
+}
+
+
+@pytest.mark.parametrize("name", TOLERATED)
+def test_an_honest_list_passes_and_its_deviation_is_named(name: str) -> None:
+    token, warnings = TOLERATED[name]
+    judgement = judge(VALID, token.build())
+    assert (judgement.outcome, judgement.warnings) == (Outcome.PASSED, warnings)
+    assert bool(judgement.detail) is bool(warnings)
+    assert judge(REVOKED, token.build()).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("curve", ["P-256", "P-384", "P-521", "brainpoolP256r1", "brainpoolP512r1", "Ed25519", "Ed448"])
+def test_every_algorithm_of_the_standard_signs_lists(curve: str) -> None:
+    key = deterministic_key("list signer", curve)
+    judgement = judge(VALID, by(signer_recipe(HOUSE, key), signer=key).build())
+    assert judgement.outcome is Outcome.PASSED
+    assert judgement.warnings == (PROFILE if curve.startswith("Ed") else ())
+
+
+def test_a_root_on_another_curve_serves_as_well() -> None:
+    house = ThrowawayAuthority("Brainpool", curve="brainpoolP384r1")
+    token = by(signer_recipe(house)).build()
+    assert judge(VALID, token, issuer=house.iaca_certificate).outcome is Outcome.PASSED
+    assert judge(VALID, token).outcome is Outcome.FAILED
+
+
+# --- a certificate that the security object pins ----------------------------------------------------------------------
+
+
+def test_a_pinned_certificate_takes_the_root_s_place() -> None:
+    token = by(signer_recipe(OTHER_HOUSE)).build()
+    assert judge(pinned(OTHER_HOUSE.iaca_certificate.der), token).outcome is Outcome.PASSED
+    assert judge(pinned(OTHER_HOUSE.iaca_certificate.der, REVOKED_INDEX), token).outcome is Outcome.FAILED
+    assert judge(VALID, token).outcome is Outcome.FAILED
+
+
+def test_then_the_root_s_own_word_is_not_enough() -> None:
+    judgement = judge(pinned(OTHER_HOUSE.iaca_certificate.der), GOOD)
+    assert (judgement.outcome, judgement.detail) == (
+        Outcome.FAILED,
+        "the status list's chain does not lead to its trust point",
+    )
+
+
+def test_a_pinned_ca_may_be_one_that_the_root_has_certified() -> None:
+    token = by(below(SIGNER, CA, CA_KEY)).build()
+    judgement = judge(pinned(CA.build()), token)
+    assert (judgement.outcome, judgement.warnings) == (Outcome.PASSED, ())
+    assert judge(VALID, token).outcome is Outcome.FAILED
+
+
+def test_pinning_the_signer_itself_pins_nothing_that_has_signed_it() -> None:
+    assert judge(pinned(SIGNER.build()), GOOD).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(
+    "certificate, detail",
+    [
+        (b"", "not"),
+        (b"\xaa", "not"),
+        (GOOD, "not"),
+        (NAMESAKE.iaca_certificate.der, "does not lead"),
+        (HOUSE.iaca_recipe.with_changes(not_after=TEST_TIME - SECOND).build(), "is not valid"),
+        (HOUSE.iaca_recipe.with_changes(not_before=TEST_TIME + SECOND).build(), "is not valid"),
+    ],
+)
+def test_a_pinned_certificate_that_does_not_fit_refuses(certificate: bytes, detail: str) -> None:
+    judgement = judge(pinned(certificate), GOOD)
+    assert judgement.outcome is Outcome.FAILED
+    assert detail in judgement.detail
+
+
+# --- a list signer that is revoked ------------------------------------------------------------------------------------
+
+SIGNER_SERIAL = Certificate(SIGNER.build()).serial
+LISTED = HOUSE.crl(revoked=[SIGNER_SERIAL])
+
+
+def test_a_revoked_signer_is_not_believed_whatever_he_says() -> None:
+    for status in (VALID, REVOKED):
+        judgement = judge(status, GOOD, crls=[LISTED])
+        assert (judgement.outcome, judgement.detail) == (Outcome.FAILED, "the status list's signer is revoked")
+
+
+def test_his_successor_is() -> None:
+    key = deterministic_key("next list signer")
+    token = by(signer_recipe(HOUSE, key), signer=key)
+    revoked_by_thief = Token(content=status_list({VALID_INDEX: 1})).build()
+    for tokens in permutations((revoked_by_thief, token.build())):
+        assert judge(VALID, *tokens, crls=[LISTED]).outcome is Outcome.PASSED
+        assert judge(VALID, *tokens).outcome is Outcome.FAILED
+
+
+def test_a_revoked_ca_between_is_not_believed() -> None:
+    token = by(below(SIGNER, CA, CA_KEY), CA).build()
+    listed = HOUSE.crl(revoked=[Certificate(CA.build()).serial])
+    assert judge(VALID, token, crls=[HOUSE.crl()]).outcome is Outcome.PASSED
+    assert judge(VALID, token, crls=[HOUSE.crl(), listed]).detail == "the status list's signer is revoked"
+
+
+def test_an_old_crl_that_lists_the_signer_counts_and_one_that_does_not_is_left_to_its_own_check() -> None:
+    long_ago: dict[str, Any] = {"this_update": TEST_TIME - 60 * DAY, "next_update": TEST_TIME - 30 * DAY}
+    assert judge(VALID, GOOD, crls=[HOUSE.crl(**long_ago, revoked=[SIGNER_SERIAL])]).outcome is Outcome.FAILED
+    assert judge(VALID, GOOD, crls=[HOUSE.crl(**long_ago)]).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    "crl",
+    [
+        b"garbage",
+        OTHER_HOUSE.crl(revoked=[SIGNER_SERIAL]),
+        NAMESAKE.crl(revoked=[SIGNER_SERIAL]),
+        HOUSE.crl(revoked=[SIGNER_SERIAL], signer=STRANGER),
+        HOUSE.crl(revoked=[SIGNER_SERIAL], extensions={"delta": (x509.DeltaCRLIndicator(1), True)}),
+        HOUSE.crl(revoked=[SIGNER_SERIAL + 1]),
+    ],
+)
+def test_a_crl_that_is_not_the_root_s_revokes_nobody(crl: bytes) -> None:
+    assert judge(VALID, GOOD, crls=[crl]).outcome is Outcome.PASSED
+
+
+def test_a_crl_is_authentic_under_its_own_root_only() -> None:
+    crl = HOUSE.crl()
+    found = authentic_crl(crl, ROOT)
+    assert found is not None
+    assert found.der == crl
+    assert authentic_crl(found.pem.encode(), ROOT) == found
+    for root in (OTHER_HOUSE.iaca_certificate, NAMESAKE.iaca_certificate):
+        assert authentic_crl(crl, root) is None
+
+
+# --- what is remembered -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def verifications(monkeypatch: pytest.MonkeyPatch) -> list[StatusToken]:
+    """Every token that is verified, in order."""
+    seen: list[StatusToken] = []
+
+    def watched(token: StatusToken, **named: Any) -> Any:
+        seen.append(token)
+        return verify_status_token(token, **named)
+
+    monkeypatch.setattr(status_module, "verify_status_token", watched)
+    return seen
+
+
+def test_a_token_is_verified_once(verifications: list[StatusToken]) -> None:
+    judging = StatusJudge()
+    for index in range(20):
+        for tokens in ((GOOD,), (bytes(bytearray(GOOD)),)):
+            assert judging.judge(VALID, ROOT, tokens, TEST_TIME + index * SECOND).outcome is Outcome.PASSED
+            assert judging.judge(REVOKED, ROOT, tokens, TEST_TIME).outcome is Outcome.FAILED
+    assert len(verifications) == 1
+
+
+def test_what_holds_under_one_root_does_not_hold_under_another(verifications: list[StatusToken]) -> None:
+    judging = StatusJudge()
+    tokens = (GOOD,)
+    for _ in range(2):
+        assert judging.judge(VALID, ROOT, tokens, TEST_TIME).outcome is Outcome.PASSED
+        assert judging.judge(VALID, OTHER_HOUSE.iaca_certificate, tokens, TEST_TIME).outcome is Outcome.FAILED
+        assert judging.judge(VALID, NAMESAKE.iaca_certificate, tokens, TEST_TIME).outcome is Outcome.FAILED
+        assert judging.judge(pinned(ROOT.der), NAMESAKE.iaca_certificate, tokens, TEST_TIME).outcome is Outcome.PASSED
+        assert judging.judge(pinned(b""), ROOT, tokens, TEST_TIME).outcome is Outcome.FAILED
+    # Twice each: what fails is verified again.
+    assert len(verifications) == 2 + 2 * 3
+
+
+def test_a_forgery_beside_a_remembered_token_is_not_taken_for_it() -> None:
+    judging = StatusJudge()
+    forged = Token(signer=STRANGER, content=status_list({0: 1})).build()
+    assert judging.judge(REVOKED, ROOT, (GOOD,), TEST_TIME).outcome is Outcome.FAILED
+    assert judging.judge(REVOKED, ROOT, (forged,), TEST_TIME).outcome is Outcome.FAILED
+    assert "signature" in judging.judge(REVOKED, ROOT, (forged,), TEST_TIME).detail
+    assert judging.judge(VALID, ROOT, (GOOD,), TEST_TIME).outcome is Outcome.PASSED
+    assert judging.judge(VALID, ROOT, (forged,), TEST_TIME).outcome is Outcome.FAILED
+
+
+def test_other_evidence_in_the_next_call_is_seen() -> None:
+    judging = StatusJudge()
+    assert judging.judge(VALID, ROOT, (), TEST_TIME).outcome is Outcome.INDETERMINATE
+    assert judging.judge(VALID, ROOT, (GOOD,), TEST_TIME).outcome is Outcome.PASSED
+    assert judging.judge(VALID, ROOT, (), TEST_TIME).outcome is Outcome.INDETERMINATE
+    assert judging.judge(VALID, ROOT, (b"garbage",), TEST_TIME).outcome is Outcome.FAILED
+
+
+def test_made_up_certificates_do_not_fill_the_memory() -> None:
+    """A stranger may name any number of certificates with the root's name and key."""
+    judging = StatusJudge()
+    tokens = (GOOD,)
+    for serial in range(1, 30):
+        made_up = HOUSE.iaca_recipe.with_changes(serial=serial).build()
+        assert judging.judge(pinned(made_up), ROOT, tokens, TEST_TIME).outcome is Outcome.PASSED
+    (known,) = judging._known.values()
+    assert len(known.verified) == status_module._MAX_TRUST_POINTS
+    assert judging._size == known.size
+    assert known.size == status_module._TOKEN_COST + len(GOOD) + sum(map(status_module._size, known.verified.values()))
+    assert judging.judge(VALID, ROOT, tokens, TEST_TIME).outcome is Outcome.PASSED
+
+
+def test_the_memory_has_a_limit_and_what_is_forgotten_is_verified_again(verifications: list[StatusToken]) -> None:
+    lists = [
+        Token(uri=f"https://lists.throwaway.example/{number}", content=status_list(size=8 * 100_000)).build()
+        for number in range(12)
+    ]
+    limit = 500_000
+    judging = StatusJudge(max_bytes=limit)
+    for _ in range(2):
+        for number, data in enumerate(lists):
+            status = {"status_list": {"idx": 7, "uri": f"https://lists.throwaway.example/{number}"}}
+            assert judging.judge(status, ROOT, (data,), TEST_TIME).outcome is Outcome.PASSED
+            assert judging._size == sum(known.size for known in judging._known.values()) <= limit
+    assert len(verifications) == 24
+    small = StatusJudge(max_bytes=1)
+    assert small.judge(VALID, ROOT, (*lists, GOOD), TEST_TIME).outcome is Outcome.PASSED
+    assert len(small._known) == 1
+
+
+def test_identifiers_count_too() -> None:
+    many = identifier_list(*(number.to_bytes(16) for number in range(2000)))
+    judging = StatusJudge()
+    token = Token(content=many, claim=65530).build()
+    assert judging.judge(VALID_BY_ID, ROOT, (token,), TEST_TIME).outcome is Outcome.PASSED
+    assert judging._size > 2000 * 100
+
+
+def test_many_tokens_at_hand_are_sorted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    original = StatusToken.decode
+
+    def watched(data: bytes) -> StatusToken:
+        decoded.append(data)
+        return original(data)
+
+    monkeypatch.setattr(StatusToken, "decode", staticmethod(watched))
+    tokens = tuple(Token(uri=f"https://lists.throwaway.example/{number}").build() for number in range(50))
+    judging = StatusJudge()
+    for _ in range(3):
+        for number in range(50):
+            status = {"status_list": {"idx": 7, "uri": f"https://lists.throwaway.example/{number}"}}
+            assert judging.judge(status, ROOT, tokens, TEST_TIME).outcome is Outcome.PASSED
+    assert len(decoded) == 100  # once to sort, once to verify
+
+
+def test_threads_may_share_a_judge() -> None:
+    judging = StatusJudge(max_bytes=40_000)
+    evidence = [(GOOD,), (GOOD, b"garbage"), (Token(uri="https://lists.throwaway.example/x").build(), GOOD)]
+    wrong: list[Judgement | BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for turn in range(200):
+                tokens = evidence[(number + turn) % 3]
+                for status, outcome in ((VALID, Outcome.PASSED), (REVOKED, Outcome.FAILED)):
+                    judgement = judging.judge(status, ROOT, tokens, TEST_TIME)
+                    if judgement.outcome is not outcome:
+                        wrong.append(judgement)
+        except BaseException as exc:
+            wrong.append(exc)
+            raise
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert judging._size == sum(known.size for known in judging._known.values())
