@@ -327,9 +327,8 @@ def main() -> int:
         print(f"  {name:<50}{value:>9.1f}")
     print(f"\n{'ours, one core':<52}{'µs':>9}{'floor':>9}{'ratio':>8}")
     for figure in table:
-        print(
-            f"  {figure.name:<50}{figure.microseconds:>9.1f}{medians['floor: ' + figure.floor]:>9.1f}{figure.ratio:>8.2f}"
-        )
+        base = medians["floor: " + figure.floor]
+        print(f"  {figure.name:<50}{figure.microseconds:>9.1f}{base:>9.1f}{figure.ratio:>8.2f}")
     rows: list[dict[str, Any]] = []
     if not arguments.no_hsm:
         if hasattr(os, "sched_setaffinity"):

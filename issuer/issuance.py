@@ -18,9 +18,9 @@ from functools import lru_cache
 from struct import unpack
 from typing import Any, Final
 
-from mdl.cbor import FullDate, TDate, Tagged24, bstr, encode, head, wrap24
+from mdl.cbor import FullDate, Tagged24, TDate, bstr, encode, head, wrap24
 from mdl.cose import X5CHAIN, CoseSign1, encode_key, protected_header, sig_structure
-from mdl.doctypes import MDL_NAMESPACE, Violation, violations
+from mdl.doctypes import MDL_NAMESPACE, violations
 from mdl.errors import DecodeError, IssuanceError, ProfileError, SigningError, VerificationError
 from mdl.keys import PublicKey, Signer
 from mdl.mdoc import DIGEST_ALGORITHMS, IssuerSigned, KeyAuthorizations, ValidityInfo
@@ -29,7 +29,7 @@ from mdl.pki import DOCUMENT_SIGNER, Certificate, Severity, lint_certificate
 __all__ = ["CredentialIssuer", "Order", "PreparedMdoc"]
 
 _RANDOM_SIZE: Final = 32
-# Digest counts are filled up to a multiple of this with random digests, so that the count tells little about the holder.
+# Digest counts are filled up to a multiple of this with random digests, so that a count tells little about the holder.
 _DIGEST_BUCKET: Final = 16
 
 
@@ -226,8 +226,8 @@ class CredentialIssuer:
         """
         count = len(elements)
         total = (count // _DIGEST_BUCKET + 1) * _DIGEST_BUCKET  # at least one of them is a decoy
-        # One draw: a salt for each element, a digest for each decoy, and sort keys that shuffle the digest ids. Keys are
-        # 64 bits wide, so an order is as good as uniform and a tie practically never happens (and would do no harm).
+        # One draw: a salt for each element, a digest for each decoy, and sort keys that shuffle the digest ids. Keys
+        # are 64 bits wide, so an order is as good as uniform and a tie practically never happens (and does no harm).
         salts_end = _RANDOM_SIZE * count
         decoys_end = salts_end + self._digest_size * (total - count)
         entropy = self._random(decoys_end + 8 * total)
@@ -236,30 +236,28 @@ class CredentialIssuer:
             raise ValueError(msg)
         sort_keys = unpack(f">{total}Q", entropy[decoys_end:])
         digest_ids = sorted(range(total), key=sort_keys.__getitem__)
+        item_starts, digest_starts = _starts(total, self._digest_size)
         digest = self._digest
         contents: list[bytes] = []
         raws: list[bytes] = []
-        by_id: list[bytes] = [b""] * total
+        by_id: list[bytes] = [b""] * (2 * total)
+        by_id[::2] = digest_starts
         position = 0
         for digest_id, (identifier, value) in zip(digest_ids, elements.items(), strict=False):
-            content = b"".join(
-                (
-                    _item_start(digest_id),
-                    entropy[position : position + _RANDOM_SIZE],
-                    _item_middle(identifier),
-                    _encode_value(value),
-                )
+            salt_end = position + _RANDOM_SIZE
+            content = (
+                item_starts[digest_id] + entropy[position:salt_end] + _item_middle(identifier) + _encode_value(value)
             )
-            position += _RANDOM_SIZE
-            raw = wrap24(content)
+            position = salt_end
+            size = len(content)
+            raw = (_SHORT_HEADS[size] if size < 256 else b"\xd8\x18" + head(2, size)) + content
             contents.append(content)
             raws.append(raw)
-            by_id[digest_id] = digest(raw).digest()
+            by_id[2 * digest_id + 1] = digest(raw).digest()
         for digest_id in digest_ids[count:]:
-            by_id[digest_id] = entropy[position : position + self._digest_size]
+            by_id[2 * digest_id + 1] = entropy[position : position + self._digest_size]
             position += self._digest_size
-        starts = _digest_starts(total, self._digest_size)
-        return contents, raws, head(5, total) + b"".join([x for pair in zip(starts, by_id, strict=True) for x in pair])
+        return contents, raws, head(5, total) + b"".join(by_id)
 
     def _check(self, order: Order) -> None:
         """Refuse an order that may not be issued."""
@@ -272,7 +270,7 @@ class CredentialIssuer:
         if problem is None and not order.namespaces:
             problem = "issuance.empty", "the order has no elements"
         if found or problem:
-            code, what = problem or (f"issuance.{found[0].code}", _describe(found[0]))
+            code, what = problem or (f"issuance.{found[0].code}", f"{found[0].path}: {found[0].message}")
             msg = f"not issued: {what}" + (f" (and {len(found) - 1} more)" if not problem and len(found) > 1 else "")
             raise IssuanceError(msg, code=code, violations=found)
         if order.device_key.curve.algorithm is None:
@@ -324,11 +322,6 @@ def _complete_all(
     yield from [prepared.complete(signature) for prepared, signature in zip(pending, signatures, strict=True)]
 
 
-def _describe(violation: Violation) -> str:
-    where = "/".join(part for part in (violation.namespace, violation.identifier) if part)
-    return f"{where}: {violation.message}" if where else violation.message
-
-
 def _moment(value: object, at: time) -> datetime | None:
     """A licence date as a moment: a full-date counts from its first to its last second."""
     try:
@@ -341,12 +334,11 @@ def _moment(value: object, at: time) -> datetime | None:
     return None
 
 
+# Tag 24 with the head of a byte string, by its length.
+_SHORT_HEADS: Final = tuple(b"\xd8\x18" + head(2, size) for size in range(256))
+
+
 # --- encoding what an order has in common with others, once ---------------------------------------------------------
-
-
-@lru_cache(maxsize=4096)
-def _item_start(digest_id: int) -> bytes:
-    return b"\xa4\x68digestID" + head(0, digest_id) + b"\x66random" + head(2, _RANDOM_SIZE)
 
 
 @lru_cache(maxsize=4096)
@@ -355,8 +347,13 @@ def _item_middle(identifier: str) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _digest_starts(total: int, digest_size: int) -> tuple[bytes, ...]:
-    return tuple(head(0, digest_id) + head(2, digest_size) for digest_id in range(total))
+def _starts(total: int, digest_size: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """What goes before an item's salt, and before a digest, by digest id."""
+    salt = b"\x66random" + head(2, _RANDOM_SIZE)
+    return (
+        tuple(b"\xa4\x68digestID" + head(0, digest_id) + salt for digest_id in range(total)),
+        tuple(head(0, digest_id) + head(2, digest_size) for digest_id in range(total)),
+    )
 
 
 @lru_cache(maxsize=64)

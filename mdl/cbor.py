@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import chain
 from typing import Any, Final, NamedTuple, NoReturn
 
 import cbor2
@@ -339,12 +340,11 @@ _CONTAINERS: Final = frozenset((dict, list, tuple, frozendict, Tag))
 def _check_keys(values: Iterable[Any]) -> None:
     """Hold every map in these values to the keys that `_read` takes; ``true`` and 1.0 would pass for 1 in a lookup."""
     maps = [value for value in values if type(value) is dict or type(value) is frozendict]
-    if maps:
-        # Almost all keys are text, and then one look at all of them together is enough.
-        kinds = {*map(type, set().union(*maps))}
-        if kinds - {str} and not all(map(_has_plain_keys, maps)):
-            msg = "a map key that is neither text, bytes nor a small integer"
-            raise DecodeError(msg, code="cbor.key")
+    # Almost all keys are text, and then one look at all of them together is enough. Only their types are collected: a
+    # set of the keys themselves would cost the square of their number where hashes of arrays were made to collide.
+    if {*map(type, chain.from_iterable(maps))} - {str} and not all(map(_has_plain_keys, maps)):
+        msg = "a map key that is neither text, bytes nor a small integer"
+        raise DecodeError(msg, code="cbor.key")
     inner: list[Any] = [entry for one in maps for entry in one.values() if type(entry) in _CONTAINERS]
     for value in values:
         kind = type(value)

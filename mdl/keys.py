@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast, runtime_checkable
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -252,7 +252,7 @@ class PublicKey:
         except UnsupportedAlgorithm as exc:
             msg = "the key's algorithm is not supported"
             raise UnsupportedError(msg, code="key.unsupported") from exc
-        except (ValueError, TypeError) as exc:
+        except (ValueError, TypeError, InternalError) as exc:
             msg = "the bytes are no SubjectPublicKeyInfo"
             raise DecodeError(msg, code="key.malformed") from exc
         return cls.from_cryptography(key)
@@ -270,7 +270,7 @@ class PublicKey:
         except UnsupportedAlgorithm as exc:
             msg = "the key's algorithm is not supported"
             raise UnsupportedError(msg, code="key.unsupported") from exc
-        except (ValueError, TypeError) as exc:
+        except (ValueError, TypeError, InternalError) as exc:
             msg = "the text is no PEM public key"
             raise DecodeError(msg, code="key.malformed") from exc
         return cls.from_cryptography(key)
@@ -290,7 +290,7 @@ class PublicKey:
             if curve.ec is not None:
                 return cls(curve, ec.EllipticCurvePublicKey.from_encoded_point(curve.ec, point))
             return cls(curve, _OKP_LOADERS[curve.name](point))
-        except (ValueError, TypeError) as exc:
+        except (ValueError, TypeError, InternalError) as exc:
             msg = f"the bytes are no point on {curve.name}"
             raise DecodeError(msg, code="key.malformed") from exc
 
@@ -462,7 +462,7 @@ class SoftwareSigner:
         except UnsupportedAlgorithm as exc:
             msg = "the key's algorithm or encryption is not supported"
             raise UnsupportedError(msg, code="key.unsupported") from exc
-        except ValueError as exc:
+        except (ValueError, InternalError) as exc:
             if password is None:
                 msg = "the bytes are no PKCS#8 private key"
                 raise SigningError(msg, code="signing.key_malformed") from exc
@@ -591,7 +591,7 @@ class EphemeralKey:
         except UnsupportedAlgorithm as exc:
             msg = "the key's algorithm is not supported"
             raise UnsupportedError(msg, code="key.unsupported") from exc
-        except (ValueError, TypeError) as exc:
+        except (ValueError, TypeError, InternalError) as exc:
             msg = "the bytes are no unencrypted PKCS#8 private key"
             raise DecodeError(msg, code="key.malformed") from exc
         return cls(key)

@@ -166,7 +166,7 @@ def _has_signed(issuer: Certificate, certificate: Certificate) -> bool:
 _MAGIC: Final = b"mdl evidence 1\n"
 _MAX_STORE_BYTES: Final = 256 * 1024 * 1024
 _MAX_ENTRIES: Final = 16_384
-_ENTRY_COST: Final = 4096
+_ENTRY_COST: Final = 1024
 
 _Key: TypeAlias = tuple[EvidenceKind, str, bytes, bytes | None]
 
@@ -198,7 +198,7 @@ class _Entry:
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return _ENTRY_COST + len(self.key[3] or b"") + len(self.data or b"")
+        return _ENTRY_COST + len(self.key[1]) + len(self.key[3] or b"") + len(self.data or b"")
 
     def is_usable(self, at: datetime) -> bool:
         """Whether it is there and not expired."""
@@ -255,7 +255,7 @@ class EvidenceStore:
     def _put(self, entry: _Entry) -> None:
         seen = self._entries.get(entry.key)
         if seen is not None:
-            if entry.number < seen.number or entry.issued_at < seen.issued_at:
+            if (entry.number, entry.issued_at) < (seen.number, seen.issued_at):
                 raise _rejected("the evidence is older than what was seen before", "evidence.rollback")
             self._size -= seen.size
         self._entries[entry.key] = entry
@@ -320,9 +320,9 @@ class EvidenceStore:
             entries = [entry for entry in self._entries.values() if entry.data is not None]
         body = encode(
             [
-                [str(kind), url, issuer, pinned, entry.data, TDate.of(entry.fetched)]
+                [str(kind), url, entry.issuer.fingerprint, pinned, entry.data, TDate.of(entry.fetched)]
                 for entry in entries
-                for kind, url, issuer, pinned in (entry.key,)
+                for kind, url, _, pinned in (entry.key,)
             ]
         )
         content = _MAGIC + hashlib.sha256(body).digest() + body
@@ -349,7 +349,7 @@ class EvidenceStore:
         Args:
             path: The file.
             trust: The trusted roots.
-            max_bytes: Largest file, in bytes, inclusive, and how much the store keeps.
+            max_bytes: Largest file, in bytes, inclusive, and about how many bytes the store keeps.
 
         Raises:
             DecodeError: It cannot be read (code ``evidence.unreadable``), is damaged or no such file
@@ -366,7 +366,7 @@ class EvidenceStore:
         if len(content) > max_bytes or not content.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
             raise _damaged()
         store = cls(max_bytes=max_bytes)
-        anchors = {anchor.certificate.der: anchor.certificate for anchor in trust}
+        anchors = {anchor.certificate.fingerprint: anchor.certificate for anchor in trust}
         limits = Limits(max_bytes=max_bytes, max_entries=_MAX_ENTRIES, max_items=8 * _MAX_ENTRIES)
         entries = decode_view(body, limits=limits)
         if type(entries) is not list:

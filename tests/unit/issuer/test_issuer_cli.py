@@ -644,6 +644,7 @@ def test_revocations_are_never_forgotten(run: Run, authority: Path, tmp_path: Pa
         shutil.copy(authority / "crl" / "000001.crl", last)
     else:
         assert run("issuer", "init", "--dir", tmp_path / "other", *INIT).status == 0
+        assert run("issuer", "crl", "--dir", tmp_path / "other").status == 0
         shutil.copy(tmp_path / "other" / "iaca.crl", last)
     before = content(authority)
     outcome = run("issuer", "crl", "--dir", authority)

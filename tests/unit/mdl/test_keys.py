@@ -421,6 +421,33 @@ def test_what_is_no_private_key(data: bytes) -> None:
     assert code_of(DecodeError, EphemeralKey.from_pkcs8, data) == "key.malformed"
 
 
+def okp_files(name: str) -> tuple[bytes, bytes]:
+    """SubjectPublicKeyInfo and PKCS#8, both DER, of an OKP key."""
+    private: Any = EPHEMERALS[name]._key if name in EPHEMERALS else SIGNERS[name]._key
+    pkcs8 = private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return ALL_PUBLIC[name].spki, pkcs8
+
+
+@pytest.mark.parametrize("name", ["X25519", "X448", "Ed25519", "Ed448"])
+@pytest.mark.parametrize("claimed", ["X25519", "X448", "Ed25519", "Ed448"])
+def test_a_key_file_that_names_a_curve_of_another_length(name: str, claimed: str) -> None:
+    def relabelled(der: bytes) -> bytes:
+        number = {"X25519": 0x6E, "X448": 0x6F, "Ed25519": 0x70, "Ed448": 0x71}
+        changed = der.replace(bytes((0x2B, 0x65, number[name])), bytes((0x2B, 0x65, number[claimed])), 1)
+        assert (changed == der) == (name == claimed)
+        return changed
+
+    spki, pkcs8 = (relabelled(der) for der in okp_files(name))
+    if CURVES[name].coordinate_size == CURVES[claimed].coordinate_size:
+        assert PublicKey.from_spki(spki).curve.name == claimed
+        return
+    assert code_of(DecodeError, PublicKey.from_spki, spki) == "key.malformed"
+    assert code_of(SigningError, SoftwareSigner.from_pkcs8, pkcs8) == "signing.key_malformed"
+    assert code_of(DecodeError, EphemeralKey.from_pkcs8, pkcs8) == "key.malformed"
+
+
 def test_an_ephemeral_key_file_has_no_password() -> None:
     encrypted = SIGNERS["P-256"].to_pkcs8(password=b"a password")
     assert code_of(DecodeError, EphemeralKey.from_pkcs8, encrypted) == "key.malformed"
