@@ -23,15 +23,14 @@ import json
 import re
 import secrets
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from itertools import chain
 from typing import Any, Final, NamedTuple, NoReturn
 
 import cbor2
-from cbor2 import CBORDecodeError, CBOREncodeValueError, CBORError, CBORSimpleValue, frozendict, undefined
+from cbor2 import CBORDecodeError, CBOREncodeValueError, CBORError, CBORSimpleValue, undefined
 
 from mdl.errors import DecodeError
 
@@ -333,41 +332,27 @@ def _tag_hook(tag: cbor2.CBORTag, _immutable: bool) -> Tag:  # noqa: FBT001 - th
     return Tag(tag.tag, tag.value)
 
 
-# What may hold further maps in a value that the library decoded.
-_CONTAINERS: Final = frozenset((dict, list, tuple, frozendict, Tag))
-
-
-def _check_keys(values: Iterable[Any]) -> None:
-    """Hold every map in these values to the keys that `_read` takes; ``true`` and 1.0 would pass for 1 in a lookup."""
-    maps = [value for value in values if type(value) is dict or type(value) is frozendict]
-    # Almost all keys are text, and then one look at all of them together is enough. Only their types are collected: a
-    # set of the keys themselves would cost the square of their number where hashes of arrays were made to collide.
-    if {*map(type, chain.from_iterable(maps))} - {str} and not all(map(_has_plain_keys, maps)):
-        msg = "a map key that is neither text, bytes nor a small integer"
-        raise DecodeError(msg, code="cbor.key")
-    inner: list[Any] = [entry for one in maps for entry in one.values() if type(entry) in _CONTAINERS]
-    for value in values:
-        kind = type(value)
-        if kind is list or kind is tuple:
-            inner += [entry for entry in value if type(entry) in _CONTAINERS]
-        elif kind is Tag and type(value.value) in _CONTAINERS:
-            inner.append(value.value)
-    if inner:
-        _check_keys(inner)
-
-
-def _has_plain_keys(mapping: Mapping[Any, Any]) -> bool:
+def _check_keys(mapping: Any, _immutable: bool) -> Any:  # noqa: FBT001 - the library calls it so
+    """Hold each map to the keys that `_read` takes; ``true`` and 1.0 would pass for 1 in a lookup."""
+    for key in mapping:
+        if type(key) is not str:
+            break
+    else:
+        return mapping
     kinds = {*map(type, mapping)}
-    if not kinds <= _KEY_TYPES:
-        return False
-    numbers = [key for key in mapping if type(key) is int]
-    return not numbers or (min(numbers) > -_MAX_KEY and max(numbers) < _MAX_KEY)
+    if kinds <= _KEY_TYPES:
+        numbers = mapping if len(kinds) == 1 else [key for key in mapping if type(key) is int]
+        if int not in kinds or (min(numbers) > -_MAX_KEY and max(numbers) < _MAX_KEY):
+            return mapping
+    msg = "a map key that is neither text, bytes nor a small integer"
+    raise DecodeError(msg, code="cbor.key")
 
 
 def _loads(data: bytes, max_depth: int) -> Any:
     return cbor2.loads(
         data,
         tag_hook=_tag_hook,
+        object_hook=_check_keys,
         semantic_decoders=_SEMANTIC_DECODERS,
         max_depth=max_depth,
         allow_indefinite=False,
@@ -421,7 +406,6 @@ def decode_sequence(parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS) 
         values = _loads(head(4, 2 * count) + _SEPARATOR.join(small) + _SEPARATOR, limits.max_depth + 1)
         if type(values) is list and values[1::2] == [_MARK] * count:
             del values[1::2]
-            _check_keys(values)
             for index in large:
                 values[index] = decode_view(parts[index], limits=limits, keep_raw=False)
             return values

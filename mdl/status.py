@@ -265,11 +265,11 @@ class StatusList:
         Raises:
             VerificationError: The list has no such index (code ``status.index``); that is never the same as valid.
         """
-        if not 0 <= index < len(self):
+        position = index * self.bits
+        if not 0 <= position < 8 * len(self.packed):
             msg = "the status list has no such index"
             raise VerificationError(msg, code="status.index", clause=_CLAUSE)
-        byte, place = divmod(index * self.bits, 8)
-        return self.packed[byte] >> place & ((1 << self.bits) - 1)
+        return self.packed[position >> 3] >> (position & 7) & ((1 << self.bits) - 1)
 
     @classmethod
     def of(

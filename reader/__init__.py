@@ -1,6 +1,6 @@
 """The reader's side: trust, verdict, and why.
 
-    from reader import ANY_DOCTYPE, Policy, Revocation, SessionContext, TrustStore, Verifier
+from reader import ANY_DOCTYPE, Policy, Revocation, SessionContext, TrustStore, Verifier
 """
 
 from reader.report import CHECKS, Check, Outcome, Policy, Report, Revocation

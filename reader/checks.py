@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
 from mdl.cbor import decode_sequence
 from mdl.cose import ALG, HMAC_256_256, CoseSign1
@@ -219,35 +220,21 @@ def examine_items(
     unique = well_formed = True
     shortest = _MIN_RANDOM
     for namespace, items in document.issuer_signed.name_spaces.items():
-        values: dict[str, Any] = {}
-        elements[namespace] = values
-        digest_ids: set[int] = set()
-        digests = mso.value_digests.get(namespace, {}) if mso else {}
-        for item, fields in zip(items, _decode_items([item.content for item in items]), strict=True):
-            try:
-                digest_id, random = fields["digestID"], fields["random"]
-                identifier, value = fields["elementIdentifier"], fields["elementValue"]
-            except (KeyError, TypeError):
-                well_formed = False
-                continue
-            if (
-                type(digest_id) is not int
-                or not 0 <= digest_id < MAX_DIGEST_ID
-                or type(random) is not bytes
-                or type(identifier) is not str
-                or not identifier
-                or (len(fields) != 4 and {*map(type, fields)} != {str})
-            ):
-                well_formed = False
-                continue
-            shortest = min(shortest, len(random))
-            if identifier in values or digest_id in digest_ids:
-                unique = False
-            digest_ids.add(digest_id)
-            values[identifier] = value
-            if digest is not None:
-                computed.append(digest(item.raw).digest())
-                expected.append(digests.get(digest_id, b""))
+        rows = _rows(_decode_items([item.content for item in items]))
+        if None in rows:
+            well_formed = False
+        kept = [(item, row) for item, row in zip(items, rows, strict=True) if row is not None]
+        if not kept:
+            elements[namespace] = {}
+            continue
+        digest_ids, randoms, identifiers, values = zip(*(row for _, row in kept), strict=True)
+        elements[namespace] = dict(zip(identifiers, values, strict=True))
+        unique = unique and len(elements[namespace]) == len({*digest_ids}) == len(kept)
+        shortest = min(shortest, *map(len, randoms))
+        if mso is not None and digest is not None:
+            digests = mso.value_digests.get(namespace, {})
+            computed += [digest(item.raw).digest() for item, _ in kept]
+            expected += [digests.get(digest_id, b"") for digest_id in digest_ids]
     if document.device_signed is not None:
         for namespace, device_elements in document.device_signed.name_spaces.items():
             if not elements.get(namespace, {}).keys().isdisjoint(device_elements):
@@ -272,7 +259,7 @@ def examine_items(
     return elements
 
 
-def _decode_items(contents: list[bytes]) -> Iterable[Any]:
+def _decode_items(contents: list[bytes]) -> list[Any]:
     """Decode the items of one namespace; an item that does not decode gives None."""
     try:
         return decode_sequence(contents)
@@ -285,6 +272,50 @@ def _decode_item(content: bytes) -> Any:
         return decode_sequence((content,))[0]
     except DecodeError:
         return None
+
+
+_Row: TypeAlias = tuple[int, bytes, str, Any]
+_FIELDS: Final = itemgetter("digestID", "random", "elementIdentifier", "elementValue")
+
+
+def _rows(items: list[Any]) -> list[_Row | None]:
+    """The fields of each decoded item, in the order of `_FIELDS`; None for what is no IssuerSignedItem."""
+    # Almost always all of them are right, and then a look at each column is enough.
+    try:
+        rows: list[_Row | None] = [*map(_FIELDS, items)]
+        digest_ids, randoms, identifiers, _ = zip(*map(_FIELDS, items), strict=True)
+    except (KeyError, TypeError):
+        return [*map(_row, items)]
+    if (
+        {*map(type, digest_ids)} == {int}
+        and min(digest_ids) >= 0
+        and max(digest_ids) < MAX_DIGEST_ID
+        and {*map(type, randoms)} == {bytes}
+        and {*map(type, identifiers)} == {str}
+        and "" not in identifiers
+        and sum(map(len, items)) == 4 * len(items)
+    ):
+        return rows
+    return [*map(_row, items)]
+
+
+def _row(item: Any) -> _Row | None:
+    """The fields of one decoded item; None for what is no IssuerSignedItem."""
+    try:
+        row: _Row = _FIELDS(item)
+    except (KeyError, TypeError):
+        return None
+    digest_id, random, identifier, _ = row
+    if (
+        type(digest_id) is not int
+        or not 0 <= digest_id < MAX_DIGEST_ID
+        or type(random) is not bytes
+        or type(identifier) is not str
+        or not identifier
+        or {*map(type, item)} != {str}
+    ):
+        return None
+    return row
 
 
 # (6) the device's signature or MAC, and (7) what it signed

@@ -417,11 +417,15 @@ class HttpFetcher:
         if announced is not None and announced > self._max_size:
             raise _OversizeError
         body = bytearray()
-        while part := response.read(min(1 << 16, self._max_size + 1 - len(body))):
-            body += part
-            if len(body) > self._max_size:
-                raise _OversizeError
-        if announced is not None and len(body) < announced:
+        try:
+            while part := response.read(min(1 << 16, self._max_size + 1 - len(body))):
+                body += part
+                if len(body) > self._max_size:
+                    raise _OversizeError
+            is_whole = announced is None or len(body) == announced
+        except http.client.IncompleteRead:
+            is_whole = False
+        if not is_whole:
             raise _failed("the answer is cut off", "fetch.truncated", url, retryable=True)
         return bytes(body)
 

@@ -10,7 +10,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.x509.oid import ObjectIdentifier
 
-from mdl.cbor import FullDate, TDate, encode
+from mdl.cbor import FullDate, Tag, TDate, encode
 from mdl.cose import encode_key
 from mdl.doctypes import AAMVA_NAMESPACE
 from mdl.pki import Certificate, Crl
@@ -23,6 +23,7 @@ from mdl.testing import (
     ThrowawayAuthority,
     deterministic_ephemeral_key,
     deterministic_key,
+    raw,
     request_for,
     sample_licence,
 )
@@ -280,6 +281,11 @@ accept("an expected update that is past", {"expected_update": moment(-DAY)})
 
 # --- what is disclosed ------------------------------------------------------------------------------------------------
 
+_KINDS: tuple[Any, ...] = (
+    *(0, -1, 2**64 - 1, -(2**64), 1.5, float("inf"), float("nan"), True, None, "", "\N{SNOWMAN}", b"", [], {}),
+    *({1: 2, -1: b"x", b"k": {"deep": [[[]]]}}, Tag(2, b"\1" * 20), Tag(24, b"\xa0"), Tag(1, 1.5), Tag(65535, [1])),
+    *(FullDate("2024-02-29"), TDate("2024-02-29T00:00:00Z"), raw(b"\xf7"), raw(b"\xe0"), raw(b"\xf8\xff")),
+)
 accept("nothing, and nothing was asked for but an age", {"disclose": (), "without_request": True})
 accept("one element", {"disclose": ["age_over_18"]})
 accept("no request to compare with", {"without_request": True})

@@ -181,6 +181,13 @@ _path(
 )
 
 
+_path(
+    "a stranger of the same name who names no key",
+    lambda: by_stranger(stranger(), x5chain=stranger().deviant_ds(extensions={"aki": None})),
+    policies=(Policy.LENIENT,),
+)
+
+
 def _with_honest_identifier() -> Fields:
     """The stranger's certificate claims the key identifier of the honest root."""
     aki = AUTHORITY.ds_recipe.extensions["aki"]
@@ -760,6 +767,12 @@ attack(
     REVOCATION,
     "evidence demanded, and only other roots' at hand",
     lambda: evidence(other_authority().crl(), stranger().crl(revoked=[_SERIAL]), required=True),
+    outcome=Outcome.INDETERMINATE,
+)
+attack(
+    REVOCATION,
+    "evidence demanded, and the root's list under another name",
+    lambda: evidence(AUTHORITY.crl(issuer=_named(CN="Throwaway IACA 2")), required=True),
     outcome=Outcome.INDETERMINATE,
 )
 attack(

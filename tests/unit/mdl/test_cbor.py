@@ -30,6 +30,7 @@ from mdl.cbor import (
     diagnose,
     encode,
     head,
+    unwrap24,
     wrap24,
 )
 from mdl.errors import DecodeError
@@ -415,6 +416,37 @@ def test_tagged24_in_arrays_at_every_length_of_head(length: int) -> None:
     assert first == second == Tagged24(content, tag24(content))
 
 
+@pytest.mark.parametrize("length", [0, 23, 24, 255, 256, 5000, 65535, 65536])
+def test_unwrapping_gives_the_content(length: int) -> None:
+    content = bytes(length)
+    assert unwrap24(wrap24(content)) == content
+    for odd in (tag(24, bstr(content, 8)), tag(24, bstr(content, 4), 4)):
+        assert unwrap24(odd) == content
+
+
+@pytest.mark.parametrize("length", [10, 300])
+def test_unwrapping_wants_exactly_one_tag_24_item(length: int) -> None:
+    content = bytes(length)
+    good = wrap24(content)
+    for data, code in (
+        (good + b"\x00", "cbor.trailing"),
+        (good[:-1], "cbor.truncated"),
+        (b"", "cbor.truncated"),
+        (bstr(content), "cbor.tag24"),
+        (array(good), "cbor.tag24"),
+        (tag(6, bstr(content)), "cbor.tag24"),
+        (tag(24, tstr("a" * length)), "cbor.tag24"),
+        (tag(25, bstr(content)), "cbor.reference"),
+        (b"\xd8\x19" + good[2:], "cbor.reference"),
+        (b"\xd8\x17" + good[2:], "cbor.tag24"),
+        (b"\xd8\x18" + b"\x79" + good[3:], "cbor.tag24"),
+    ):
+        assert refusal(unwrap24, data).code == code, data[:4].hex()
+    fits = Limits(max_bytes=len(good))
+    assert unwrap24(good, limits=fits) == content
+    assert refusal(unwrap24, good, limits=Limits(max_bytes=len(good) - 1)).code == "cbor.too_long"
+
+
 # --- many blobs in one call -------------------------------------------------------------------------------------------
 
 
@@ -622,6 +654,7 @@ def test_strict_moments(text: str, moment: dt.datetime) -> None:
     [
         ("2020-01-31t00:00:00z", dt.datetime(2020, 1, 31, tzinfo=UTC)),
         ("2020-01-31T00:00:00z", dt.datetime(2020, 1, 31, tzinfo=UTC)),
+        ("2020-01-31t00:00:00Z", dt.datetime(2020, 1, 31, tzinfo=UTC)),
         ("2020-01-31T00:00:00.5Z", dt.datetime(2020, 1, 31, 0, 0, 0, 500_000, tzinfo=UTC)),
         ("2020-01-31T00:00:00.000001Z", dt.datetime(2020, 1, 31, 0, 0, 0, 1, tzinfo=UTC)),
         ("2020-01-31T00:00:00.0000019Z", dt.datetime(2020, 1, 31, 0, 0, 0, 1, tzinfo=UTC)),

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ObjectIdentifier
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mdl.keys import SoftwareSigner
 from mdl.pki import REVOCATION_LIST_SIGNER, Certificate, lint_certificate
@@ -26,6 +28,7 @@ from reader import status as status_module
 from reader.report import Outcome
 from reader.revocation import Judgement
 from reader.status import StatusJudge, authentic_crl, verify_status_token
+from tests import wire
 from tests.status_forgery import (
     ALG,
     CA_KEY,
@@ -382,6 +385,35 @@ def test_bytes_that_are_no_token_refuse_unless_there_is_one() -> None:
         assert (judgement.outcome, judgement.detail) == (Outcome.FAILED, "a status token does not decode")
         assert judge(VALID, garbage, GOOD).outcome is Outcome.PASSED
         assert judge(REVOKED, GOOD, garbage).outcome is Outcome.FAILED
+
+
+MESSAGES = [
+    GOOD,
+    Token.of_identifiers().build(),
+    by(below(SIGNER, CA, CA_KEY), CA).build(),
+    Token(protected={TYP: None}, claims={TYP: "statuslist+cwt", NBF: 1}).build(),
+]
+BOTH_REVOKED = REVOKED | REVOKED_BY_ID
+
+
+@given(st.one_of(wire.mutations(MESSAGES), wire.near_misses(), st.binary(max_size=64)))
+def test_no_damaged_token_makes_a_revoked_document_valid(data: bytes) -> None:
+    """A changed address makes it somebody else's list, and it says nothing; it never says valid."""
+    for status in (REVOKED, REVOKED_BY_ID, BOTH_REVOKED, pinned(ROOT.der, REVOKED_INDEX)):
+        assert judge(status, data).outcome in (Outcome.FAILED, Outcome.INDETERMINATE)
+
+
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(-1, 70), st.sampled_from([URI, ROOT.der, b"", VALID_ID])),
+        lambda inner: st.dictionaries(
+            st.sampled_from(["status_list", "identifier_list", "idx", "id", "uri", "certificate"]), inner, max_size=4
+        ),
+        max_leaves=8,
+    )
+)
+def test_any_status_member_gets_an_answer(status: Any) -> None:
+    assert isinstance(judge(status, *MESSAGES[:2]).outcome, Outcome)
 
 
 # --- revocation is final ----------------------------------------------------------------------------------------------
