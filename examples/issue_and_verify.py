@@ -15,10 +15,7 @@ from mdl.keys import EphemeralKey, SoftwareSigner
 from mdl.mdoc import DeviceRequest, DocRequest, ItemsRequest, ValidityInfo
 from mdl.pki import Subject
 from mdl.testing import sample_image, sample_transcript
-from reader.report import Policy, Revocation
-from reader.revocation import Evidence
-from reader.trust import TrustStore
-from reader.verification import SessionContext, Verifier
+from reader import Evidence, Policy, Revocation, SessionContext, TrustStore, Verifier
 
 DOCTYPE = "org.iso.18013.5.1.mDL"
 now = datetime.now(UTC).replace(microsecond=0)

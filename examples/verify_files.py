@@ -10,10 +10,7 @@ from pathlib import Path
 from mdl.keys import EphemeralKey
 from mdl.mdoc import DeviceRequest, SessionTranscript
 from mdl.pki import Certificate
-from reader.report import Policy, Revocation
-from reader.revocation import Evidence
-from reader.trust import TrustStore
-from reader.verification import SessionContext, Verifier
+from reader import Evidence, Policy, Revocation, SessionContext, TrustStore, Verifier
 
 folder = Path(sys.argv[1])
 verifier = Verifier(

@@ -12,8 +12,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from struct import unpack
 from typing import Any, Final
@@ -31,6 +31,7 @@ __all__ = ["CredentialIssuer", "Order", "PreparedMdoc"]
 _RANDOM_SIZE: Final = 32
 # Digest counts are filled up to a multiple of this with random digests, so that a count tells little about the holder.
 _DIGEST_BUCKET: Final = 16
+_NO_OFFSET: Final = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,12 @@ class Order:
     Attributes:
         namespaces: Element values by namespace and identifier; see `mdl.doctypes`.
         device_key: The holder's device key.
-        validity: When the security object is signed and valid; whole seconds.
+        validity: When the security object is signed and valid; whole seconds, in UTC.
         key_authorizations: What the device key may sign by itself; None for nothing.
         status: The security object's ``status`` member, or None.
     """
 
-    namespaces: Mapping[str, Mapping[str, Any]]
+    namespaces: Mapping[str, Mapping[str, Any]] = field(repr=False)  # a log line is no place for it
     device_key: PublicKey
     validity: ValidityInfo
     key_authorizations: KeyAuthorizations | None = None
@@ -61,7 +62,7 @@ class PreparedMdoc:
     """
 
     to_be_signed: bytes
-    _items: Mapping[str, tuple[list[bytes], list[bytes]]]
+    _items: Mapping[str, tuple[list[bytes], list[bytes]]] = field(repr=False)
     _protected: bytes
     _unprotected: Mapping[int, Any]
     _payload: bytes
@@ -264,13 +265,15 @@ class CredentialIssuer:
         if not isinstance(order, Order):
             msg = "an Order is issued"
             raise TypeError(msg)
-        validity = order.validity
-        found = violations(self._doctype, order.namespaces, valid_from=validity.valid_from)
-        problem = self._validity_problem(validity, order.namespaces) or self._subject_problem(order.namespaces)
-        if problem is None and not order.namespaces:
-            problem = "issuance.empty", "the order has no elements"
+        problem = _form_problem(order.validity)
+        found = violations(self._doctype, order.namespaces, valid_from=None if problem else order.validity.valid_from)
+        problem = problem or self._validity_problem(order.validity, order.namespaces)
+        problem = problem or self._subject_problem(order.namespaces)
+        if problem is None and not (order.namespaces and all(order.namespaces.values())):
+            # A namespace of decoys alone would be issued as an empty array, which no reader takes.
+            problem = "issuance.empty", "the order or a namespace of it has no elements"
         if found or problem:
-            code, what = problem or (f"issuance.{found[0].code}", f"{found[0].path}: {found[0].message}")
+            code, what = problem or (f"issuance.{found[0].code}", f"{found[0].path} {found[0].message}".lstrip())
             msg = f"not issued: {what}" + (f" (and {len(found) - 1} more)" if not problem and len(found) > 1 else "")
             raise IssuanceError(msg, code=code, violations=found)
         if order.device_key.curve.algorithm is None:
@@ -279,13 +282,16 @@ class CredentialIssuer:
         if order.device_key == self._signer.public_key:
             msg = "not issued: the device key is the document signer's own key"
             raise IssuanceError(msg, code="issuance.device_key")
+        if order.key_authorizations is not None:
+            try:
+                KeyAuthorizations.decode(order.key_authorizations.to_cbor(), "keyAuthorizations")
+            except DecodeError as exc:
+                msg = "not issued: the key authorizations are empty, or give a namespace both whole and in part"
+                raise IssuanceError(msg, code="issuance.key_authorizations", clause="18013-5 9.1.2.4") from exc
 
     def _validity_problem(
         self, validity: ValidityInfo, namespaces: Mapping[str, Mapping[str, Any]]
     ) -> tuple[str, str] | None:
-        for moment in (validity.signed, validity.valid_from, validity.valid_until, validity.expected_update):
-            if moment is not None and (moment.tzinfo is None or moment.microsecond):
-                return "issuance.validity_form", "the validity's moments are whole seconds with a time zone"
         if not validity.signed <= validity.valid_from < validity.valid_until:
             return "issuance.validity_order", "signed, validFrom and validUntil are not in order"
         certificate = self._certificate
@@ -320,6 +326,14 @@ def _complete_all(
         raise SigningError(msg, code="signing.wrong_count")
     # All of a batch or nothing of it: a custodian that errs once is not trusted with the rest.
     yield from [prepared.complete(signature) for prepared, signature in zip(pending, signatures, strict=True)]
+
+
+def _form_problem(validity: ValidityInfo) -> tuple[str, str] | None:
+    """Whole seconds in UTC: in other zones two different moments may compare equal, when the clocks go back."""
+    for moment in (validity.signed, validity.valid_from, validity.valid_until, validity.expected_update):
+        if moment is not None and (moment.utcoffset() != _NO_OFFSET or moment.microsecond):
+            return "issuance.validity_form", "the validity's moments are whole seconds in UTC"
+    return None
 
 
 def _moment(value: object, at: time) -> datetime | None:

@@ -173,12 +173,6 @@ def examine_security_object(
         findings.pass_("mso.digest_algorithm")
     else:
         findings.fail("mso.digest_algorithm", "the digest algorithm is not one of the standard's")
-    if mso.status is None:
-        findings.skip("mso.status")
-    elif isinstance(mso.status, Mapping):
-        findings.leave("mso.status", "no status list at hand")
-    else:
-        findings.fail("mso.status", "the status member is not a map")
     try:
         validity = mso.validity
     except DecodeError as exc:

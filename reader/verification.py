@@ -55,6 +55,7 @@ from reader.checks import (
 )
 from reader.report import Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence
+from reader.status import StatusJudge
 from reader.trust import TrustAnchor, TrustStore
 
 __all__ = [
@@ -221,6 +222,7 @@ class Verifier:
         self._revocation = revocation
         self._signers: OrderedDict[tuple[bytes, str], _DocumentSigner] = OrderedDict()
         self._crls = CrlJudge()
+        self._status = StatusJudge()
 
     def verify(
         self,
@@ -316,6 +318,7 @@ class Verifier:
             path = f"documents[{findings.document}].issuerSigned.issuerAuth.payload"
             mso = MobileSecurityObject.decode(issuer_auth.payload, path=path, limits=_MSO_LIMITS)
             validity = examine_security_object(findings, mso, document.doctype, certificate, case.at)
+            self._examine_status(findings, mso, signer, case)
             if mso.status is not None and case.evidence.status_tokens:
                 # Evidence that cannot be used refuses; it is never passed over.
                 findings.fail("mso.status", "status list tokens cannot be read yet")
@@ -410,6 +413,20 @@ class Verifier:
         name = "issuer_auth.certificate_revocation"
         judgement = self._crls.judge(signer.certificate, signer.anchor.certificate, case.evidence.crls, case.at)
         findings.results[name] = Check(name, judgement.outcome, judgement.detail, findings.document, judgement.warnings)
+
+    def _examine_status(
+        self, findings: Findings, mso: MobileSecurityObject, signer: _DocumentSigner | None, case: _Case
+    ) -> None:
+        name = "mso.status"
+        if mso.status is None:
+            findings.skip(name)
+        elif signer is not None and signer.anchor is not None:
+            evidence = case.evidence
+            issuer = signer.anchor.certificate
+            judgement = self._status.judge(mso.status, issuer, evidence.status_tokens, case.at, evidence.crls)
+            findings.results[name] = Check(
+                name, judgement.outcome, judgement.detail, findings.document, judgement.warnings
+            )
 
 
 def _usable_key(certificate: Certificate) -> PublicKey | None:

@@ -42,10 +42,18 @@ from mdl.mdoc import (
     ValidityInfo,
 )
 from mdl.pki import Subject
-from reader.report import CHECKS, Outcome, Policy, Report, Revocation
-from reader.revocation import Evidence
-from reader.trust import TrustStore
-from reader.verification import SessionContext, VerifiedResponse, Verifier
+from reader import (
+    CHECKS,
+    Evidence,
+    Outcome,
+    Policy,
+    Report,
+    Revocation,
+    SessionContext,
+    TrustStore,
+    VerifiedResponse,
+    Verifier,
+)
 
 __all__ = ["add_commands", "portrait", "run_story"]
 

@@ -26,10 +26,7 @@ from mdl.mdoc import (
 )
 from mdl.pki import Certificate
 from mdl.testing import MDL_DOCTYPE, request_for, sample_transcript
-from reader.report import Policy, Revocation
-from reader.revocation import Evidence
-from reader.trust import TrustStore
-from reader.verification import SessionContext, Verifier
+from reader import Evidence, Policy, Revocation, SessionContext, TrustStore, Verifier
 from tests.authorities import device_key, licence, mdl, public_key_file
 
 ASKED = {"org.iso.18013.5.1": ("family_name", "birth_date", "portrait", "issuing_country", "age_over_21")}

@@ -21,6 +21,7 @@ from issuer import folder as folders
 from issuer import hsm, keystore
 from issuer.authority import Authority
 from issuer.cli import parse_device_key
+from issuer.custody import open_softhsm
 from issuer.folder import State, lock, output_file, write_file
 from mdl.cbor import encode
 from mdl.cli import main
@@ -846,6 +847,8 @@ def test_a_folder_in_use_is_waited_for_and_then_given_up(
     with lock(authority, exclusive=False):
         assert issue(authority).status == 0  # many may issue at once
         run("issuer", "crl", "--dir", authority).error(4, "authority.busy")
+    with open_softhsm(authority / "token"):
+        issue(authority).error(4, "authority.busy")  # SoftHSM's files are for one process at a time
     assert run("issuer", "crl", "--dir", authority).status == 0
 
 

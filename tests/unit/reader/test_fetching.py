@@ -345,7 +345,7 @@ def test_only_200_is_an_answer(server: Server, code: int, retryable: bool) -> No
         (b"HTTP/1.1 abc\r\n\r\n", "fetch.protocol"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 70_000 + b"\r\n\r\n", "fetch.protocol"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "fetch.protocol"),
-        (START + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "fetch.protocol"),
+        (START + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "fetch.truncated"),
         (START + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc", "fetch.truncated"),
         (START + b"Transfer-Encoding: chunked\r\n\r\n" + b"1" * 70_000, "fetch.protocol"),
         (ok(BODY, length=len(BODY) + 1), "fetch.truncated"),

@@ -519,6 +519,21 @@ def test_a_pinned_certificate_takes_the_root_s_place() -> None:
     assert judge(VALID, token).outcome is Outcome.FAILED
 
 
+def test_a_pinned_certificate_may_be_of_another_country_and_so_is_what_it_certifies() -> None:
+    """The issuing authority has named it: its lists may be hosted by somebody else."""
+    host = ThrowawayAuthority("Host", country="CA", state=None)
+    name = distinguished_name(C="CA", CN="Signer")
+    signer = signer_recipe(host).with_changes(subject=name)
+    assert judge(pinned(host.iaca_certificate.der), by(signer).build()) == Judgement(Outcome.PASSED, "")
+    middle = below(
+        ca_recipe(host).with_changes(subject=distinguished_name(C="CA", CN="CA")), host.iaca_recipe, host.iaca_key
+    )
+    token = by(below(signer, middle, CA_KEY), middle)
+    assert judge(pinned(host.iaca_certificate.der), token.build()).outcome is Outcome.PASSED
+    abroad = by(signer.with_changes(subject=distinguished_name(C="US", ST="US-UT", CN="Signer")))
+    assert "issuer.country" in judge(pinned(host.iaca_certificate.der), abroad.build()).detail
+
+
 def test_then_the_root_s_own_word_is_not_enough() -> None:
     judgement = judge(pinned(OTHER_HOUSE.iaca_certificate.der), GOOD)
     assert (judgement.outcome, judgement.detail) == (
