@@ -426,7 +426,6 @@ def test_what_is_printed_holds_nothing_of_the_licence(issue: Callable[..., Outco
         ({"issuing_country": "XV"}, "issuance."),
         ({"issuing_jurisdiction": "XU-YY"}, "issuance."),
         ({"age_over_21": False}, "issuance."),
-        ({"doctype": "org.iso.7367.1.mVRC"}, ""),
     ],
 )
 def test_a_record_that_may_not_be_issued_is_refused(
@@ -437,6 +436,15 @@ def test_a_record_that_may_not_be_issued_is_refused(
     assert f"[{code}" in outcome.err
     assert not any(value in outcome.err for value in ("10.12.1990", "/etc/hostname", "no-such", "XV", "XU-YY"))
     assert not (tmp_path / "licence.cbor").exists()
+
+
+@pytest.mark.hsm
+def test_another_document_type_is_not_this_authoritys(
+    issue: Callable[..., Outcome], authority: Path, tmp_path: Path
+) -> None:
+    record = tmp_path / "proof.json"
+    record.write_text(json.dumps({"doctype": "eu.europa.ec.av.1", "age_over_18": True}))
+    issue(authority, record=record).error(1, "authority.doctype")
 
 
 @pytest.mark.hsm
