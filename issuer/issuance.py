@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from struct import unpack
+from types import MappingProxyType
 from typing import Any, Final
 
 from mdl.cbor import FullDate, Tagged24, TDate, bstr, encode, head, wrap24
@@ -25,6 +26,7 @@ from mdl.errors import DecodeError, IssuanceError, ProfileError, SigningError, V
 from mdl.keys import PublicKey, Signer
 from mdl.mdoc import DIGEST_ALGORITHMS, IssuerSigned, KeyAuthorizations, ValidityInfo
 from mdl.pki import DOCUMENT_SIGNER, Certificate, Severity, lint_certificate
+from mdl.status import StatusReference
 
 __all__ = ["CredentialIssuer", "Order", "PreparedMdoc"]
 
@@ -135,7 +137,7 @@ class CredentialIssuer:
         self._digest_size: int = self._digest().digest_size
         self._random = random
         self._protected = protected_header(signer.public_key.algorithm.cose_id)
-        self._unprotected = {X5CHAIN: certificate.der}
+        self._unprotected = MappingProxyType({X5CHAIN: certificate.der})
         # The parts of the security object that all credentials of this issuer share.
         self._mso_start = encode("version") + encode("1.0") + encode("digestAlgorithm") + encode(digest_algorithm)
         self._mso_doctype = encode("docType") + encode(doctype)
@@ -282,6 +284,12 @@ class CredentialIssuer:
         if order.device_key == self._signer.public_key:
             msg = "not issued: the device key is the document signer's own key"
             raise IssuanceError(msg, code="issuance.device_key")
+        if order.status is not None:
+            try:
+                StatusReference.decode(order.status)
+            except DecodeError as exc:
+                msg = "not issued: the status is none that a reader could look up"
+                raise IssuanceError(msg, code="issuance.status") from exc
         if order.key_authorizations is not None:
             try:
                 KeyAuthorizations.decode(order.key_authorizations.to_cbor(), "keyAuthorizations")

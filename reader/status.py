@@ -183,8 +183,7 @@ def _check_profile(subject: Certificate, above: Certificate, *, is_leaf: bool, d
         tolerated = finding.rule == _KEY_TYPE_RULE and subject.public_key.curve.kind == "OKP"
         if finding.security and not tolerated:
             raise _refused(f"the status list's signer or its CA breaks its profile: {finding.rule}", "status.profile")
-        if is_leaf:
-            deviations.setdefault("status.profile", f"the status list's signer deviates: {finding.rule}")
+        deviations.setdefault("status.profile", f"the status list's signer or its CA deviates: {finding.rule}")
 
 
 def _permits(certificate: Certificate, below: int) -> bool:

@@ -11,6 +11,7 @@ from mdl.testing import (
     TEST_TIME,
     Item,
     Recipe,
+    distinguished_name,
     pairs,
     raw,
     request_for,
@@ -555,6 +556,18 @@ def _stateless() -> Fields:
 
 attack("subject.jurisdiction", "a document signer without a state", _stateless, policies=(Policy.AAMVA,))
 
+attack(
+    "subject.country",
+    "no country, under a document signer of no country",
+    lambda: (
+        signer(subject=distinguished_name(ST="US-UT", CN="Throwaway document signer"))
+        | {"items": {"issuing_country": {"value": None}}}
+    ),
+    also=("issuer_auth.profile", "elements.types"),
+    why="a document signer has a country, and so has a licence",
+    policies=(Policy.ISO_STRICT, Policy.AAMVA),
+)
+
 # --- the request ------------------------------------------------------------------------------------------------------
 
 attack(
@@ -577,7 +590,7 @@ def _asked(*names: str, got: tuple[str, ...]) -> Fields:
     return {"disclose": got, "request": asking(for_=names)}
 
 
-def _ages(asked: str, **stated: bool) -> Fields:
+def _ages(asked: str, **stated: Any) -> Fields:
     """One age statement asked for, others given."""
     return {
         "namespaces": {NAMESPACE: {"family_name": "Mustermann", **stated}},
@@ -607,6 +620,14 @@ for _name, _fields in {
         why="a statement that does not answer what was asked was not asked for either",
         tolerated=LENIENT,
     )
+attack(
+    "request.unrequested",
+    "an age statement that states nothing",
+    _ages("age_over_18", age_over_21=1),
+    also=("request.elements", "elements.types"),
+    why="what is neither true nor false answers nothing, and is of the wrong type",
+    tolerated=LENIENT,
+)
 for _name, _fields in {
     "one more": _asked("family_name", got=("family_name", "given_name")),
     "the portrait": _asked("family_name", got=("family_name", "portrait")),

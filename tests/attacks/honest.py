@@ -528,6 +528,16 @@ accept(
     policies=(Policy.ISO_STRICT, Policy.LENIENT),
 )
 
+for _name, _state in {"of one state": "US-UT", "of no state": None}.items():
+    accept(
+        f"another document type, whose country and state are its own affair, under a signer {_name}",
+        lambda state=_state: {
+            "authority": ThrowawayAuthority("Stateless or not", state=state),
+            "doctype": "org.example",
+            "namespaces": {NAMESPACE: {"issuing_country": "CA", "issuing_jurisdiction": "CA-ON"}},
+        },
+    )
+
 # --- the roots --------------------------------------------------------------------------------------------------------
 
 

@@ -176,23 +176,6 @@ class Attack:
         return f"{self.check}: {self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Honest:
-    """A presentation that must be accepted, under iso-strict where nothing else is said.
-
-    Attributes:
-        name: What is unusual about it.
-        fields: What departs from the plain scene.
-        warnings: The check and the code of each deviation that is tolerated.
-        policies: The policies that accept it.
-    """
-
-    name: str
-    fields: Callable[..., Fields]
-    warnings: tuple[tuple[str, str], ...] = ()
-    policies: tuple[Policy, ...] = tuple(Policy)
-
-
 LENIENT = (Policy.LENIENT,)
 
 

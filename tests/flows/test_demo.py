@@ -182,7 +182,11 @@ def _all_failed(report: Report) -> Report:
     return Report(checks, report.policy, report.revocation)
 
 
-@pytest.mark.parametrize("change", [_all_passed, _also_fails, _all_failed])
+def _honest_fails(report: Report) -> Report:
+    return _all_failed(report) if report.accepted else report
+
+
+@pytest.mark.parametrize("change", [_all_passed, _also_fails, _all_failed, _honest_fails])
 def test_a_reader_that_errs_is_told_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -575,6 +575,15 @@ FAULTY_ORDERS: list[tuple[str, Order]] = [
             KeyAuthorizations(frozenset({DOMESTIC}), {DOMESTIC: frozenset({"hobby"})}),
         )
     ),
+    *(
+        ("issuance.status", an_order(status=given))
+        for given in (
+            {"status_list": {"uri": "https://throwaway.example/status/1"}},
+            {"status_list": {"idx": -1, "uri": "https://throwaway.example/status/1"}},
+            {"status_list": {"idx": datetime(2026, 1, 1, tzinfo=UTC), "uri": "https://throwaway.example/status/1"}},
+            {"identifier_list": {"id": "text", "uri": "https://throwaway.example/ids/1"}},
+        )
+    ),
 ]
 
 
@@ -688,7 +697,7 @@ def test_what_is_printed_of_an_order_tells_nothing_of_the_person() -> None:
         assert [text for text in texts_below(order.namespaces) if text in printed] == []
 
 
-@pytest.mark.parametrize("status", [{"status_list": {"idx": datetime(2026, 1, 1, tzinfo=UTC)}}, {"since": {1, 2}}])
+@pytest.mark.parametrize("status", [{"since": {1, 2}}, STATUS | {"since": datetime(2026, 1, 1, tzinfo=UTC)}])
 def test_a_status_that_cbor_has_no_place_for_is_not_signed(status: Any) -> None:
     custodian = Custodian()
     with pytest.raises(TypeError) as caught:

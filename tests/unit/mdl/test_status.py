@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -68,6 +69,8 @@ def test_a_place_in_a_status_list_is_read() -> None:
     assert reference.lists == (StatusListInfo(index=412, uri=URI),)
     assert reference.lists[0].kind is ListKind.STATUS_LIST
     assert reference.to_cbor() == {"status_list": {"idx": 412, "uri": URI}}
+    immutable = MappingProxyType({"status_list": MappingProxyType({"idx": 412, "uri": URI})})
+    assert StatusReference.decode(immutable) == reference
 
 
 def test_an_identifier_with_a_pinned_certificate_is_read() -> None:

@@ -37,6 +37,7 @@ from reader.fetching import EvidenceKind, HttpFetcher
 from reader.report import Check, Outcome, Policy, Report, Revocation
 from reader.revocation import Evidence
 from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.verification import SessionContext, Verifier
 from tests.status_forgery import (
     TTL,
     URI,
@@ -525,6 +526,27 @@ def test_from_the_response_over_http_to_the_evidence() -> None:
         errors = cache.prefetch(needs_of(response, TRUST), at=TEST_TIME)
         assert [(error.code, error.retryable) for error in errors] == [("fetch.status", True), ("fetch.status", False)]
         assert len(server.requests) == 4
+
+
+def test_the_whole_way_examine_then_fetch_then_verify(tmp_path: Path) -> None:
+    """The order of the module's docstring, and the same evidence from a file afterwards."""
+    cache = EvidenceCache(fetcher(), max_age=HOUR)
+    verifier = Verifier(TRUST, policy=Policy.ISO_STRICT, revocation=Revocation.REQUIRED)
+    for index, accepted in ((7, True), (3, False)):
+        shown = present(mso_status={"status_list": {"idx": index, "uri": URI}})
+        case: dict[str, Any] = {
+            "context": SessionContext(transcript=shown.transcript, reader_key=shown.reader_key),
+            "request": shown.request,
+            "at": shown.at,
+        }
+        report = verifier.examine(shown.response, **case)
+        assert only_evidence_is_missing(report)
+        evidence = cache.gather(needs_of(shown.response, TRUST), at=shown.at).evidence
+        report = verifier.examine(shown.response, **case, evidence=evidence)
+        assert (report.accepted, report.failed) == (accepted, () if accepted else ("mso.status",))
+        cache.store.save(tmp_path / "evidence")
+        offline = EvidenceStore.load(tmp_path / "evidence", TRUST).evidence(at=shown.at)
+        assert verifier.examine(shown.response, **case, evidence=offline).accepted is accepted
 
 
 # --- one file for readers that work offline ---------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from cryptography.x509.oid import ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdl.errors import VerificationError
 from mdl.keys import SoftwareSigner
 from mdl.pki import REVOCATION_LIST_SIGNER, Certificate, lint_certificate
-from mdl.status import StatusToken
+from mdl.status import IdentifierList, IdentifierListInfo, StatusList, StatusListInfo, StatusToken
 from mdl.testing import (
     TEST_TIME,
     CertificateRecipe,
@@ -158,6 +159,17 @@ def test_a_malformed_status_member_is_refused_with_or_without_a_list(status: Any
         assert (judgement.outcome, judgement.detail) == (Outcome.FAILED, "the status member is malformed")
 
 
+def test_a_list_of_the_other_kind_says_nothing() -> None:
+    """The tokens are sorted by kind before; this is the last line of defence."""
+    for info, content in (
+        (StatusListInfo(index=VALID_INDEX, uri=URI), IdentifierList(identifiers=frozenset())),
+        (IdentifierListInfo(identifier=VALID_ID, uri=URI), StatusList.of(8, {})),
+    ):
+        with pytest.raises(VerificationError) as caught:
+            status_module._status(info, content)
+        assert caught.value.code == "status.kind"
+
+
 def test_where_two_lists_are_named_both_must_let_it_pass() -> None:
     elsewhere = "https://lists.throwaway.example/2"
     identifiers = Token.of_identifiers(uri=elsewhere).build()
@@ -168,7 +180,7 @@ def test_where_two_lists_are_named_both_must_let_it_pass() -> None:
             "identifier_list": {"id": identifier, "uri": elsewhere},
         }
 
-    assert judge(both(VALID_INDEX, VALID_ID), GOOD, identifiers).outcome is Outcome.PASSED
+    assert judge(both(VALID_INDEX, VALID_ID), GOOD, identifiers) == Judgement(Outcome.PASSED, "")
     assert judge(both(REVOKED_INDEX, VALID_ID), GOOD, identifiers).outcome is Outcome.FAILED
     assert judge(both(VALID_INDEX, REVOKED_ID), GOOD, identifiers).outcome is Outcome.FAILED
     assert judge(both(VALID_INDEX, VALID_ID), GOOD).outcome is Outcome.INDETERMINATE
@@ -472,6 +484,17 @@ TOLERATED: dict[str, tuple[Token, tuple[str, ...]]] = {
         by(below(SIGNER, CA, CA_KEY), CA),
         ("status.path_length",),
     ),
+    "a CA in between that sets no limit": (
+        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"bc": constraints(None)})),
+        ("status.path_length",),
+    ),
+    "a CA in between whose constraints are not critical": (
+        by(
+            below(SIGNER, CA, CA_KEY),
+            CA.with_changes(extensions={"bc": (x509.BasicConstraints(ca=True, path_length=0), False)}),
+        ),
+        ("status.profile", "status.path_length"),
+    ),
     "two CAs in between": (
         by(
             below(SIGNER, DEEP, DEEP_KEY),
@@ -547,6 +570,14 @@ def test_a_pinned_ca_may_be_one_that_the_root_has_certified() -> None:
     judgement = judge(pinned(CA.build()), token)
     assert (judgement.outcome, judgement.warnings) == (Outcome.PASSED, ())
     assert judge(VALID, token).outcome is Outcome.FAILED
+
+
+def test_a_pinned_certificate_need_not_be_a_ca_s() -> None:
+    """The issuing authority has named its key; that is all there is to it."""
+    bare = HOUSE.iaca_recipe.with_changes(extensions={"bc": None, "ku": None}).build()
+    assert judge(pinned(bare), GOOD) == Judgement(Outcome.PASSED, "")
+    with_ca = by(below(SIGNER, CA, CA_KEY), CA).build()
+    assert judge(pinned(bare), with_ca) == Judgement(Outcome.PASSED, "")
 
 
 def test_pinning_the_signer_itself_pins_nothing_that_has_signed_it() -> None:

@@ -218,9 +218,11 @@ class _Nowhere(timezone.__base__):  # type: ignore[misc, name-defined]
 @pytest.mark.parametrize("zone", [None, _Nowhere()])
 def test_a_naive_time_is_refused(zone: Any) -> None:
     given = present(namespaces=SMALL)
-    for act in (verifier().verify, verifier().examine):
-        with pytest.raises(ValueError, match="aware"):
+    ours = verifier()
+    for act in (ours.verify, ours.examine):
+        with pytest.raises(ValueError, match="time of verification is an aware datetime"):
             act(given.response, **expectations(given, at=TEST_TIME.replace(tzinfo=zone)))
+        assert ours.examine(given.response, **expectations(given)).accepted
 
 
 def test_the_time_may_be_told_in_any_zone() -> None:
