@@ -228,7 +228,7 @@ def unwrap24(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
     Raises:
         DecodeError: The bytes are something else (codes ``cbor.…``).
     """
-    if data[:3] == b"\xd8\x18\x59" and len(data) == 5 + (data[3] << 8) + data[4] <= limits.max_bytes:
+    if data[:3] == b"\xd8\x18\x59" and len(data) == 5 + int.from_bytes(data[3:5]) <= limits.max_bytes:
         return data[5:]  # the usual case
     value = decode_view(data, limits=limits)
     if type(value) is not Tagged24:

@@ -861,3 +861,29 @@ def test_diagnostic_notation_loses_nothing(item: wire.Item) -> None:
     shown = diagnose(value)
     if "simple(" not in shown:
         assert same(plain(parse_shown(shown)), value)
+
+
+# --- the payload that is one tag-24 item ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", range(8))
+def test_unwrapping_refuses_an_item_cut_anywhere(end: int) -> None:
+    whole = b"\xd8\x18\x59\x00\x03abc"
+    assert cbor.unwrap24(whole) == b"abc"
+    with pytest.raises(DecodeError) as caught:
+        cbor.unwrap24(whole[:end])
+    assert caught.value.code == "cbor.truncated"
+
+
+@pytest.mark.parametrize(("data", "code"), [(b"\x41a", "cbor.tag24"), (b"\xd8\x18\x59\x00\x01ab", "cbor.trailing")])
+def test_unwrapping_takes_one_tag_24_item_and_nothing_else(data: bytes, code: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        cbor.unwrap24(data)
+    assert caught.value.code == code
+
+
+def test_unwrapping_takes_heads_of_any_length_and_keeps_to_its_limits() -> None:
+    assert cbor.unwrap24(b"\xd8\x18\x41a") == cbor.unwrap24(b"\xd8\x18\x5a\x00\x00\x00\x01a") == b"a"
+    with pytest.raises(DecodeError) as caught:
+        cbor.unwrap24(b"\xd8\x18\x59\x00\x03abc", limits=cbor.Limits(max_bytes=7))
+    assert caught.value.code == "cbor.too_long"
