@@ -202,6 +202,11 @@ def _fail(path: str, what: str, code: str = "cose.structure") -> DecodeError:
     return DecodeError(what, code=code, path=path, clause="RFC 9052 §3")
 
 
+def _is_map(value: object) -> bool:
+    """Whether a decoded value is a map; inside a tag it is an immutable one."""
+    return type(value) is dict or isinstance(value, Mapping)
+
+
 def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], Mapping[Any, Any], bytes | None, bytes]:
     """Take a decoded four-part message apart; 18013-5 sends it untagged, some peers tag it."""
     if type(value) is Tag and value.number == tag:
@@ -209,7 +214,7 @@ def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], M
     if not isinstance(value, list | tuple) or len(value) != 4:
         raise _fail(path, "a COSE message is an array of four")
     protected, unprotected, payload, proof = value
-    if type(protected) is not bytes or type(proof) is not bytes or not isinstance(unprotected, Mapping):
+    if type(protected) is not bytes or type(proof) is not bytes or not _is_map(unprotected):
         raise _fail(path, "a part of the COSE message has the wrong type")
     if payload is not None and type(payload) is not bytes:
         raise _fail(path, "the payload is neither a byte string nor null")
@@ -224,7 +229,7 @@ def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], M
         except DecodeError as exc:
             exc.path = f"{path}[0]{exc.path}"
             raise
-        if not isinstance(protected_map, Mapping):
+        if not _is_map(protected_map):
             raise _fail(f"{path}[0]", "the protected header is not a map")
         for label in protected_map:
             if label in unprotected:
@@ -272,7 +277,7 @@ def decode_key(value: Any, *, path: str = "") -> PublicKey:
         DecodeError: The map is no public key, or its point is not on its curve (code ``key.malformed``).
         UnsupportedError: Its curve is not in the table (code ``key.unsupported``).
     """
-    if not isinstance(value, Mapping):
+    if not _is_map(value):
         raise _fail(path, "a COSE_Key is a map", "key.malformed")
     for label in value:
         if (

@@ -442,6 +442,8 @@ def test_unwrapping_wants_exactly_one_tag_24_item(length: int) -> None:
         (b"\xd8\x18" + b"\x79" + good[3:], "cbor.tag24"),
     ):
         assert refusal(unwrap24, data).code == code, data[:4].hex()
+    for cut in range(len(good)):
+        assert refusal(unwrap24, good[:cut]).code == "cbor.truncated"
     fits = Limits(max_bytes=len(good))
     assert unwrap24(good, limits=fits) == content
     assert refusal(unwrap24, good, limits=Limits(max_bytes=len(good) - 1)).code == "cbor.too_long"
@@ -630,6 +632,7 @@ def test_floats_take_the_shortest_form_that_keeps_them(value: float) -> None:
 # --- dates ------------------------------------------------------------------------------------------------------------
 
 UTC = dt.UTC
+RFC3339_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")  # whatever the numbers are
 
 
 @pytest.mark.parametrize(
@@ -694,6 +697,7 @@ def test_loose_moments_are_understood_and_told_apart(text: str, moment: dt.datet
     ],
 )  # fmt: skip
 def test_what_is_no_moment(text: str) -> None:
+    assert not TDate(text).is_strict or RFC3339_FORM.fullmatch(text)
     with pytest.raises(DecodeError) as caught:
         _ = TDate(text).datetime
     assert caught.value.code == "cbor.date"
