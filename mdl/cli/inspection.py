@@ -41,6 +41,16 @@ _NOTHING_VERIFIED: Final = "Nothing was verified: not signatures, digests or dat
 _PEM_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 _PEM_BLOCK: Final = rb"-----BEGIN %b-----[^-]*-----END %b-----"
 _MOST_BLOCKS: Final = 1000
+_IMAGES: Final = {
+    b"\xff\xd8\xff": "JPEG image",
+    b"\x00\x00\x00\x0cjP  \r\n\x87\n": "JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "JPEG 2000 codestream",
+}
+# A member by which a file of ours is known.
+_OWN_FILES: Final = {
+    "iaca_key": "state of an issuing authority's folder",
+    "made_by": "what mdl demo did, and what came of it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +153,11 @@ def inspect(
         yield from _inspect_pem(data, full=full, profile=profile)
         return
     plain, form = terminal.open_armour(data)
-    if form == "bytes" and plain.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        yield _inspect_record(plain, folder, full=full)
+    image = next((name for magic, name in _IMAGES.items() if plain.startswith(magic)), None)
+    if form == "bytes" and image is not None:
+        yield _image(plain, image)
+    elif form == "bytes" and plain.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+        yield _inspect_json(plain, folder, full=full)
     elif plain[:1] == b"\x30" and len(plain) > 2:
         yield _inspect_der(plain, form, full=full, profile=profile)
     else:
@@ -319,6 +332,40 @@ def _private_key(data: bytes, form: str) -> Inspection:
         form=form,
         nodes=nodes,
     )
+
+
+def _image(data: bytes, title: str) -> Inspection:
+    return Inspection(
+        kind="image",
+        title=title,
+        clause="18013-5 7.2",
+        size=len(data),
+        form="bytes",
+        nodes=(Node("use", "portrait or signature_usual_mark", "a licence record names it by its path"),),
+    )
+
+
+# --- our own files ----------------------------------------------------------------------------------------------------
+
+
+def _inspect_json(data: bytes, folder: Path | None, *, full: bool) -> Inspection:
+    """A licence record, or one of the files in which our own commands keep what they did."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        content = None  # the parser of records says what is wrong
+    if isinstance(content, dict):
+        for member, title in _OWN_FILES.items():
+            if member in content:
+                nodes = tuple(Node(str(name), _json_value(value)) for name, value in content.items())
+                return Inspection(kind="own-file", title=title, clause="", size=len(data), form="JSON", nodes=nodes)
+    return _inspect_record(data, folder, full=full)
+
+
+def _json_value(value: object) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} entries"
+    return json.dumps(value, ensure_ascii=False)
 
 
 # --- licence records --------------------------------------------------------------------------------------------------

@@ -638,3 +638,36 @@ def test_doc_requests_with_reader_authentication_are_shown() -> None:
     (found,) = inspect(request)
     assert (found.kind, found.faults) == ("device-request", ())
     assert "reader: mdoc reader authentication" in str(found.nodes)
+
+
+# --- our own files, and images ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        (b"\xff\xd8\xff\xe0 and so on", "JPEG image"),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n and so on", "JPEG 2000 image"),
+        (b"\xff\x4f\xff\x51 and so on", "JPEG 2000 codestream"),
+    ],
+)
+def test_an_image_is_named(data: bytes, title: str) -> None:
+    (found,) = inspect(data)
+    assert (found.kind, found.title, found.size) == ("image", title, len(data))
+
+
+@pytest.mark.parametrize(
+    ("content", "title"),
+    [
+        (
+            {"version": 1, "doctype": "x", "iaca_key": "iaca", "signers": [1, 2]},
+            "state of an issuing authority's folder",
+        ),
+        ({"made_by": "mdl demo", "signers": [1, 2]}, "what mdl demo did, and what came of it"),
+    ],
+)
+def test_a_file_of_our_own_commands_is_no_licence_record(content: dict[str, Any], title: str) -> None:
+    (found,) = inspect(json.dumps(content).encode())
+    assert (found.kind, found.title) == ("own-file", title)
+    assert [node.name for node in found.nodes] == [*content]
+    assert found.nodes[-1].value == "2 entries"
