@@ -71,9 +71,11 @@ def _time(work: Callable[[], object], calls: int) -> float:
     return (time.perf_counter() - start) / calls * 1e6
 
 
-def measure(parts: dict[str, Callable[[], object]], rounds: int, batch: float = 4000.0) -> dict[str, list[float]]:
+def measure(parts: dict[str, Callable[[], object]], rounds: int, batch: float = 10_000.0) -> dict[str, list[float]]:
     """Measure every part once a round, in batches of about `batch` microseconds."""
-    calls = {name: max(1, int(batch / max(_time(work, 3), 0.1))) for name, work in parts.items()}
+    for work in parts.values():
+        _time(work, 20)  # first calls import, allocate and fill caches
+    calls = {name: max(4, int(batch / max(_time(work, 20), 0.1))) for name, work in parts.items()}
     figures: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(rounds):
         for name, work in parts.items():
