@@ -336,11 +336,14 @@ class Authority:
             self._save(replace(state, signers=(*state.signers, entry)))
             return issued
 
-    def publish_crl(self, *, at: datetime, revoke: Iterable[int] = (), days: int = 30) -> PublishedCrl:
+    def publish_crl(
+        self, *, at: datetime | Callable[[], datetime], revoke: Iterable[int] = (), days: int = 30
+    ) -> PublishedCrl:
         """Sign the next CRL: what the last one lists, and what is revoked now.
 
         Args:
-            at: The time, aware UTC.
+            at: The time, aware UTC, or a clock: that is read when it is this call's turn, so that of several processes
+                none comes with a time from before the CRL of the one that went first.
             revoke: Serial numbers of document signers of this authority; what is revoked already stays as it is.
             days: Days until the successor is due, 1 to `MAX_CRL_DAYS`.
 
@@ -354,7 +357,8 @@ class Authority:
         with lock(self._folder, exclusive=True):
             state, root = self._load(), self.root
             last = self._last_crl(state, root)
-            if at < last.this_update:
+            now = at() if callable(at) else at
+            if now < last.this_update:
                 message = "the time lies before that of the last CRL: look at the clock"
                 raise LocalProtocolError(message, code="authority.clock")
             listed = dict(last.revoked)
@@ -363,13 +367,13 @@ class Authority:
                 if serial not in known:
                     message = f"no document signer of this authority has the serial number {serial:x}"
                     raise LocalProtocolError(message, code="authority.serial_unknown")
-                listed.setdefault(serial, at)
+                listed.setdefault(serial, now)
             with self._custody(state) as custody, self._open_root(state, custody, root) as iaca:
                 crl = iaca.publish_crl(
                     [RevokedCertificate(serial=one, revoked_at=moment) for one, moment in listed.items()],
                     number=_number(last) + 1,
-                    this_update=at,
-                    next_update=at + timedelta(days=days),
+                    this_update=now,
+                    next_update=now + timedelta(days=days),
                 )
             return self._publish(state, crl)
 

@@ -301,7 +301,7 @@ def _issue(arguments: argparse.Namespace) -> int:
 
 
 def _crl(arguments: argparse.Namespace) -> int:
-    published = _authority(arguments).publish_crl(at=_now(), revoke=arguments.revoke, days=arguments.days)
+    published = _authority(arguments).publish_crl(at=_now, revoke=arguments.revoke, days=arguments.days)
     if arguments.json:
         terminal.write_json(_crl_json(published.crl, published.current_file) | {"kept_as": str(published.file)})
         return 0

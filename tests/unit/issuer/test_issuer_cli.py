@@ -1,12 +1,13 @@
 """``mdl issuer``: what it makes, what it refuses, and that a refusal leaves everything as it was."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import stat
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -638,6 +639,30 @@ def test_a_clock_that_went_back_is_noticed(run: Run, authority: Path, monkeypatc
     monkeypatch.setattr("issuer.cli._now", lambda: early)
     run("issuer", "crl", "--dir", authority).error(2, "authority.clock")
     assert content(authority) == before
+
+
+@pytest.mark.hsm
+def test_who_waited_for_another_process_looks_at_the_clock_again(
+    run: Run, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the time would lie before the CRL that the other one has published meanwhile."""
+    held: list[bool] = []
+
+    def clock() -> datetime:
+        descriptor = os.open(authority, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.append(True)
+        else:
+            held.append(False)
+        finally:
+            os.close(descriptor)
+        return datetime.now(UTC).replace(microsecond=0)
+
+    monkeypatch.setattr("issuer.cli._now", clock)
+    assert run("issuer", "crl", "--dir", authority).status == 0
+    assert held == [True]
 
 
 @pytest.mark.hsm
