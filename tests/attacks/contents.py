@@ -11,6 +11,8 @@ from mdl.testing import (
     TEST_TIME,
     Item,
     Recipe,
+    ThrowawayAuthority,
+    deterministic_key,
     distinguished_name,
     pairs,
     raw,
@@ -18,8 +20,7 @@ from mdl.testing import (
     sample_transcript,
     widen,
 )
-from reader.report import Outcome, Policy, Revocation
-from reader.revocation import Evidence
+from reader.report import Outcome, Policy
 from tests.attacks.stage import (
     AUTHORITY,
     DAY,
@@ -31,10 +32,12 @@ from tests.attacks.stage import (
     Fields,
     Table,
     asking,
+    evidence,
     licence,
     moment,
     signer,
 )
+from tests.status_forgery import REVOKED_ID, REVOKED_INDEX, URI, VALID_INDEX, Token, signer_recipe, status_list
 
 attack = Table()
 _value: Any
@@ -191,17 +194,62 @@ for _name, _status_member in {"text": "valid", "a list": [], "an integer": 0, "t
         f"a status that is {_name}",
         {"mutate_mso": lambda mso, value=_status_member: mso.update(status=value)},
     )
-_STATUS = {"status_list": {"idx": 1, "uri": "https://throwaway.example/status"}}
-attack("mso.status", "a status list token that cannot be used",
-       {"mso_status": _STATUS, "evidence": Evidence(status_tokens=(b"token",))})  # fmt: skip
+
+
+def listed(index: int, *tokens: Token, required: bool = False, **reference: Any) -> Fields:
+    """A licence with its place in a status list, and the lists at hand."""
+    return {
+        "mso_status": {"status_list": {"idx": index, "uri": URI} | reference},
+        **evidence(AUTHORITY.crl(), required=required, tokens=tuple(token.build() for token in tokens)),
+    }
+
+
+def identified(identifier: bytes, *tokens: Token) -> Fields:
+    return {
+        "mso_status": {"identifier_list": {"id": identifier, "uri": URI}},
+        **evidence(AUTHORITY.crl(), tokens=tuple(token.build() for token in tokens)),
+    }
+
+
+def _stranger_s() -> Token:
+    return Token(chain=(signer_recipe(ThrowawayAuthority(generation=2)).build(),))
+
+
+for _name, _build in {
+    "revoked by a status list": lambda: listed(REVOKED_INDEX, Token()),
+    "revoked by an identifier list": lambda: identified(REVOKED_ID, Token.of_identifiers()),
+    "revoked by a list that is stale": lambda: listed(REVOKED_INDEX, Token(expires=moment(-SECOND))),
+    "revoked by the older of two lists": lambda: listed(
+        REVOKED_INDEX, Token(content=status_list({0: 1})), Token(issued=moment(-DAY))
+    ),
+    "a list that is stale": lambda: listed(VALID_INDEX, Token(expires=moment(-SECOND))),
+    "a list from the future": lambda: listed(VALID_INDEX, Token(issued=moment(SECOND))),
+    "an index beyond the list": lambda: listed(64, Token()),
+    "a list by a stranger of the same name": lambda: listed(VALID_INDEX, _stranger_s()),
+    "a list signed with another key": lambda: listed(VALID_INDEX, Token(signer=deterministic_key("stranger"))),
+    "a list by the document signer": lambda: listed(
+        VALID_INDEX, Token(signer=AUTHORITY.ds_key, chain=(AUTHORITY.ds_certificate.der,))
+    ),
+    "a list changed after signing": lambda: listed(
+        REVOKED_INDEX, Token(tamper=Token(content=status_list({0: 1})).encoded_claims())
+    ),
+    "a list that never ages": lambda: listed(VALID_INDEX, Token(claims={4: None})),
+    "a token that is none": lambda: listed(VALID_INDEX) | evidence(tokens=(b"token",)),
+    "a certificate named that did not sign the list": lambda: listed(
+        VALID_INDEX, Token(), certificate=ThrowawayAuthority(generation=2).iaca_certificate.der
+    ),
+}.items():
+    attack("mso.status", _name, _build)
 attack(
     "mso.status",
     "evidence demanded and absent",
-    lambda: {
-        "mso_status": _STATUS,
-        "evidence": Evidence(crls=(AUTHORITY.crl(),)),
-        "revocation": Revocation.REQUIRED,
-    },
+    lambda: listed(VALID_INDEX, required=True),
+    outcome=Outcome.INDETERMINATE,
+)
+attack(
+    "mso.status",
+    "evidence demanded, and only another address's list at hand",
+    lambda: listed(VALID_INDEX, Token(uri=URI + "2"), required=True),
     outcome=Outcome.INDETERMINATE,
 )
 

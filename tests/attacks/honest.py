@@ -49,6 +49,7 @@ from tests.attacks.stage import (
     signer,
     trust_in,
 )
+from tests.status_forgery import URI, VALID_ID, VALID_INDEX, Token
 
 SIGNING_CURVES = (
     *("P-256", "P-384", "P-521", "brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1", "Ed25519", "Ed448"),
@@ -278,6 +279,20 @@ accept(
 accept("a status that is null", {"mutate_mso": lambda mso: mso.update(status=None)})
 accept("an expected update", {"expected_update": moment(7 * DAY)})
 accept("an expected update that is past", {"expected_update": moment(-DAY)})
+
+for _name, _status, _token in (
+    ("a status list", {"status_list": {"idx": VALID_INDEX, "uri": URI}}, Token),
+    ("an identifier list", {"identifier_list": {"id": VALID_ID, "uri": URI}}, Token.of_identifiers),
+):
+    for _required in (False, True):
+        accept(
+            f"not revoked by {_name}, evidence {'demanded' if _required else 'given'}",
+            lambda status=_status, token=_token, required=_required: {
+                "mso_status": status,
+                **evidence(AUTHORITY.crl(), required=required, tokens=(token().build(),)),
+            },
+            judged=True,
+        )
 
 # --- what is disclosed ------------------------------------------------------------------------------------------------
 
