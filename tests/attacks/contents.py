@@ -552,6 +552,20 @@ attack(
     also=(DIGEST,),
     why="there is one digest for one id, so one of the two cannot match it",
 )
+for _order in ("first", "last"):
+    attack(
+        UNIQUE,
+        f"an element twice in the {_order} of two namespaces",
+        lambda order=_order: _second_item() | {"namespaces": _beside(first=order == "first")},
+    )
+
+
+def _beside(*, first: bool) -> dict[str, Any]:
+    """The licence and another namespace, in one order or the other."""
+    whole = licence({DOMESTIC: {"organ_donor": 1, "licence_class": "D"}})
+    return whole if first else dict(reversed(whole.items()))
+
+
 _COLLIDING = {
     "device_elements": {NAMESPACE: {"age_over_18": True}},
     "key_authorizations": {"dataElements": {NAMESPACE: ["age_over_18"]}},

@@ -136,6 +136,7 @@ def test_what_is_remembered_is_bounded() -> None:
     judge = CrlJudge()
     for number in range(3 * revocation._MAX_REMEMBERED):
         judge.judge(SIGNER, ROOT, (GARBAGE + number.to_bytes(4),), TEST_TIME)
+        assert (GARBAGE + number.to_bytes(4), ROOT.der) in judge._assessed
     assert len(judge._assessed) == revocation._MAX_REMEMBERED
     assert judge.judge(SIGNER, ROOT, (REVOKED,), TEST_TIME).outcome is Outcome.FAILED
 

@@ -143,6 +143,14 @@ def test_the_first_reason_of_a_failure_stands_and_no_later_pass_is_needed() -> N
     assert findings.results["mso.version"] == Check("mso.version", Outcome.FAILED, "first", 0)
 
 
+def test_the_gravest_deviation_is_the_reason_that_is_told() -> None:
+    given = present(namespaces=SMALL, x5chain=HOUSE.deviant_ds(extensions={"ski": None, "eku": None, "crldp": None}))
+    for policy in Policy:
+        with pytest.raises(VerificationError) as refused:
+            verifier(policy=policy).verify(given.response, **expectations(given))
+        assert "ds.eku.missing" in refused.value.message
+
+
 # --- it cannot be held the wrong way ----------------------------------------------------------------------------------
 
 
@@ -411,9 +419,12 @@ def test_a_signer_that_was_forgotten_is_assessed_again(monkeypatch: pytest.Monke
     monkeypatch.setattr(verification, "_MAX_SIGNERS", 2)
     ours = verifier()
     scenes = [present(namespaces=SMALL, x5chain=_other_signer(number)) for number in range(1, 5)]
-    for given in (*scenes, *scenes):
+    remembered: list[bytes] = []
+    for number, given in enumerate((*scenes, *scenes)):
         assert ours.examine(given.response, **expectations(given)).accepted
-        assert len(ours._signers) <= 2
+        remembered = [*remembered, _other_signer(number % 4 + 1)][-2:]
+        # The oldest goes, not the one that has just come.
+        assert [der for der, _ in ours._signers] == remembered
 
 
 def test_strangers_are_not_remembered() -> None:
@@ -481,6 +492,15 @@ def test_a_remembered_signer_does_not_outlive_its_root() -> None:
     given = _long_valid()
     assert ours.examine(given.response, **expectations(given)).accepted
     report = ours.examine(given.response, **expectations(given, at=TEST_TIME + 2 * DAY))
+    assert report.failed == ("issuer_auth.certificate_validity",)
+
+
+def test_a_remembered_signer_is_not_older_than_its_root() -> None:
+    root = Certificate(HOUSE.iaca_recipe.with_changes(not_before=TEST_TIME - DAY / 24).build())
+    ours = verifier(trust(root))
+    given = _long_valid()
+    assert ours.examine(given.response, **expectations(given)).accepted
+    report = ours.examine(given.response, **expectations(given, at=TEST_TIME - DAY / 12))
     assert report.failed == ("issuer_auth.certificate_validity",)
 
 
