@@ -1,26 +1,20 @@
-"""The reader's part of the command line: ``mdl reader verify`` and ``mdl reader subject``."""
+"""``mdl reader verify``: the verdict on a response, and what came of every check."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from mdl.cbor import Tagged24, TDate, decode_view, diagnose
+from mdl.cbor import TDate, diagnose
 from mdl.cli import terminal
-from mdl.errors import DecodeError, VerificationError
-from mdl.keys import EphemeralKey
-from mdl.mdoc import DeviceRequest, SessionTranscript
-from mdl.pki import Certificate
+from mdl.errors import VerificationError
+from reader.cli import inputs
 from reader.report import Check, Outcome, Policy, Report, Revocation
-from reader.revocation import Evidence
-from reader.subject import serve
-from reader.trust import ANY_DOCTYPE, TrustStore
-from reader.verification import SessionContext, UnsafeNoRequest, VerifiedDocument, Verifier
+from reader.verification import SessionContext, VerifiedDocument, Verifier
 
-__all__ = ["add_commands"]
+__all__ = ["add_verify"]
 
 _ACCEPTED: Final = 0
 _REJECTED: Final = 1
@@ -29,13 +23,8 @@ _LONGEST: Final = 24
 _COLOURS: Final = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.INDETERMINATE: "yellow"}
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register the verbs of the reader."""
-    _add_verify(commands)
-    _add_subject(commands)
-
-
-def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register ``verify``."""
     verb = commands.add_parser(
         "verify",
         help="decide on a response, and tell what came of every check",
@@ -45,151 +34,25 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     verb.set_defaults(run=_verify)
     verb.add_argument("response", metavar="RESPONSE", help="the DeviceResponse, decrypted; - for the standard input")
-    trust = verb.add_argument_group("trust")
-    trust.add_argument(
-        "--trust",
-        required=True,
-        nargs="+",
-        action="extend",
-        metavar="FILE",
-        help="IACA roots, PEM (several in one file are fine) or DER",
-    )
-    trust.add_argument(
-        "--trust-doctype",
-        nargs="+",
-        action="extend",
-        metavar="DOCTYPE",
-        help="trust the roots for these document types only; without it, for any",
-    )
-    session = verb.add_argument_group("what the reader knows of the session")
-    session.add_argument(
-        "--transcript", required=True, metavar="FILE", help="the SessionTranscript: the array, or in tag 24"
-    )
-    session.add_argument("--reader-key", metavar="FILE", help="the ephemeral reader key, PKCS#8: a deviceMac needs it")
-    request = session.add_mutually_exclusive_group(required=True)
-    request.add_argument("--request", metavar="FILE", help="the DeviceRequest that was sent")
-    request.add_argument(
-        "--unsafe-no-request",
-        action="store_true",
-        help="there is none: whether the answer is what was asked for is not checked",
-    )
-    judging = verb.add_argument_group("how to judge")
-    judging.add_argument(
-        "--at",
-        type=terminal.argument_time,
-        metavar="TIME",
-        help="as of this time, for example 2026-01-31T00:00:00Z; without it, now",
-    )
-    judging.add_argument(
-        "--policy",
-        choices=[policy.value for policy in Policy],
-        default=Policy.ISO_STRICT.value,
-        help="how strict to be about deviations that no forger gains by (default: %(default)s)",
-    )
-    judging.add_argument(
-        "--revocation",
-        choices=[revocation.value for revocation in Revocation],
-        default=Revocation.IF_GIVEN.value,
-        help="whether a document is refused whose revocation cannot be determined (default: %(default)s)",
-    )
-    judging.add_argument(
-        "--crl", nargs="+", action="extend", default=[], metavar="FILE", help="certificate revocation lists, DER or PEM"
-    )
-    judging.add_argument(
-        "--status-token", nargs="+", action="extend", default=[], metavar="FILE", help="status list tokens, CWT"
-    )
+    inputs.add_trust_arguments(verb)
+    inputs.add_session_arguments(verb)
+    inputs.add_judging_arguments(verb)
     verb.add_argument("--full", action="store_true", help="show the elements' byte strings whole")
     verb.add_argument("--json", action="store_true", help="write JSON")
 
 
-def _add_subject(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = commands.add_parser(
-        "subject",
-        help="answer a test harness on standard input and output",
-        description="Speak the subject protocol: one JSON object a line on standard input, one a line on standard "
-        "output, in order, until the input ends. Nothing is fetched.",
-        allow_abbrev=False,
-    )
-    verb.set_defaults(run=_subject)
-
-
-def _subject(_arguments: argparse.Namespace) -> int:
-    if sys.stdin is None or sys.stdout is None:
-        msg = "the subject protocol needs a standard input and a standard output"
-        raise DecodeError(msg, code="input.unreadable")
-    try:
-        serve(sys.stdin.buffer, sys.stdout.buffer)
-    except BrokenPipeError:
-        terminal.abandon_stdout()  # whoever asked has gone, and that is how it ends
-    return _ACCEPTED
-
-
-# --- verify: input ----------------------------------------------------------------------------------------------------
-
-
-def _read(name: str, label: str) -> bytes:
-    data = terminal.read_input(name, label=label)
-    with terminal.labelled(label):
-        return terminal.open_armour(data).data
-
-
-def _roots(names: Iterable[str]) -> list[Certificate]:
-    roots: list[Certificate] = []
-    for index, name in enumerate(names):
-        label = f"--trust[{index}]"
-        data = _read(name, label)
-        with terminal.labelled(label):
-            if b"-----BEGIN" in data and not data.startswith(b"\x30"):
-                roots += Certificate.parse_pem_bundle(data)
-            else:
-                roots.append(Certificate.decode(data))
-    return roots
-
-
-def _transcript(name: str) -> SessionTranscript:
-    data = _read(name, "--transcript")
-    with terminal.labelled("--transcript"):
-        value = decode_view(data)
-        return SessionTranscript(value.content if type(value) is Tagged24 else data)
-
-
-def _reader_key(name: str | None) -> EphemeralKey | None:
-    if name is None:
-        return None
-    data = _read(name, "--reader-key")
-    with terminal.labelled("--reader-key"):
-        return EphemeralKey.from_pkcs8(data)
-
-
-def _request(name: str | None) -> DeviceRequest | UnsafeNoRequest:
-    if name is None:
-        return UnsafeNoRequest()
-    data = _read(name, "--request")
-    with terminal.labelled("--request"):
-        return DeviceRequest.decode(data)
-
-
-def _evidence(arguments: argparse.Namespace) -> Evidence:
-    return Evidence(
-        crls=tuple(_read(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl)),
-        status_tokens=tuple(
-            _read(name, f"--status-token[{index}]") for index, name in enumerate(arguments.status_token)
-        ),
-    )
-
-
 def _verify(arguments: argparse.Namespace) -> int:
     at = arguments.at or datetime.now(UTC)
-    doctypes = frozenset(arguments.trust_doctype) if arguments.trust_doctype else ANY_DOCTYPE
     verifier = Verifier(
-        TrustStore.from_certificates(_roots(arguments.trust), doctypes=doctypes),
+        inputs.read_trust(arguments),
         policy=Policy(arguments.policy),
         revocation=Revocation(arguments.revocation),
     )
-    context = SessionContext(transcript=_transcript(arguments.transcript), reader_key=_reader_key(arguments.reader_key))
-    request = _request(arguments.request)
-    evidence = _evidence(arguments)
-    response = _read(arguments.response, "RESPONSE")
+    transcript = inputs.read_transcript(arguments.transcript)
+    context = SessionContext(transcript=transcript, reader_key=inputs.read_reader_key(arguments.reader_key))
+    request = inputs.read_request(arguments.request)
+    evidence = inputs.read_evidence(arguments)
+    response = inputs.read_bytes(arguments.response, "RESPONSE")
     documents: tuple[VerifiedDocument, ...] = ()
     with terminal.labelled("RESPONSE"):
         try:

@@ -1,0 +1,157 @@
+"""What the reader's verbs are given on the command line, read and decoded."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+
+from mdl.cbor import Tagged24, decode_view
+from mdl.cli import terminal
+from mdl.keys import EphemeralKey
+from mdl.mdoc import DeviceRequest, SessionTranscript
+from mdl.pki import Certificate
+from reader.report import Policy, Revocation
+from reader.revocation import Evidence
+from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.verification import UnsafeNoRequest
+
+__all__ = [
+    "add_judging_arguments",
+    "add_session_arguments",
+    "add_trust_arguments",
+    "read_bytes",
+    "read_evidence",
+    "read_reader_key",
+    "read_request",
+    "read_roots",
+    "read_transcript",
+    "read_trust",
+]
+
+
+def add_trust_arguments(verb: argparse.ArgumentParser) -> None:
+    """The roots, and what they are trusted for."""
+    trust = verb.add_argument_group("trust")
+    trust.add_argument(
+        "--trust",
+        required=True,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="IACA roots, PEM (several in one file are fine) or DER",
+    )
+    trust.add_argument(
+        "--trust-doctype",
+        nargs="+",
+        action="extend",
+        metavar="DOCTYPE",
+        help="trust the roots for these document types only; without it, for any",
+    )
+
+
+def add_session_arguments(verb: argparse.ArgumentParser) -> None:
+    """What the reader knows of the session."""
+    session = verb.add_argument_group("what the reader knows of the session")
+    session.add_argument(
+        "--transcript", required=True, metavar="FILE", help="the SessionTranscript: the array, or in tag 24"
+    )
+    session.add_argument("--reader-key", metavar="FILE", help="the ephemeral reader key, PKCS#8: a deviceMac needs it")
+    request = session.add_mutually_exclusive_group(required=True)
+    request.add_argument("--request", metavar="FILE", help="the DeviceRequest that was sent")
+    request.add_argument(
+        "--unsafe-no-request",
+        action="store_true",
+        help="there is none: whether the answer is what was asked for is not checked",
+    )
+
+
+def add_judging_arguments(verb: argparse.ArgumentParser) -> None:
+    """How to judge: time, policy, evidence."""
+    judging = verb.add_argument_group("how to judge")
+    judging.add_argument(
+        "--at",
+        type=terminal.argument_time,
+        metavar="TIME",
+        help="as of this time, for example 2026-01-31T00:00:00Z; without it, now",
+    )
+    judging.add_argument(
+        "--policy",
+        choices=[policy.value for policy in Policy],
+        default=Policy.ISO_STRICT.value,
+        help="how strict to be about deviations that no forger gains by (default: %(default)s)",
+    )
+    judging.add_argument(
+        "--revocation",
+        choices=[revocation.value for revocation in Revocation],
+        default=Revocation.IF_GIVEN.value,
+        help="whether a document is refused whose revocation cannot be determined (default: %(default)s)",
+    )
+    judging.add_argument(
+        "--crl", nargs="+", action="extend", default=[], metavar="FILE", help="certificate revocation lists, DER or PEM"
+    )
+    judging.add_argument(
+        "--status-token", nargs="+", action="extend", default=[], metavar="FILE", help="status list tokens, CWT"
+    )
+
+
+def read_bytes(name: str, label: str) -> bytes:
+    """The bytes of a file, whatever armour they are in."""
+    data = terminal.read_input(name, label=label)
+    with terminal.labelled(label):
+        return terminal.open_armour(data).data
+
+
+def read_trust(arguments: argparse.Namespace) -> TrustStore:
+    """The roots, trusted for the document types that were named."""
+    doctypes = frozenset(arguments.trust_doctype) if arguments.trust_doctype else ANY_DOCTYPE
+    return TrustStore.from_certificates(read_roots(arguments.trust), doctypes=doctypes)
+
+
+def read_roots(names: Iterable[str]) -> list[Certificate]:
+    """The certificates in the files of ``--trust``."""
+    roots: list[Certificate] = []
+    for index, name in enumerate(names):
+        label = f"--trust[{index}]"
+        data = read_bytes(name, label)
+        with terminal.labelled(label):
+            if b"-----BEGIN" in data and not data.startswith(b"\x30"):
+                roots += Certificate.parse_pem_bundle(data)
+            else:
+                roots.append(Certificate.decode(data))
+    return roots
+
+
+def read_transcript(name: str) -> SessionTranscript:
+    """The session transcript, bare or in tag 24."""
+    data = read_bytes(name, "--transcript")
+    with terminal.labelled("--transcript"):
+        value = decode_view(data)
+        return SessionTranscript(value.content if type(value) is Tagged24 else data)
+
+
+def read_reader_key(name: str | None) -> EphemeralKey | None:
+    """The reader's ephemeral key, where one is given."""
+    if name is None:
+        return None
+    data = read_bytes(name, "--reader-key")
+    with terminal.labelled("--reader-key"):
+        return EphemeralKey.from_pkcs8(data)
+
+
+def read_request(name: str | None) -> DeviceRequest | UnsafeNoRequest:
+    """The request that was sent, or the word that there is none to compare with."""
+    if name is None:
+        return UnsafeNoRequest()
+    data = read_bytes(name, "--request")
+    with terminal.labelled("--request"):
+        return DeviceRequest.decode(data)
+
+
+def read_evidence(arguments: argparse.Namespace) -> Evidence:
+    """The revocation evidence at hand."""
+    return Evidence(
+        crls=tuple(read_bytes(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl)),
+        status_tokens=tuple(
+            read_bytes(name, f"--status-token[{index}]") for index, name in enumerate(arguments.status_token)
+        ),
+    )
