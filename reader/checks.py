@@ -9,7 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
@@ -162,7 +162,13 @@ def examine_signature(findings: Findings, issuer_auth: CoseSign1, key: PublicKey
 
 
 def examine_security_object(
-    findings: Findings, mso: MobileSecurityObject, doctype: str, certificate: Certificate | None, at: datetime
+    findings: Findings,
+    mso: MobileSecurityObject,
+    doctype: str,
+    certificate: Certificate | None,
+    at: datetime,
+    *,
+    skew: timedelta = timedelta(0),
 ) -> ValidityInfo | None:
     """Check the security object against the document and the document signer's certificate; give its validity."""
     judge_version(findings, "mso.version", mso.version)
@@ -179,9 +185,9 @@ def examine_security_object(
     except DecodeError as exc:
         findings.fail("mso.validity", str(exc))
         return None
-    if at < validity.valid_from:
+    if at + skew < validity.valid_from:
         findings.fail("mso.validity", "the security object is not valid yet")
-    elif at > validity.valid_until:
+    elif at - skew > validity.valid_until:
         findings.fail("mso.validity", "the security object has expired")
     else:
         deviations: dict[str, str] = {}

@@ -1,8 +1,8 @@
 """What the reader checks, what came of it, and what each policy makes of a deviation.
 
-`CHECKS` is the one list of check ids with their clauses. An outcome is one of four; only PASSED and NOT_APPLICABLE earn
-trust by themselves. `DEVIATIONS` is the one table of what a named policy tolerates: nothing that protects against
-forgery, replay or use out of scope stands in it.
+`CHECKS` is the one list of check ids with their clauses, `REQUIREMENTS` says what each requires. An outcome is one of
+four; only PASSED and NOT_APPLICABLE earn trust by themselves. `DEVIATIONS` is the one table of what a named policy
+tolerates: nothing that protects against forgery, replay or use out of scope stands in it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,19 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, NoReturn
 
-from mdl.errors import VerificationError
+from mdl.errors import UnsupportedError, VerificationError
 
-__all__ = ["CHECKS", "DEVIATIONS", "Check", "Outcome", "Policy", "Report", "Revocation"]
+__all__ = [
+    "CHECKS",
+    "DEVIATIONS",
+    "REQUIREMENTS",
+    "Check",
+    "Deviation",
+    "Outcome",
+    "Policy",
+    "Report",
+    "Revocation",
+]
 
 
 class Outcome(Enum):
@@ -27,44 +37,66 @@ class Outcome(Enum):
     NOT_APPLICABLE = "not applicable"
 
 
-# Check id -> the clause it serves, in the order in which a report lists them. "DP" is the draft of the second edition.
-CHECKS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "response.decoded": "18013-5 8.3.2.1.2",
-        "response.version": "18013-5 8.3.2.1.2",
-        "response.status": "18013-5 8.3.2.1.2",
-        "response.documents": "18013-5 8.3.2.1.2",
-        "issuer_auth.x5chain": "18013-5 9.1.2.4",
-        "issuer_auth.path": "18013-5 9.3.3",
-        "issuer_auth.profile": "18013-5 B.1.4",
-        "issuer_auth.certificate_validity": "18013-5 9.3.3",
-        "issuer_auth.trust_scope": "18013-5 C.1.7.1",
-        "issuer_auth.certificate_revocation": "18013-5 B.3",
-        "issuer_auth.algorithm": "18013-5 9.1.2.4",
-        "issuer_auth.signature": "18013-5 9.3.1",
-        "mso.version": "18013-5 9.1.2.4",
-        "mso.doctype": "18013-5 9.3.1",
-        "mso.digest_algorithm": "18013-5 9.1.2.5",
-        "mso.validity": "18013-5 9.3.1",
-        "mso.signed_within_certificate": "18013-5 9.3.1",
-        "mso.status": "18013-5 second edition (draft) 12.3.6",
-        "issuer_data.encoding": "18013-5 9.1.2.5",
-        "issuer_data.digest": "18013-5 9.3.1",
-        "issuer_data.unique": "18013-5 9.1.2.5",
-        "issuer_data.random": "18013-5 9.1.2.5",
-        "device_auth.present": "18013-5 9.1.3",
-        "device_auth.algorithm": "18013-5 9.1.3",
-        "device_auth.signature": "18013-5 9.1.3.6",
-        "device_auth.mac": "18013-5 9.1.3.5",
-        "device_data.authorized": "18013-5 9.1.2.4",
-        "subject.country": "18013-5 9.3.1",
-        "subject.jurisdiction": "18013-5 9.3.1",
-        "request.doctype": "18013-5 8.3.2.1.2",
-        "request.elements": "18013-5 8.3.2.1.2",
-        "request.unrequested": "18013-5 8.3.2.1.2",
-        "elements.types": "18013-5 7.2",
-    }
+# Check id, the clause it serves, and what it requires; in the order in which a report lists them.
+_TABLE: Final = (
+    (
+        "response.decoded",
+        "18013-5 8.3.2.1.2",
+        "every structure is what its CDDL says, within the limits of size and depth",
+    ),
+    ("response.version", "18013-5 8.3.2.1.2", "the response's version is 1.x, compared as numbers"),
+    ("response.status", "18013-5 8.3.2.1.2", "the mdoc reports status 0"),
+    ("response.documents", "18013-5 8.3.2.1.2", "there is a document, in a form that is implemented here"),
+    ("issuer_auth.x5chain", "18013-5 9.1.2.4", "header 33 holds the document signer's certificate, first"),
+    (
+        "issuer_auth.path",
+        "18013-5 9.3.3",
+        "a trusted root has signed that certificate: name, key identifier and signature",
+    ),
+    ("issuer_auth.profile", "18013-5 B.1.4", "certificate and root follow their profiles"),
+    ("issuer_auth.certificate_validity", "18013-5 9.3.3", "both are valid at the time of verification"),
+    ("issuer_auth.trust_scope", "18013-5 C.1.7.1", "the root is trusted for this document type and place"),
+    ("issuer_auth.certificate_revocation", "18013-5 B.3", "the root's revocation list does not name the certificate"),
+    ("issuer_auth.algorithm", "18013-5 9.1.2.4", "the signature algorithm is the one that goes with the key's curve"),
+    ("issuer_auth.signature", "18013-5 9.3.1", "the document signer signed the security object"),
+    ("mso.version", "18013-5 9.1.2.4", "the security object's version is 1.x, compared as numbers"),
+    ("mso.doctype", "18013-5 9.3.1", "it is for the document type that is presented"),
+    ("mso.digest_algorithm", "18013-5 9.1.2.5", "SHA-256, SHA-384 or SHA-512"),
+    ("mso.validity", "18013-5 9.3.1", "the time of verification lies between validFrom and validUntil"),
+    (
+        "mso.signed_within_certificate",
+        "18013-5 9.3.1",
+        "it was signed while the document signer's certificate was valid",
+    ),
+    ("mso.status", "18013-5 second edition (draft) 12.3.6", "the lists that it refers to call it valid"),
+    ("issuer_data.encoding", "18013-5 9.1.2.5", "every item is an IssuerSignedItem"),
+    ("issuer_data.digest", "18013-5 9.3.1", "the digest of every item, as received, is the one that the issuer signed"),
+    ("issuer_data.unique", "18013-5 9.1.2.5", "no element and no digest id occurs twice"),
+    ("issuer_data.random", "18013-5 9.1.2.5", "every item has at least 16 bytes of random"),
+    ("device_auth.present", "18013-5 9.1.3", "exactly one of deviceSignature and deviceMac"),
+    ("device_auth.algorithm", "18013-5 9.1.3", "its algorithm goes with the device key"),
+    ("device_auth.signature", "18013-5 9.1.3.6", "the device key signed our own session transcript"),
+    (
+        "device_auth.mac",
+        "18013-5 9.1.3.5",
+        "the MAC is over our own session transcript, keyed with device and reader key",
+    ),
+    (
+        "device_data.authorized",
+        "18013-5 9.1.2.4",
+        "the issuer authorised the device key for every device-signed element",
+    ),
+    ("subject.country", "18013-5 9.3.1", "issuing_country of an mDL is the document signer's country"),
+    ("subject.jurisdiction", "18013-5 9.3.1", "issuing_jurisdiction of an mDL is the document signer's state"),
+    ("request.doctype", "18013-5 8.3.2.1.2", "a document of this type was asked for"),
+    ("request.elements", "18013-5 8.3.2.1.2", "every element that was asked for is there"),
+    ("request.unrequested", "18013-5 8.3.2.1.2", "no element is there that was not asked for"),
+    ("elements.types", "18013-5 7.2", "the values have the types that the document type gives them"),
 )
+CHECKS: Final[Mapping[str, str]] = MappingProxyType({name: clause for name, clause, _ in _TABLE})
+"""Check id to the clause that it serves."""
+REQUIREMENTS: Final[Mapping[str, str]] = MappingProxyType({name: requirement for name, _, requirement in _TABLE})
+"""Check id to what the check requires, in one line."""
 RESPONSE_CHECKS: Final = ("response.decoded", "response.version", "response.status", "response.documents")
 # The only checks whose INDETERMINATE can be tolerated: the evidence is optional unless the caller demands it.
 EVIDENCE_CHECKS: Final = frozenset(("issuer_auth.certificate_revocation", "mso.status"))
@@ -103,30 +135,74 @@ class Revocation(Enum):
     """A document whose revocation cannot be determined is refused."""
 
 
-# Deviation -> does it refuse? One column for each policy. Whatever is not listed here refuses under every policy.
-#
-# ``profile`` stands for every finding of the certificate linter that its table does not mark as security relevant.
-DEVIATIONS: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """What the policies make of one kind of deviation.
+
+    Attributes:
+        code: Its stable code, which `Check.warnings` names.
+        check: The check that finds it.
+        meaning: What it is.
+        refused_by: Values of the policies under which it refuses; under the others it is a warning.
+    """
+
+    code: str
+    check: str
+    meaning: str
+    refused_by: frozenset[str]
+
+
+_ALL: Final = frozenset(("iso-strict", "aamva"))
+_AAMVA: Final = frozenset(("aamva",))
+_NONE: Final = frozenset[str]()
+_REVOCATION: Final = "issuer_auth.certificate_revocation"
+# Whatever is not listed here refuses under every policy.
+DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
     {
-        code: MappingProxyType({"iso-strict": strict, "aamva": aamva, "lenient": lenient})
-        for code, strict, aamva, lenient in (
-            ("profile", True, True, False),
-            ("profile.minor", False, False, False),
-            ("x5chain.extra", False, False, False),
-            ("crl.profile", False, False, False),
-            ("status.profile", False, False, False),
-            ("status.path_length", False, False, False),
-            ("status.typ.short", False, False, False),
-            ("status.typ.claim", False, False, False),
-            ("status.unknown", False, False, False),
-            ("state.missing", False, True, False),
-            ("random.short", True, True, False),
-            ("validity.date_form", False, False, False),
-            ("validity.order", True, True, False),
-            ("validity.outlives_certificate", False, False, False),
-            ("elements.type", True, True, False),
-            ("request.element_missing", True, True, False),
-            ("request.element_unrequested", True, True, False),
+        row[0]: Deviation(*row)
+        for row in (
+            (
+                "x5chain.extra",
+                "issuer_auth.x5chain",
+                "more certificates than the document signer's, which are ignored",
+                _NONE,
+            ),
+            (
+                "profile",
+                "issuer_auth.profile",
+                "a finding of the certificate linter, an error without security relevance",
+                _ALL,
+            ),
+            ("profile.minor", "issuer_auth.profile", "a finding of the certificate linter, a warning or a hint", _NONE),
+            ("crl.profile", _REVOCATION, "a finding of the CRL linter without security relevance", _NONE),
+            ("validity.order", "mso.validity", "signed, validFrom and validUntil are not in order", _ALL),
+            ("validity.date_form", "mso.validity", "a date is not in the one form that the standard allows", _NONE),
+            (
+                "validity.outlives_certificate",
+                "mso.validity",
+                "the security object outlives its document signer",
+                _NONE,
+            ),
+            (
+                "status.profile",
+                "mso.status",
+                "a finding about the status list's signer without security relevance",
+                _NONE,
+            ),
+            ("status.path_length", "mso.status", "a CA below a trust point whose own certificate permits none", _NONE),
+            ("status.typ.short", "mso.status", "the token's typ is in its short form", _NONE),
+            ("status.typ.claim", "mso.status", "the token's typ is a claim instead of a header", _NONE),
+            (
+                "status.unknown",
+                "mso.status",
+                "beside the lists that were looked up, a kind that is not known here",
+                _NONE,
+            ),
+            ("random.short", "issuer_data.random", "an item's random has fewer than 16 bytes", _ALL),
+            ("state.missing", "subject.jurisdiction", "the document signer names no state", _AAMVA),
+            ("request.element_missing", "request.elements", "an element that was asked for is not there", _ALL),
+            ("request.element_unrequested", "request.unrequested", "an element that was not asked for is there", _ALL),
+            ("elements.type", "elements.types", "a value is not of the type that the document type gives it", _ALL),
         )
     }
 )
@@ -142,7 +218,7 @@ class Policy(Enum):
     def refuses(self, deviation: str) -> bool:
         """Whether a deviation of that code refuses the document; a code that the table lacks always does."""
         row = DEVIATIONS.get(deviation)
-        return row is None or row[self.value]
+        return row is None or self.value in row.refused_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +229,14 @@ class Report:
         checks: In the order of `CHECKS`, the response first, then document by document.
         revocation: What was demanded of revocation evidence.
         policy: Under which policy the outcomes were reached.
+        unsupported: Members of the response that hold documents in a form that is not implemented here, for example
+            ``zkDocuments``. Nothing in them was looked at, and nothing of them is handed out.
     """
 
     checks: tuple[Check, ...]
     policy: Policy
     revocation: Revocation
+    unsupported: tuple[str, ...] = ()
 
     def __bool__(self) -> NoReturn:
         msg = "a report has more than two outcomes: use .accepted, .failed or .require()"
@@ -200,16 +279,27 @@ class Report:
         """Check id and code of every tolerated deviation."""
         return tuple((check.id, code) for check in self.checks for code in check.warnings)
 
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether all that refuses is that every document is in a form that is not implemented here."""
+        refusing = {check.id: check.outcome for check in self.checks if self.refuses(check)}
+        return bool(self.unsupported) and refusing == {"response.documents": Outcome.INDETERMINATE}
+
     def require(self) -> None:
         """Refuse unless nothing refuses.
 
         Raises:
             VerificationError: Something refuses; the report and the ids of the failed checks are attached. Where
                 nothing failed but something could not be judged, its ids are attached instead.
+            UnsupportedError: All that refuses is that every document is in a form that is not implemented here (code
+                ``response.unsupported``).
         """
         refusing = [check for check in self.checks if self.refuses(check)]
         if self.checks and not refusing:
             return
+        if self.is_unsupported:
+            message = f"not implemented: {', '.join(self.unsupported)}"
+            raise UnsupportedError(message, code="response.unsupported", clause=CHECKS["response.documents"])
         names = self.failed or tuple(dict.fromkeys(check.id for check in refusing))
         first = next((check for check in refusing if check.id in names), None)
         code = first.id if first else "response.documents"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from mdl.errors import DecodeError, MdlError
@@ -85,7 +85,9 @@ class _AssessedCrl:
 class CrlJudge:
     """Says whether a certificate is revoked; remembers which CRLs it has verified."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, skew: timedelta = timedelta(0)) -> None:
+        """Start with nothing remembered; `skew` is how far the clock may be off."""
+        self._skew = skew
         self._assessed: OrderedDict[tuple[bytes, bytes], _AssessedCrl] = OrderedDict()
 
     def judge(self, certificate: Certificate, issuer: Certificate, crls: tuple[bytes, ...], at: datetime) -> Judgement:
@@ -116,9 +118,9 @@ class CrlJudge:
                 continue
             if assessed.crl.is_revoked(certificate.serial) is not None:
                 return Judgement(Outcome.FAILED, "the document signer's certificate is revoked")
-            if assessed.crl.this_update > at:
+            if assessed.crl.this_update > at + self._skew:
                 refusal = refusal or "the revocation list is from the future"
-            elif assessed.crl.next_update is None or assessed.crl.next_update < at:
+            elif assessed.crl.next_update is None or assessed.crl.next_update < at - self._skew:
                 refusal = refusal or "the revocation list is stale"
             else:
                 usable = assessed

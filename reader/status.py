@@ -109,13 +109,13 @@ class VerifiedList:
     chain: tuple[tuple[Certificate, Certificate], ...]
     deviations: tuple[tuple[str, str], ...]
 
-    def refusal(self, at: datetime) -> str | None:
-        """Why the list must not be used at that time, or None."""
-        if at >= self.expires:
+    def refusal(self, at: datetime, skew: timedelta = timedelta(0)) -> str | None:
+        """Why the list must not be used at that time, or None; `skew` is how far the clock may be off."""
+        if at - skew >= self.expires:
             return "the status list has expired"
-        if at < self.begins:
+        if at + skew < self.begins:
             return "the status list is from the future"
-        if not self.not_before <= at <= self.not_after:
+        if at + skew < self.not_before or at - skew > self.not_after:
             return "a certificate of the status list is not valid"
         return None
 
@@ -258,12 +258,14 @@ class _AtHand:
 class StatusJudge:
     """Says whether a security object is revoked; remembers which tokens it has verified. Threads may share one."""
 
-    def __init__(self, *, max_bytes: int = _MAX_REMEMBERED_BYTES) -> None:
+    def __init__(self, *, skew: timedelta = timedelta(0), max_bytes: int = _MAX_REMEMBERED_BYTES) -> None:
         """Start with nothing remembered.
 
         Args:
+            skew: How far the clock may be off.
             max_bytes: About how many bytes of tokens and lists to remember.
         """
+        self._skew = skew
         self._max_bytes = max_bytes
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._size = 0
@@ -320,7 +322,7 @@ class StatusJudge:
                 continue
             if problem is not None:
                 return Judgement(Outcome.FAILED, problem)
-            problem = found.refusal(at)
+            problem = found.refusal(at, self._skew)
             if problem is None:
                 usable = found
             else:

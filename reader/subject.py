@@ -27,7 +27,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 
 from mdl.cbor import TDate, diagnose
-from mdl.errors import DecodeError, MdlError, VerificationError
+from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
 from mdl.keys import EphemeralKey
 from mdl.mdoc import DeviceRequest, DeviceResponse, SessionTranscript
 from mdl.pki import Certificate
@@ -131,6 +131,10 @@ class ReaderSubject:
                 return _answer(number, "reject", failed=["issuer_auth.path"])
             verified = verifier.verify(response, context=context, request=request, at=at, evidence=evidence)
             documents = [_document(document) for document in verified.documents]
+        except UnsupportedError as exc:
+            if exc.code != "response.unsupported":
+                return _answer(number, "reject", failed=["response.decoded"])
+            return _answer(number, "unsupported", indeterminate=["response.documents"])
         except VerificationError as exc:
             if exc.report is None:
                 return _answer(number, "reject", failed=[exc.code])

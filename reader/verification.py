@@ -24,14 +24,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
 
 from mdl.cbor import Limits
 from mdl.cose import CoseSign1
 from mdl.doctypes import MDL_NAMESPACE, Answer, age_over, age_statements
-from mdl.errors import MdlError
+from mdl.errors import MdlError, UnsupportedError
 from mdl.keys import PublicKey
 from mdl.mdoc import (
     DeviceRequest,
@@ -53,12 +53,13 @@ from reader.checks import (
     examine_types,
     judge_version,
 )
-from reader.report import Check, Outcome, Policy, Report, Revocation
+from reader.report import CHECKS, Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence
 from reader.status import StatusJudge
 from reader.trust import TrustAnchor, TrustStore
 
 __all__ = [
+    "MAX_CLOCK_SKEW",
     "SessionContext",
     "UnsafeNoRequest",
     "VerifiedDocument",
@@ -66,10 +67,14 @@ __all__ = [
     "Verifier",
 ]
 
+MAX_CLOCK_SKEW: Final = timedelta(seconds=60)
+"""Largest clock skew that can be allowed for, inclusive."""
+
 # How many document signers a verifier remembers; a reader meets few, and forgetting one costs a millisecond.
 _MAX_SIGNERS: Final = 1024
 # The document type whose subject must be what the document signer is certified for.
 MDL_DOCTYPE: Final = "org.iso.18013.5.1.mDL"
+_DOCUMENTS_CLAUSE: Final = CHECKS["response.documents"]
 _MSO_LIMITS: Final = Limits(max_bytes=1024 * 1024)
 
 
@@ -142,10 +147,12 @@ class VerifiedResponse:
     Attributes:
         documents: The documents, in the order of the response.
         report: The outcome of every check.
+        unsupported: One error for each part of the response that is not implemented here and was left aside.
     """
 
     documents: tuple[VerifiedDocument, ...]
     report: Report
+    unsupported: tuple[UnsupportedError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,23 +213,40 @@ class Verifier:
     certificate. Threads may share a verifier.
     """
 
-    def __init__(self, trust: TrustStore, *, policy: Policy, revocation: Revocation) -> None:
+    def __init__(
+        self,
+        trust: TrustStore,
+        *,
+        policy: Policy,
+        revocation: Revocation,
+        clock_skew: timedelta = timedelta(0),
+    ) -> None:
         """Fix what the verdicts rest on.
 
         Args:
             trust: The trusted roots.
             policy: How strict to be about deviations that no forger gains by.
             revocation: What to demand of revocation evidence.
+            clock_skew: How far the clock of whoever gives the time may be off, 0 to `MAX_CLOCK_SKEW`: by so much every
+                period of validity begins earlier and ends later. The standard grants none.
+
+        Raises:
+            ValueError: The clock skew is negative or too large.
         """
         _demand(trust, TrustStore)
         _demand(policy, Policy)
         _demand(revocation, Revocation)
+        _demand(clock_skew, timedelta)
+        if not timedelta(0) <= clock_skew <= MAX_CLOCK_SKEW:
+            msg = f"a clock skew is 0 to {MAX_CLOCK_SKEW.seconds} seconds"
+            raise ValueError(msg)
+        self._skew = clock_skew
         self._trust = trust
         self._policy = policy
         self._revocation = revocation
         self._signers: OrderedDict[tuple[bytes, str], _DocumentSigner] = OrderedDict()
-        self._crls = CrlJudge()
-        self._status = StatusJudge()
+        self._crls = CrlJudge(skew=clock_skew)
+        self._status = StatusJudge(skew=clock_skew)
 
     def verify(
         self,
@@ -247,11 +271,16 @@ class Verifier:
 
         Raises:
             VerificationError: Some check refuses; ``.report`` has every outcome, ``.failed`` the ids.
+            UnsupportedError: Every document is in a form that is not implemented here.
             DecodeError: The response is not what the CDDL says; ``.path`` tells where.
         """
         report, documents = self._run(response, _Case(context, request, at, evidence))
         report.require()
-        return VerifiedResponse(tuple(_verified(fields) for fields in documents), report)
+        unsupported = tuple(
+            UnsupportedError(f"not implemented: {name}", code="response.unsupported", clause=_DOCUMENTS_CLAUSE)
+            for name in report.unsupported
+        )
+        return VerifiedResponse(tuple(_verified(fields) for fields in documents), report, unsupported)
 
     def examine(
         self,
@@ -284,7 +313,7 @@ class Verifier:
             findings = Findings(index, self._policy)
             documents.append(self._examine_document(findings, document, case))
             checks += findings.results.values()
-        return Report(tuple(checks), self._policy, self._revocation), documents
+        return Report(tuple(checks), self._policy, self._revocation, decoded.unsupported), documents
 
     # (1) the response
 
@@ -296,12 +325,13 @@ class Verifier:
             findings.pass_("response.status")
         else:
             findings.fail("response.status", f"the mdoc reports status {response.status}")
-        if not response.documents:
-            findings.fail("response.documents", "the response holds no document")
-        elif response.unsupported:
-            findings.fail("response.documents", f"not implemented: {', '.join(response.unsupported)}")
-        else:
+        if response.documents:
+            # What else there may be, in forms that are not implemented here, is left aside.
             findings.pass_("response.documents")
+        elif response.unsupported:
+            findings.leave("response.documents", f"not implemented: {', '.join(response.unsupported)}")
+        else:
+            findings.fail("response.documents", "the response holds no document")
         return list(findings.results.values())
 
     def _examine_document(self, findings: Findings, document: Document, case: _Case) -> dict[str, Any]:
@@ -317,7 +347,7 @@ class Verifier:
         else:
             path = f"documents[{findings.document}].issuerSigned.issuerAuth.payload"
             mso = MobileSecurityObject.decode(issuer_auth.payload, path=path, limits=_MSO_LIMITS)
-            validity = examine_security_object(findings, mso, document.doctype, certificate, case.at)
+            validity = examine_security_object(findings, mso, document.doctype, certificate, case.at, skew=self._skew)
             self._examine_status(findings, mso, signer, case)
         elements = examine_items(findings, document, mso)
         examine_device_auth(findings, document, mso, case.context)
@@ -390,10 +420,10 @@ class Verifier:
     def _assess(self, certificate: Certificate, doctype: str, at: datetime) -> _DocumentSigner:
         anchors = tuple(self._trust)
         scoped = [anchor for anchor in anchors if doctype in anchor.doctypes]
-        path = validate_path(certificate, [anchor.certificate for anchor in scoped or anchors], at=at)
+        path = validate_path(certificate, [anchor.certificate for anchor in scoped or anchors], at=at, skew=self._skew)
         in_scope = bool(scoped)
         if in_scope and path.anchor is None:
-            path = validate_path(certificate, [anchor.certificate for anchor in anchors], at=at)
+            path = validate_path(certificate, [anchor.certificate for anchor in anchors], at=at, skew=self._skew)
             in_scope = False
         deviations: dict[str, str] = {}
         # The gravest first: the first one that refuses is the reason that is told.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -79,20 +79,23 @@ class PathResult:
         return self.path, self.validity, self.profile
 
 
-def validate_path(document_signer: Certificate, anchors: Sequence[Certificate], *, at: datetime) -> PathResult:
+def validate_path(
+    document_signer: Certificate, anchors: Sequence[Certificate], *, at: datetime, skew: timedelta = timedelta(0)
+) -> PathResult:
     """Find the anchor that issued a document signer, and examine both.
 
     1. Candidates are the anchors whose subject is the issuer field, byte for byte, and whose key identifier is the one
        that the document signer names, where both have one. Several roots may share a name: each is tried.
     2. The anchor's key verifies the signature over the received bytes. A document signer that is itself among the
        anchors is nobody's issuer here: it is refused.
-    3. Both are valid at `at`, bounds included.
+    3. Both are valid at `at`, bounds included, give or take `skew`.
     4. Both are held against their profiles.
 
     Args:
         document_signer: The certificate from x5chain.
         anchors: The IACA roots that are trusted, from elsewhere than the message.
         at: The time to judge validity at, aware UTC.
+        skew: How far the clock that gave it may be off.
 
     Raises:
         ValueError: No anchors, or a naive time.
@@ -106,9 +109,9 @@ def validate_path(document_signer: Certificate, anchors: Sequence[Certificate], 
         raise ValueError("`at` is an aware datetime")
     path, issuers = _issuers(document_signer, anchors)
     if not issuers:
-        return _result(document_signer, None, at, path)
+        return _result(document_signer, None, at, skew, path)
     # One key may stand in several anchors, for example a root and its renewal: take the one that serves best.
-    results = [_result(document_signer, anchor, at, path) for anchor in issuers]
+    results = [_result(document_signer, anchor, at, skew, path) for anchor in issuers]
     return max(results, key=_merit)
 
 
@@ -152,7 +155,9 @@ def _no_path(code: str, detail: str) -> PathFact:
     return PathFact(check=PATH, holds=False, code=code, detail=detail)
 
 
-def _result(document_signer: Certificate, anchor: Certificate | None, at: datetime, path: PathFact) -> PathResult:
+def _result(
+    document_signer: Certificate, anchor: Certificate | None, at: datetime, skew: timedelta, path: PathFact
+) -> PathResult:
     # The signature is verified above. An anchor's own signature proves nothing: it is trusted for where it came from.
     findings = lint_certificate(document_signer, DOCUMENT_SIGNER, issuer=anchor, with_signature=False)
     not_before, not_after = document_signer.not_before, document_signer.not_after
@@ -166,7 +171,7 @@ def _result(document_signer: Certificate, anchor: Certificate | None, at: dateti
         not_before=not_before,
         not_after=not_after,
         path=path,
-        validity=_validity(document_signer, anchor, at),
+        validity=_validity(document_signer, anchor, at, skew),
         profile=_profile(findings, anchor),
     )
 
@@ -177,11 +182,11 @@ def _anchor_findings(anchor: Certificate) -> tuple[Finding, ...]:
     return lint_certificate(anchor, IACA, with_signature=False)
 
 
-def _validity(document_signer: Certificate, anchor: Certificate | None, at: datetime) -> PathFact:
+def _validity(document_signer: Certificate, anchor: Certificate | None, at: datetime, skew: timedelta) -> PathFact:
     for certificate, who, code in ((document_signer, "document signer", "signer"), (anchor, "anchor", "anchor")):
         if certificate is None:
             return PathFact(check=VALIDITY, holds=None, code="validity.anchor_unknown", detail="there is no anchor")
-        if at < certificate.not_before:
+        if at + skew < certificate.not_before:
             begins = certificate.not_before.isoformat()
             return PathFact(
                 check=VALIDITY,
@@ -189,7 +194,7 @@ def _validity(document_signer: Certificate, anchor: Certificate | None, at: date
                 code=f"validity.{code}_not_yet_valid",
                 detail=f"the {who} is valid from {begins}",
             )
-        if at > certificate.not_after:
+        if at - skew > certificate.not_after:
             ended = certificate.not_after.isoformat()
             return PathFact(
                 check=VALIDITY,

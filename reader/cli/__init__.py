@@ -7,6 +7,8 @@ import sys
 
 from mdl.cli import terminal
 from mdl.errors import DecodeError
+from reader.cli.prefetch import add_prefetch
+from reader.cli.tables import add_tables
 from reader.cli.verify import add_verify
 from reader.subject import serve
 
@@ -16,7 +18,9 @@ __all__ = ["add_commands"]
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the verbs of the reader."""
     add_verify(commands)
+    add_prefetch(commands)
     _add_subject(commands)
+    add_tables(commands)
 
 
 def _add_subject(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

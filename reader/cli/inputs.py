@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
 
 from mdl.cbor import Tagged24, decode_view
 from mdl.cli import terminal
 from mdl.keys import EphemeralKey
 from mdl.mdoc import DeviceRequest, SessionTranscript
 from mdl.pki import Certificate
+from reader.evidence import EvidenceStore
 from reader.report import Policy, Revocation
 from reader.revocation import Evidence
 from reader.trust import ANY_DOCTYPE, TrustStore
-from reader.verification import UnsafeNoRequest
+from reader.verification import MAX_CLOCK_SKEW, UnsafeNoRequest
 
 __all__ = [
     "add_judging_arguments",
@@ -75,6 +78,13 @@ def add_judging_arguments(verb: argparse.ArgumentParser) -> None:
         help="as of this time, for example 2026-01-31T00:00:00Z; without it, now",
     )
     judging.add_argument(
+        "--clock-skew",
+        type=_seconds,
+        default=timedelta(0),
+        metavar="SECONDS",
+        help="how far the clock may be off, 0 to 60 seconds (default: 0)",
+    )
+    judging.add_argument(
         "--policy",
         choices=[policy.value for policy in Policy],
         default=Policy.ISO_STRICT.value,
@@ -92,6 +102,14 @@ def add_judging_arguments(verb: argparse.ArgumentParser) -> None:
     judging.add_argument(
         "--status-token", nargs="+", action="extend", default=[], metavar="FILE", help="status list tokens, CWT"
     )
+    judging.add_argument("--evidence", metavar="FILE", help="what 'mdl reader prefetch' has fetched")
+
+
+def _seconds(text: str) -> timedelta:
+    if text.isdecimal() and text.isascii() and int(text) <= MAX_CLOCK_SKEW.seconds:
+        return timedelta(seconds=int(text))
+    msg = f"not a whole number of seconds, 0 to {MAX_CLOCK_SKEW.seconds}"
+    raise argparse.ArgumentTypeError(msg)
 
 
 def read_bytes(name: str, label: str) -> bytes:
@@ -147,11 +165,13 @@ def read_request(name: str | None) -> DeviceRequest | UnsafeNoRequest:
         return DeviceRequest.decode(data)
 
 
-def read_evidence(arguments: argparse.Namespace) -> Evidence:
+def read_evidence(arguments: argparse.Namespace, trust: TrustStore, at: datetime) -> Evidence:
     """The revocation evidence at hand."""
-    return Evidence(
-        crls=tuple(read_bytes(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl)),
-        status_tokens=tuple(
-            read_bytes(name, f"--status-token[{index}]") for index, name in enumerate(arguments.status_token)
-        ),
-    )
+    crls = [read_bytes(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl)]
+    tokens = [read_bytes(name, f"--status-token[{index}]") for index, name in enumerate(arguments.status_token)]
+    if arguments.evidence is not None:
+        with terminal.labelled("--evidence"):
+            prefetched = EvidenceStore.load(Path(arguments.evidence), trust).evidence(at=at)
+        crls += prefetched.crls
+        tokens += prefetched.status_tokens
+    return Evidence(crls=tuple(crls), status_tokens=tuple(tokens))

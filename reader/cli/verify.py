@@ -43,15 +43,17 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _verify(arguments: argparse.Namespace) -> int:
     at = arguments.at or datetime.now(UTC)
+    trust = inputs.read_trust(arguments)
     verifier = Verifier(
-        inputs.read_trust(arguments),
+        trust,
         policy=Policy(arguments.policy),
         revocation=Revocation(arguments.revocation),
+        clock_skew=arguments.clock_skew,
     )
     transcript = inputs.read_transcript(arguments.transcript)
     context = SessionContext(transcript=transcript, reader_key=inputs.read_reader_key(arguments.reader_key))
     request = inputs.read_request(arguments.request)
-    evidence = inputs.read_evidence(arguments)
+    evidence = inputs.read_evidence(arguments, trust, at)
     response = inputs.read_bytes(arguments.response, "RESPONSE")
     documents: tuple[VerifiedDocument, ...] = ()
     with terminal.labelled("RESPONSE"):
@@ -81,6 +83,7 @@ def _as_json(report: Report, documents: Iterable[VerifiedDocument], at: datetime
         "revocation": report.revocation.value,
         "failed": list(report.failed),
         "indeterminate": list(report.indeterminate),
+        "unsupported": list(report.unsupported),
         "checks": [
             {
                 "id": check.id,
@@ -125,6 +128,8 @@ def _as_lines(report: Report, documents: Iterable[VerifiedDocument], at: datetim
         for check in checks:
             lines += _check_lines(check, longest)
     lines.append("")
+    if report.unsupported:
+        lines += [f"Left aside, since it is not implemented here: {', '.join(report.unsupported)}", ""]
     for document in documents:
         lines += [*_document_lines(document, full=full), ""]
     lines.append(_verdict(report))

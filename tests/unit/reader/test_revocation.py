@@ -71,6 +71,16 @@ def test_a_list_is_good_from_its_first_second_to_its_last() -> None:
     assert judge(FRESH, at=crl.next_update + second).outcome is Outcome.FAILED
 
 
+def test_a_clock_skew_widens_the_period_by_as_much_and_no_more() -> None:
+    crl = Crl(FRESH)
+    assert crl.next_update is not None
+    skewed = CrlJudge(skew=timedelta(seconds=60))
+    for seconds, outcome in ((60, Outcome.PASSED), (61, Outcome.FAILED)):
+        off = timedelta(seconds=seconds)
+        assert skewed.judge(SIGNER, ROOT, (FRESH,), crl.this_update - off).outcome is outcome
+        assert skewed.judge(SIGNER, ROOT, (FRESH,), crl.next_update + off).outcome is outcome
+
+
 def test_revocation_is_final_whatever_the_age_of_the_list() -> None:
     for at in (TEST_TIME - 1000 * DAY, TEST_TIME, TEST_TIME + 1000 * DAY):
         assert "revoked" in judge(REVOKED, at=at).detail

@@ -445,6 +445,24 @@ def test_so_does_one_under_an_expired_signer() -> None:
     assert "revoked" in judge(REVOKED, old, Token(content=status_list({0: 1})).build()).detail
 
 
+def test_a_clock_skew_widens_every_period_by_as_much_and_no_more() -> None:
+    token = Token(issued=TEST_TIME - HOUR, expires=TEST_TIME + DAY).build()
+    brief = signer_recipe(HOUSE).with_changes(not_before=TEST_TIME - HOUR, not_after=TEST_TIME + HOUR)
+    signed_briefly = by(brief, issued=TEST_TIME - DAY, expires=TEST_TIME + DAY).build()
+    skewed = StatusJudge(skew=60 * SECOND)
+    for data, at, outcome in (
+        (token, TEST_TIME - HOUR - 60 * SECOND, Outcome.PASSED),
+        (token, TEST_TIME - HOUR - 61 * SECOND, Outcome.FAILED),
+        (token, TEST_TIME + DAY + 59 * SECOND, Outcome.PASSED),
+        (token, TEST_TIME + DAY + 60 * SECOND, Outcome.FAILED),
+        (signed_briefly, TEST_TIME - HOUR - 60 * SECOND, Outcome.PASSED),
+        (signed_briefly, TEST_TIME - HOUR - 61 * SECOND, Outcome.FAILED),
+        (signed_briefly, TEST_TIME + HOUR + 60 * SECOND, Outcome.PASSED),
+        (signed_briefly, TEST_TIME + HOUR + 61 * SECOND, Outcome.FAILED),
+    ):
+        assert skewed.judge(VALID, ROOT, (data,), at).outcome is outcome, at
+
+
 def test_a_list_is_good_from_its_first_second_until_its_last() -> None:
     issued, expires = TEST_TIME - HOUR, TEST_TIME + DAY
     at = {

@@ -151,6 +151,15 @@ def test_revocation_evidence_is_used() -> None:
     assert (answer["verdict"], answer["failed"], answer["indeterminate"]) == ("reject", [], [name])
 
 
+def test_documents_in_a_form_that_is_not_implemented_are_unsupported_and_those_beside_them_are_judged() -> None:
+    more = encode("zkDocuments") + encode([{}])
+    alone = b"\xa3" + encode("version") + encode("1.0") + more + encode("status") + encode(0)
+    answer = ask(response=b64u(alone))
+    assert (answer["verdict"], answer["failed"], answer["indeterminate"]) == ("unsupported", [], ["response.documents"])
+    beside = bytes((HONEST.response[0] + 1,)) + HONEST.response[1:] + more
+    assert ask(response=b64u(beside)) == ask()
+
+
 def test_the_policy_is_the_one_that_was_asked_for() -> None:
     presentation = present(disclose={"family_name"}, random_size=15)
     assert ask(presentation)["failed"] == ["issuer_data.random"]

@@ -14,8 +14,8 @@ import pytest
 
 from mdl.cbor import FullDate, TDate, encode, wrap24
 from mdl.doctypes import MDL_NAMESPACE, Answer
-from mdl.errors import DecodeError, MdlError, VerificationError
-from mdl.mdoc import SessionTranscript
+from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
+from mdl.mdoc import DeviceResponse, SessionTranscript
 from mdl.pki import Certificate
 from mdl.testing import (
     MDL_DOCTYPE,
@@ -149,6 +149,87 @@ def test_the_gravest_deviation_is_the_reason_that_is_told() -> None:
         with pytest.raises(VerificationError) as refused:
             verifier(policy=policy).verify(given.response, **expectations(given))
         assert "ds.eku.missing" in refused.value.message
+
+
+# --- documents in forms that are not implemented ----------------------------------------------------------------------
+
+
+def _with_member(response: bytes, name: str) -> bytes:
+    """The response with one member more, of a kind that only the second edition has."""
+    return bytes((response[0] + 1,)) + response[1:] + encode(name) + encode([{"proof": b"?"}])
+
+
+@pytest.mark.parametrize("name", ["zkDocuments", "encryptedDocuments"])
+def test_what_is_not_implemented_is_left_aside_and_the_rest_is_judged(name: str) -> None:
+    given = present(namespaces=SMALL)
+    result = verifier().verify(_with_member(given.response, name), **expectations(given))
+    assert [document.elements for document in result.documents] == [SMALL]
+    assert result.report.unsupported == (name,)
+    assert [(type(error), error.code) for error in result.unsupported] == [(UnsupportedError, "response.unsupported")]
+    assert name in result.unsupported[0].message
+    forged = present(namespaces=SMALL, mso_version="2.0")
+    with pytest.raises(VerificationError) as refused:
+        verifier().verify(_with_member(forged.response, name), **expectations(forged))
+    assert refused.value.failed == ("mso.version",)
+
+
+@pytest.mark.parametrize("status", [0, 10])
+def test_a_response_of_nothing_but_what_is_not_implemented_is_no_verdict(status: int) -> None:
+    response = _with_member(DeviceResponse("1.0", (), (), status).encode(), "zkDocuments")
+    report = verifier().examine(response, **expectations(present()))
+    assert not report.accepted
+    assert report.indeterminate == ("response.documents",)
+    assert report.is_unsupported is (status == 0)
+    with pytest.raises(UnsupportedError if status == 0 else VerificationError) as refused:
+        verifier().verify(response, **expectations(present()))
+    assert refused.value.code == ("response.unsupported" if status == 0 else "response.status")
+
+
+# --- clocks -----------------------------------------------------------------------------------------------------------
+
+
+def test_no_clock_is_allowed_to_be_off_unless_it_is_said_and_then_by_a_minute_at_most() -> None:
+    assert inspect.signature(Verifier).parameters["clock_skew"].default == timedelta(0)
+    for seconds in (-1, 61):
+        with pytest.raises(ValueError, match="0 to 60 seconds"):
+            Verifier(
+                trust(),
+                policy=Policy.LENIENT,
+                revocation=Revocation.IF_GIVEN,
+                clock_skew=timedelta(seconds=seconds),
+            )
+    with pytest.raises(TypeError):
+        Verifier(trust(), policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN, clock_skew=60)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "first", "last", "check"),
+    [
+        ({}, TEST_TIME - DAY, TEST_TIME + 29 * DAY, "mso.validity"),
+        (
+            {"x5chain": HOUSE.deviant_ds(not_before=TEST_TIME - DAY, not_after=TEST_TIME + DAY)},
+            TEST_TIME - DAY,
+            TEST_TIME + DAY,
+            "issuer_auth.certificate_validity",
+        ),
+    ],
+)
+def test_a_clock_skew_widens_every_period_by_as_much_and_no_more(
+    fields: dict[str, Any], first: datetime, last: datetime, check: str
+) -> None:
+    given = present(namespaces=SMALL, **fields)
+    minute = timedelta(seconds=60)
+    skewed = Verifier(trust(), policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN, clock_skew=minute)
+    exact = Verifier(trust(), policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN)
+    second = timedelta(seconds=1)
+    for at in (first, last):
+        assert exact.examine(given.response, **expectations(given, at=at)).accepted
+    for at in (first - minute, last + minute):
+        assert check not in skewed.examine(given.response, **expectations(given, at=at)).failed
+    for at in (first - minute - second, last + minute + second):
+        assert check in skewed.examine(given.response, **expectations(given, at=at)).failed
+    for at in (first - second, last + second):
+        assert check in exact.examine(given.response, **expectations(given, at=at)).failed
 
 
 # --- it cannot be held the wrong way ----------------------------------------------------------------------------------
