@@ -26,8 +26,6 @@ Spec:
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -44,6 +42,7 @@ from mdl.mdoc import DeviceResponse, Document
 from mdl.pki import Certificate
 from mdl.status import StatusReference, StatusToken
 from reader.fetching import EvidenceKind, Fetcher
+from reader.files import write_whole
 from reader.report import EVIDENCE_CHECKS, Report
 from reader.revocation import Evidence
 from reader.status import authentic_crl, verify_status_token
@@ -326,18 +325,7 @@ class EvidenceStore:
             ]
         )
         content = _MAGIC + hashlib.sha256(body).digest() + body
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            with beside.open("xb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(path)
-        except OSError as exc:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
-            message = f"cannot write the evidence file: {exc.strerror or type(exc).__name__}"
-            raise FetchError(message, code="evidence.unwritable", url=str(path)) from exc
+        write_whole(path, content, code="evidence.unwritable", what="the evidence file")
 
     @classmethod
     def load(cls, path: Path, trust: TrustStore, *, max_bytes: int = _MAX_STORE_BYTES) -> EvidenceStore:

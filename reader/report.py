@@ -7,11 +7,12 @@ tolerates: nothing that protects against forgery, replay or use out of scope sta
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from mdl.errors import UnsupportedError, VerificationError
 
@@ -278,6 +279,32 @@ class Report:
     def warnings(self) -> tuple[tuple[str, str], ...]:
         """Check id and code of every tolerated deviation."""
         return tuple((check.id, code) for check in self.checks for code in check.warnings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON can hold it; no element values are in it."""
+        return {
+            "verdict": "accept" if self.accepted else "unsupported" if self.is_unsupported else "reject",
+            "policy": self.policy.value,
+            "revocation": self.revocation.value,
+            "failed": list(self.failed),
+            "indeterminate": list(self.indeterminate),
+            "unsupported": list(self.unsupported),
+            "checks": [
+                {
+                    "id": check.id,
+                    "document": check.document,
+                    "outcome": check.outcome.value,
+                    "detail": check.detail,
+                    "warnings": list(check.warnings),
+                    "clause": check.clause,
+                }
+                for check in self.checks
+            ],
+        }
+
+    def as_json(self) -> bytes:
+        """The same as canonical JSON: equal reports give equal bytes."""
+        return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @property
     def is_unsupported(self) -> bool:

@@ -117,7 +117,7 @@ class CrlJudge:
                 refusal = refusal or assessed.refusal
                 continue
             if assessed.crl.is_revoked(certificate.serial) is not None:
-                return Judgement(Outcome.FAILED, "the document signer's certificate is revoked")
+                return Judgement(Outcome.FAILED, "the certificate is revoked")
             if assessed.crl.this_update > at + self._skew:
                 refusal = refusal or "the revocation list is from the future"
             elif assessed.crl.next_update is None or assessed.crl.next_update < at - self._skew:

@@ -1,18 +1,79 @@
 """The roots that a reader trusts, and for what.
 
-An anchor counts only for the document types it is given for. There is no default for that and no empty store: whoever
-trusts a root says so.
+An anchor counts only for its purpose, for the document types it is given for, and for its own country and state. There
+is no default document type and no empty store: whoever trusts a root says so. `TrustAnchor.admit` holds a root against
+its profile before it is trusted; the roots of a VICAL come that way, by `reader.vical`.
+
+An issuing authority that takes a new key may sign it with the old one, in a link certificate. A store follows links
+only where `FollowLinks` says so, and then the new root becomes an anchor beside the old one: the path of a document
+signer never gets longer.
+
+Spec:
+    18013-5 first edition Annex B and C.1.7.1, 9.3.3; facts sheet pki §2.1, §2.2, §3.2 and §5.3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, final
 
-from mdl.pki import Certificate
+from mdl.errors import MdlError, ProfileError, VerificationError
+from mdl.pki import (
+    IACA,
+    IACA_LINK,
+    AttributeId,
+    Certificate,
+    ExtensionId,
+    Finding,
+    KeyPurpose,
+    KeyUsage,
+    Presence,
+    Profile,
+    Severity,
+    lint_certificate,
+)
 
-__all__ = ["ANY_DOCTYPE", "AnyDoctype", "TrustAnchor", "TrustStore"]
+__all__ = ["ANY_DOCTYPE", "AnyDoctype", "FollowLinks", "Purpose", "TrustAnchor", "TrustStore", "follow_link"]
+
+
+class Purpose(StrEnum):
+    """What a root is trusted to sign for."""
+
+    DOCUMENT_SIGNING = "document-signing"
+    """It is an IACA: it issues document signers."""
+    VICAL_PROVIDER = "vical-provider"
+    """It issues the signers of a list of IACA roots, or the CAs that issue them."""
+
+
+VICAL_PROVIDER_CA: Final = Profile(
+    id="vical-ca",
+    title="CA of a VICAL provider",
+    clause="RFC 5280 4.2.1",
+    edition="no profile in 18013-5; common practice and RFC 5280",
+    ca=True,
+    subject=(AttributeId.COMMON_NAME,),
+    key_kinds=frozenset({"EC"}),
+    key_usage=frozenset({KeyUsage.KEY_CERT_SIGN}),
+    longest_validity=None,
+    extensions=MappingProxyType({ExtensionId.SUBJECT_KEY_IDENTIFIER: Presence.REQUIRED}),
+    # What else such a CA may do with its key is the provider's own affair.
+    grades={"ku.extra": (Severity.NOTE, False)},
+)
+"""What is asked of a VICAL provider's root and of the CAs below it; the standard has no profile for them."""
+
+_PROFILES: Final = {Purpose.DOCUMENT_SIGNING: IACA, Purpose.VICAL_PROVIDER: VICAL_PROVIDER_CA}
+# No matter of security where somebody has chosen the root, but what is not self-signed is not a root.
+_NO_ROOT: Final = "iaca.issuer.self"
+
+
+@lru_cache(maxsize=4096)
+def _findings(certificate: Certificate, purpose: Purpose) -> tuple[Finding, ...]:
+    return lint_certificate(certificate, _PROFILES[purpose])
 
 
 @final
@@ -31,27 +92,49 @@ ANY_DOCTYPE: Final = AnyDoctype()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustAnchor:
-    """An IACA root and what it is trusted for.
+    """A root and what it is trusted for.
 
     Attributes:
         certificate: The root.
-        doctypes: Document types whose document signers it may issue: a set, or `ANY_DOCTYPE`.
+        doctypes: Document types whose document signers it may issue, or for a VICAL provider: for which it may name
+            roots; a set, or `ANY_DOCTYPE`.
+        purpose: What it is trusted to sign for.
+        country: The country that document signers must name; None: the one that the root itself names, which the
+            profile of document signers asks for in any case. For a VICAL provider: the only country whose roots it may
+            name; None: of any.
+        state: The same for the state or province. A document signer that names none is left to the policy
+            (``state.missing``).
+        until: When the trust ends, inclusive, if before the certificate; None: with the certificate.
     """
 
     certificate: Certificate
     doctypes: frozenset[str] | AnyDoctype
+    purpose: Purpose = Purpose.DOCUMENT_SIGNING
+    country: str | None = None
+    state: str | None = None
+    until: datetime | None = None
 
     def __post_init__(self) -> None:
         """Refuse an anchor that would be good for nothing, and a scope that would answer like one but is none.
 
         Raises:
             TypeError: The certificate is none, or the document types are neither a frozenset of text nor `ANY_DOCTYPE`;
-                a plain text would be in scope for every part of itself.
-            ValueError: The set of document types is empty.
+                a plain text would be in scope for every part of itself. Or another limit is of the wrong type.
+            ValueError: The set of document types, the country or the state is empty, or the end of trust is naive.
         """
         if not isinstance(self.certificate, Certificate):
             msg = f"a trust anchor is a Certificate, not {type(self.certificate).__name__}"
             raise TypeError(msg)
+        if not isinstance(self.purpose, Purpose):
+            msg = f"the purpose of a trust anchor is a Purpose, not {type(self.purpose).__name__}"
+            raise TypeError(msg)
+        for place in (self.country, self.state):
+            if place is not None and not isinstance(place, str):
+                msg = f"the country and the state of a trust anchor are text or None, not {type(place).__name__}"
+                raise TypeError(msg)
+        if self.country == "" or self.state == "" or (self.until is not None and self.until.utcoffset() is None):
+            msg = "a trust anchor's country and state are not empty, and its end is an aware datetime"
+            raise ValueError(msg)
         doctypes: object = self.doctypes
         if isinstance(doctypes, AnyDoctype):
             return
@@ -62,24 +145,181 @@ class TrustAnchor:
             msg = "a trust anchor is trusted for at least one document type"
             raise ValueError(msg)
 
+    @classmethod
+    def admit(
+        cls,
+        certificate: Certificate,
+        *,
+        doctypes: frozenset[str] | AnyDoctype,
+        purpose: Purpose = Purpose.DOCUMENT_SIGNING,
+        country: str | None = None,
+        state: str | None = None,
+        until: datetime | None = None,
+        at: datetime,
+    ) -> TrustAnchor:
+        """Hold a root against its profile, and make an anchor of it.
+
+        Deviations that no forger gains by stay with the anchor (`findings`); the verifier's policy judges them.
+
+        Args:
+            certificate: The root.
+            doctypes: See the class, as for all that follow.
+            purpose: What it is trusted to sign for.
+            country: Must be the root's own country, where the root is an IACA.
+            state: Must be the root's own state or province, where the root is an IACA and names one.
+            until: When the trust ends.
+            at: When it is admitted, aware: it must be valid then.
+
+        Raises:
+            ProfileError: It breaks a rule of security, is not self-signed, or is not valid at that time (code
+                ``trust.profile``); or it is of another country or state than it is to be trusted for
+                (``trust.place``).
+
+        Spec:
+            Facts sheet pki §3.2: an anchor's own profile is checked at import.
+        """
+        findings = lint_certificate(certificate, _PROFILES[purpose], at=at)
+        grave = tuple(one for one in findings if one.security or one.rule == _NO_ROOT)
+        if grave:
+            msg = f"not to be trusted as a root: {grave[0].message}"
+            raise ProfileError(msg, code="trust.profile", clause=grave[0].clause, findings=grave)
+        if purpose is Purpose.DOCUMENT_SIGNING:
+            for limit, own, what in (
+                (country, certificate.country, "country"),
+                (state, certificate.state or state, "state or province"),
+            ):
+                if limit is not None and limit != own:
+                    msg = f"the root is of another {what} than it is to be trusted for"
+                    raise ProfileError(msg, code="trust.place", clause="18013-5 C.1.7.1")
+        return cls(
+            certificate=certificate, doctypes=doctypes, purpose=purpose, country=country, state=state, until=until
+        )
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """In what the root deviates from the profile of its purpose, whenever; empty where in nothing."""
+        return _findings(self.certificate, self.purpose)
+
+    def is_current(self, at: datetime) -> bool:
+        """Whether the trust has not ended yet."""
+        return self.until is None or at <= self.until
+
+    def out_of_scope(self, doctype: str, document_signer: Certificate, *, at: datetime) -> str | None:
+        """Why the root is not trusted to have issued this document signer; None where it is.
+
+        Args:
+            doctype: The document type that the signer signed.
+            document_signer: Its certificate.
+            at: The time of verification.
+
+        Spec:
+            18013-5 C.1.7.1; facts sheet pki §3.2 and §5.3 step 9.
+        """
+        if self.purpose is not Purpose.DOCUMENT_SIGNING:
+            return "the root is not trusted to issue document signers"
+        if doctype not in self.doctypes:
+            return "the root is not trusted for this document type"
+        if self.country is not None and document_signer.country != self.country:
+            return "the root is not trusted for the document signer's country"
+        if self.state is not None and document_signer.state not in (self.state, None):
+            return "the root is not trusted for the document signer's state or province"
+        if not self.is_current(at):
+            return "the trust in the root has ended: its list is too old"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowLinks:
+    """The decision to follow IACA link certificates; without it a store follows none.
+
+    Attributes:
+        links: Link certificates: each an old root's signature over a new root's key.
+        roots: The new roots, from wherever: a link proves them.
+        at: When the links are judged, aware.
+    """
+
+    links: tuple[Certificate, ...]
+    roots: tuple[Certificate, ...]
+    at: datetime
+
+
+def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: datetime) -> TrustAnchor:
+    """The anchor that a link certificate makes of a new root.
+
+    1. The old anchor is an IACA's, and it and its trust are valid.
+    2. The link is issued by it: name, key identifier, signature; and it follows the profile of links, is for this
+       purpose, valid, and of the same country and state.
+    3. The link's subject and key are the new root's.
+    4. The new root is one that may be admitted.
+
+    The new anchor is good for what the old one is, and no longer than the link.
+
+    Args:
+        old: The anchor to go from.
+        link: The link certificate.
+        root: The new root.
+        at: When, aware.
+
+    Raises:
+        ProfileError: The link or the new root breaks its profile (codes ``link.profile``, ``trust.…``).
+        VerificationError: The old anchor cannot lead anywhere (``link.anchor``), or the link does not lead to this
+            root (``link.root``).
+
+    Spec:
+        Facts sheet pki §2.2; one source only has the extended key usage, and the safe reading asks for it.
+    """
+    clause = "18013-5 Annex B"
+    # (1)
+    issuer = old.certificate
+    if (
+        old.purpose is not Purpose.DOCUMENT_SIGNING
+        or not old.is_current(at)
+        or not issuer.not_before <= at <= issuer.not_after
+    ):
+        raise VerificationError(
+            "the old root is not trusted to lead to a new one now", code="link.anchor", clause=clause
+        )
+    # (2)
+    findings = lint_certificate(link, IACA_LINK, issuer=issuer, at=at)
+    grave = tuple(one for one in findings if one.security or one.severity is Severity.ERROR)
+    if grave:
+        msg = f"the link certificate breaks its profile: {grave[0].message}"
+        raise ProfileError(msg, code="link.profile", clause=clause, findings=grave)
+    if KeyPurpose.IACA_LINK not in (link.extended_key_usage or ()):
+        raise ProfileError("the certificate is for no link", code="link.profile", clause=clause, findings=findings)
+    # (3)
+    if link.subject != root.subject or link.spki != root.spki:
+        raise VerificationError("the link's name or key is not the new root's", code="link.root", clause=clause)
+    # (4)
+    until = link.not_after if old.until is None else min(link.not_after, old.until)
+    return TrustAnchor.admit(
+        root, doctypes=old.doctypes, purpose=old.purpose, country=old.country, state=old.state, until=until, at=at
+    )
+
 
 class TrustStore:
-    """An immutable set of trust anchors, found by key identifier and by name.
+    """An immutable set of trust anchors, found by key identifier, by name and by key.
 
     Attributes:
         doctypes: The document types that some anchor names; every other one is in the scope of the same anchors.
     """
 
-    __slots__ = ("_anchors", "_by_key_identifier", "_by_subject", "doctypes")
+    __slots__ = ("_anchors", "_by_key", "_by_key_identifier", "_by_subject", "doctypes")
 
     doctypes: frozenset[str]
 
-    def __init__(self, anchors: Iterable[TrustAnchor]) -> None:
+    def __init__(self, anchors: Iterable[TrustAnchor], *, links: FollowLinks | None = None) -> None:
         """Collect the anchors.
+
+        Args:
+            anchors: The anchors.
+            links: The decision to follow link certificates, each from one of these anchors; None follows none.
 
         Raises:
             TypeError: One is no `TrustAnchor`.
             ValueError: There is none.
+            ProfileError: A link or the root that it leads to breaks its profile; see `follow_link`.
+            VerificationError: A link leads from none of the anchors, or to none of the new roots.
         """
         self._anchors = tuple(anchors)
         if not self._anchors:
@@ -89,22 +329,52 @@ class TrustStore:
             if not isinstance(anchor, TrustAnchor):
                 msg = f"a trust store holds TrustAnchors, not {type(anchor).__name__}"
                 raise TypeError(msg)
+        self._by_key_identifier: dict[bytes, list[TrustAnchor]] = {}
+        self._by_subject: dict[bytes, list[TrustAnchor]] = {}
+        self._by_key: dict[bytes, list[TrustAnchor]] = {}
+        for anchor in self._anchors:
+            self._index(anchor)
+        if links is not None:
+            # A link leads from an anchor that was given, not from one that another link has brought.
+            followed = [anchor for link in links.links for anchor in self._follow(link, links)]
+            self._anchors += tuple(followed)
+            for anchor in followed:
+                self._index(anchor)
         self.doctypes = frozenset[str]().union(
             *(anchor.doctypes for anchor in self._anchors if isinstance(anchor.doctypes, frozenset))
         )
-        self._by_key_identifier: dict[bytes, list[TrustAnchor]] = {}
-        self._by_subject: dict[bytes, list[TrustAnchor]] = {}
-        for anchor in self._anchors:
-            certificate = anchor.certificate
-            if certificate.subject_key_identifier is not None:
-                self._by_key_identifier.setdefault(certificate.subject_key_identifier, []).append(anchor)
-            self._by_subject.setdefault(certificate.subject.der, []).append(anchor)
+
+    def _index(self, anchor: TrustAnchor) -> None:
+        certificate = anchor.certificate
+        if certificate.subject_key_identifier is not None:
+            self._by_key_identifier.setdefault(certificate.subject_key_identifier, []).append(anchor)
+        self._by_subject.setdefault(certificate.subject.der, []).append(anchor)
+        self._by_key.setdefault(certificate.spki, []).append(anchor)
+
+    def _follow(self, link: Certificate, policy: FollowLinks) -> list[TrustAnchor]:
+        """The new anchors of one link: one for each anchor that it leads from, as these may differ in scope."""
+        roots = [root for root in policy.roots if root.spki == link.spki]
+        if not roots:
+            raise VerificationError("a link certificate leads to none of the new roots", code="link.root")
+        found: list[TrustAnchor] = []
+        failure: MdlError = VerificationError("a link certificate leads from none of the anchors", code="link.anchor")
+        for old in self._by_subject.get(link.issuer.der, ()):
+            for root in roots:
+                try:
+                    found.append(follow_link(old, link, root, at=policy.at))
+                except (ProfileError, VerificationError) as exc:
+                    failure = exc
+        if not found:
+            raise failure
+        return found
 
     @classmethod
     def from_certificates(
         cls, certificates: Iterable[Certificate], *, doctypes: frozenset[str] | AnyDoctype
     ) -> TrustStore:
-        """A store of roots that are all trusted for the same document types.
+        """A store of IACA roots that are all trusted for the same document types.
+
+        The roots are taken as they are, and the verifier's policy judges their profile; see `TrustAnchor.admit`.
 
         Raises:
             ValueError: There is no certificate.
@@ -120,6 +390,10 @@ class TrustStore:
         for anchor in self._by_subject.get(certificate.issuer.der, ()):
             found[id(anchor)] = anchor
         return tuple(found.values())
+
+    def with_key(self, spki: bytes) -> tuple[TrustAnchor, ...]:
+        """The anchors with that public key (DER of SubjectPublicKeyInfo): a root and its renewals."""
+        return tuple(self._by_key.get(spki, ()))
 
     def __iter__(self) -> Iterator[TrustAnchor]:
         return iter(self._anchors)

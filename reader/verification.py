@@ -193,8 +193,8 @@ class _DocumentSigner:
         certificate: The certificate.
         key: Its public key, or None where that is not of this standard.
         path: Path, validity and profile.
-        anchor: The anchor at the end of the path, or None.
-        in_scope: Whether the anchor is trusted for the document type.
+        anchor: The anchor at the end of the path, or None; one that is trusted for this signer and document type,
+            where there is one.
         deviations: Where it or its anchor deviates from the profile: policy code or rule to reason.
     """
 
@@ -202,7 +202,6 @@ class _DocumentSigner:
     key: PublicKey | None
     path: PathResult
     anchor: TrustAnchor | None
-    in_scope: bool
     deviations: Mapping[str, str]
 
 
@@ -247,6 +246,26 @@ class Verifier:
         self._signers: OrderedDict[tuple[bytes, str], _DocumentSigner] = OrderedDict()
         self._crls = CrlJudge(skew=clock_skew)
         self._status = StatusJudge(skew=clock_skew)
+
+    @property
+    def trust(self) -> TrustStore:
+        """The trusted roots."""
+        return self._trust
+
+    @property
+    def policy(self) -> Policy:
+        """How strict it is about deviations that no forger gains by."""
+        return self._policy
+
+    @property
+    def revocation(self) -> Revocation:
+        """What it demands of revocation evidence."""
+        return self._revocation
+
+    @property
+    def clock_skew(self) -> timedelta:
+        """How far the clock may be off."""
+        return self._skew
 
     def verify(
         self,
@@ -396,10 +415,11 @@ class Verifier:
             elif fact.holds is not None:
                 findings.fail(name, fact.detail)
         if signer.anchor is not None:
-            if signer.in_scope:
+            reason = signer.anchor.out_of_scope(doctype, signer.certificate, at=at)
+            if reason is None:
                 findings.pass_("issuer_auth.trust_scope")
             else:
-                findings.fail("issuer_auth.trust_scope", "the root is not trusted for this document type")
+                findings.fail("issuer_auth.trust_scope", reason)
         return signer
 
     def _signer(self, der: bytes, doctype: str, at: datetime) -> _DocumentSigner:
@@ -408,7 +428,11 @@ class Verifier:
         # fill the memory with made-up names under an honest signer's certificate.
         scope = doctype if doctype in self._trust.doctypes else ""
         signer = self._signers.get((der, scope))
-        if signer is None or not signer.path.not_before <= at <= signer.path.not_after:
+        if (
+            signer is None
+            or not signer.path.not_before <= at <= signer.path.not_after
+            or (signer.anchor is not None and not signer.anchor.is_current(at))
+        ):
             signer = self._assess(Certificate.decode(der), doctype, at)
             # What fails is not remembered: strangers must not push out those who are trusted.
             if signer.anchor is not None and signer.path.validity.holds:
@@ -419,7 +443,7 @@ class Verifier:
 
     def _assess(self, certificate: Certificate, doctype: str, at: datetime) -> _DocumentSigner:
         anchors = tuple(self._trust)
-        scoped = [anchor for anchor in anchors if doctype in anchor.doctypes]
+        scoped = [anchor for anchor in anchors if anchor.out_of_scope(doctype, certificate, at=at) is None]
         path = validate_path(certificate, [anchor.certificate for anchor in scoped or anchors], at=at, skew=self._skew)
         in_scope = bool(scoped)
         if in_scope and path.anchor is None:
@@ -432,7 +456,7 @@ class Verifier:
             deviations.setdefault(finding.rule if finding.security else error, str(finding))
         pool = scoped if in_scope else anchors
         anchor = next((anchor for anchor in pool if anchor.certificate is path.anchor), None)
-        return _DocumentSigner(certificate, _usable_key(certificate), path, anchor, in_scope, deviations)
+        return _DocumentSigner(certificate, _usable_key(certificate), path, anchor, deviations)
 
     def _examine_revocation(self, findings: Findings, signer: _DocumentSigner | None, case: _Case) -> None:
         if signer is None or signer.anchor is None:

@@ -7,8 +7,11 @@ import sys
 
 from mdl.cli import terminal
 from mdl.errors import DecodeError
+from reader.cli.diagnose import add_diagnose
 from reader.cli.prefetch import add_prefetch
+from reader.cli.replay import add_replay
 from reader.cli.tables import add_tables
+from reader.cli.trust import add_trust
 from reader.cli.verify import add_verify
 from reader.subject import serve
 
@@ -18,7 +21,10 @@ __all__ = ["add_commands"]
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the verbs of the reader."""
     add_verify(commands)
+    add_diagnose(commands)
     add_prefetch(commands)
+    add_replay(commands)
+    add_trust(commands)
     _add_subject(commands)
     add_tables(commands)
 

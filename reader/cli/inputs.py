@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mdl.cbor import Tagged24, decode_view
 from mdl.cli import terminal
+from mdl.errors import DecodeError, MdlError
 from mdl.keys import EphemeralKey
 from mdl.mdoc import DeviceRequest, SessionTranscript
 from mdl.pki import Certificate
 from reader.evidence import EvidenceStore
 from reader.report import Policy, Revocation
 from reader.revocation import Evidence
-from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
+from reader.trust_file import TrustFile
 from reader.verification import MAX_CLOCK_SKEW, UnsafeNoRequest
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "read_evidence",
     "read_reader_key",
     "read_request",
-    "read_roots",
     "read_transcript",
     "read_trust",
 ]
@@ -41,14 +41,14 @@ def add_trust_arguments(verb: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="FILE",
-        help="IACA roots, PEM (several in one file are fine) or DER",
+        help="IACA roots, PEM (several in one file are fine) or DER; or what 'mdl reader trust import' has made",
     )
     trust.add_argument(
         "--trust-doctype",
         nargs="+",
         action="extend",
         metavar="DOCTYPE",
-        help="trust the roots for these document types only; without it, for any",
+        help="trust the roots for these document types only; without it, for any. A trust store has its own",
     )
 
 
@@ -120,23 +120,34 @@ def read_bytes(name: str, label: str) -> bytes:
 
 
 def read_trust(arguments: argparse.Namespace) -> TrustStore:
-    """The roots, trusted for the document types that were named."""
+    """The roots, trusted for the document types that were named, and what trust stores hold at the time."""
     doctypes = frozenset(arguments.trust_doctype) if arguments.trust_doctype else ANY_DOCTYPE
-    return TrustStore.from_certificates(read_roots(arguments.trust), doctypes=doctypes)
-
-
-def read_roots(names: Iterable[str]) -> list[Certificate]:
-    """The certificates in the files of ``--trust``."""
-    roots: list[Certificate] = []
-    for index, name in enumerate(names):
+    at = getattr(arguments, "at", None) or datetime.now(UTC)
+    anchors: list[TrustAnchor] = []
+    failure: MdlError | None = None
+    for index, name in enumerate(arguments.trust):
         label = f"--trust[{index}]"
         data = read_bytes(name, label)
+        if not TrustFile.is_one(data):
+            roots = _decode_roots(data, label)
+            anchors += [TrustAnchor(certificate=root, doctypes=doctypes) for root in roots]
+            continue
         with terminal.labelled(label):
-            if b"-----BEGIN" in data and not data.startswith(b"\x30"):
-                roots += Certificate.parse_pem_bundle(data)
-            else:
-                roots.append(Certificate.decode(data))
-    return roots
+            assembled = TrustFile.decode(data).assemble(at=at)
+        anchors += assembled.anchors
+        for refusal in assembled.refusals:
+            failure = failure or refusal.error
+            terminal.write_error(f"{label}: not used: {refusal.error}")
+    if not anchors:
+        raise failure or DecodeError("the trust store holds nothing", code="trust.nothing", path="--trust")
+    return TrustStore(anchors)
+
+
+def _decode_roots(data: bytes, label: str) -> tuple[Certificate, ...]:
+    with terminal.labelled(label):
+        if b"-----BEGIN" in data and not data.startswith(b"\x30"):
+            return Certificate.parse_pem_bundle(data)
+        return (Certificate.decode(data),)
 
 
 def read_transcript(name: str) -> SessionTranscript:

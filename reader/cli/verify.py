@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from mdl.cbor import TDate, diagnose
 from mdl.cli import terminal
 from mdl.errors import VerificationError
+from mdl.keys import SoftwareSigner
+from reader.bundle import examine_and_keep
 from reader.cli import inputs
+from reader.files import write_whole
 from reader.report import Check, Outcome, Policy, Report, Revocation
 from reader.verification import SessionContext, VerifiedDocument, Verifier
 
-__all__ = ["add_verify"]
+__all__ = ["add_verify", "as_json", "as_lines"]
 
 _ACCEPTED: Final = 0
 _REJECTED: Final = 1
@@ -37,6 +41,13 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     inputs.add_trust_arguments(verb)
     inputs.add_session_arguments(verb)
     inputs.add_judging_arguments(verb)
+    keeping = verb.add_argument_group("what to keep")
+    keeping.add_argument(
+        "--keep",
+        metavar="FILE",
+        help="keep all that the verdict rests on in an evidence bundle; it holds personal data",
+    )
+    keeping.add_argument("--keep-key", metavar="FILE", help="sign the bundle with this key, PKCS#8 without a password")
     verb.add_argument("--full", action="store_true", help="show the elements' byte strings whole")
     verb.add_argument("--json", action="store_true", help="write JSON")
 
@@ -55,10 +66,13 @@ def _verify(arguments: argparse.Namespace) -> int:
     request = inputs.read_request(arguments.request)
     evidence = inputs.read_evidence(arguments, trust, at)
     response = inputs.read_bytes(arguments.response, "RESPONSE")
+    case: dict[str, Any] = {"context": context, "request": request, "at": at, "evidence": evidence}
+    if arguments.keep is not None:
+        _keep(arguments, verifier, response, case)
     documents: tuple[VerifiedDocument, ...] = ()
     with terminal.labelled("RESPONSE"):
         try:
-            verified = verifier.verify(response, context=context, request=request, at=at, evidence=evidence)
+            verified = verifier.verify(response, **case)
         except VerificationError as exc:
             if exc.report is None:
                 raise
@@ -66,35 +80,30 @@ def _verify(arguments: argparse.Namespace) -> int:
         else:
             report, documents = verified.report, verified.documents
     if arguments.json:
-        terminal.write_json(_as_json(report, documents, at))
+        terminal.write_json(as_json(report, documents, at))
     else:
-        terminal.write(_as_lines(report, documents, at, full=arguments.full))
+        terminal.write(as_lines(report, documents, at, full=arguments.full))
     return _ACCEPTED if report.accepted else _REJECTED
+
+
+def _keep(arguments: argparse.Namespace, verifier: Verifier, response: bytes, case: dict[str, Any]) -> None:
+    signer = None
+    if arguments.keep_key is not None:
+        with terminal.labelled("--keep-key"):
+            signer = SoftwareSigner.from_pkcs8(terminal.read_input(arguments.keep_key, label="--keep-key"))
+    with terminal.labelled("RESPONSE"):
+        bundle = examine_and_keep(verifier, response, **case)
+    write_whole(Path(arguments.keep), bundle.encode(signer), code="bundle.unwritable", what="the bundle")
 
 
 # --- verify: output ---------------------------------------------------------------------------------------------------
 
 
-def _as_json(report: Report, documents: Iterable[VerifiedDocument], at: datetime) -> dict[str, Any]:
+def as_json(report: Report, documents: Iterable[VerifiedDocument], at: datetime) -> dict[str, Any]:
+    """A verdict and what came out of it, for JSON."""
     return {
-        "verdict": "accept" if report.accepted else "reject",
+        **report.as_dict(),
         "at": TDate.of(at).text,
-        "policy": report.policy.value,
-        "revocation": report.revocation.value,
-        "failed": list(report.failed),
-        "indeterminate": list(report.indeterminate),
-        "unsupported": list(report.unsupported),
-        "checks": [
-            {
-                "id": check.id,
-                "document": check.document,
-                "outcome": check.outcome.value,
-                "detail": check.detail,
-                "warnings": list(check.warnings),
-                "clause": check.clause,
-            }
-            for check in report
-        ],
         "documents": [
             {
                 "doctype": document.doctype,
@@ -117,7 +126,8 @@ def _diagnosed(elements: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str,
     }
 
 
-def _as_lines(report: Report, documents: Iterable[VerifiedDocument], at: datetime, *, full: bool) -> list[str]:
+def as_lines(report: Report, documents: Iterable[VerifiedDocument], at: datetime, *, full: bool) -> list[str]:
+    """A verdict and what came out of it, for people."""
     lines = [f"As of {TDate.of(at).text}, policy {report.policy.value}, revocation {report.revocation.value}:"]
     groups: dict[int | None, list[Check]] = {}
     for check in report:

@@ -1,7 +1,6 @@
 """The status judge: valid, revoked and undetermined are three answers, and no list is believed that a stranger made."""
 
 import threading
-import zlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -9,32 +8,46 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.x509.oid import ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mdl.errors import VerificationError
-from mdl.keys import SoftwareSigner
 from mdl.pki import REVOCATION_LIST_SIGNER, Certificate, lint_certificate
 from mdl.status import IdentifierList, IdentifierListInfo, StatusList, StatusListInfo, StatusToken
 from mdl.testing import (
     TEST_TIME,
-    CertificateRecipe,
     ThrowawayAuthority,
     deterministic_key,
     distinguished_name,
-    throwaway_authority,
 )
 from reader import status as status_module
 from reader.report import Outcome
 from reader.revocation import Judgement
 from reader.status import StatusJudge, authentic_crl, verify_status_token
+from test_vectors.source.lists import (
+    CA,
+    FORGERIES,
+    HOUSE,
+    NAMESAKE,
+    NOBODY,
+    NOT_VALID,
+    OTHER_HOUSE,
+    PROFILE,
+    REVOKED,
+    REVOKED_BY_ID,
+    ROOT,
+    SIGNER,
+    STRANGER,
+    TOLERATED,
+    UNUSABLE,
+    VALID,
+    VALID_BY_ID,
+    by,
+    pinned,
+)
 from tests import wire
 from tests.status_forgery import (
-    ALG,
     CA_KEY,
-    EXP,
-    LIST_KEY,
     NBF,
     REVOKED_ID,
     REVOKED_INDEX,
@@ -42,7 +55,6 @@ from tests.status_forgery import (
     URI,
     VALID_ID,
     VALID_INDEX,
-    X5CHAIN,
     Token,
     below,
     ca_recipe,
@@ -51,20 +63,9 @@ from tests.status_forgery import (
     status_list,
 )
 
-HOUSE = throwaway_authority()
-OTHER_HOUSE = ThrowawayAuthority("Other")
-NAMESAKE = ThrowawayAuthority(generation=2)
-ROOT = HOUSE.iaca_certificate
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-SIGNER = signer_recipe(HOUSE)
-CA = ca_recipe(HOUSE)
-STRANGER = deterministic_key("stranger")
 
 GOOD = Token().build()
-VALID = {"status_list": {"idx": VALID_INDEX, "uri": URI}}
-REVOKED = {"status_list": {"idx": REVOKED_INDEX, "uri": URI}}
-VALID_BY_ID = {"identifier_list": {"id": VALID_ID, "uri": URI}}
-REVOKED_BY_ID = {"identifier_list": {"id": REVOKED_ID, "uri": URI}}
 
 
 def judge(
@@ -75,37 +76,6 @@ def judge(
     crls: Iterable[bytes] = (),
 ) -> Judgement:
     return StatusJudge().judge(status, issuer, tokens, at, tuple(crls))
-
-
-def by(
-    recipe: CertificateRecipe, *above: CertificateRecipe, signer: SoftwareSigner = LIST_KEY, **changes: Any
-) -> Token:
-    """A token signed under that certificate and those above it."""
-    return Token(signer=signer, chain=tuple(one.build() for one in (recipe, *above)), **changes)
-
-
-def pinned(certificate: bytes, index: int = VALID_INDEX) -> dict[str, Any]:
-    return {"status_list": {"idx": index, "uri": URI, "certificate": certificate}}
-
-
-def usage(**bits: bool) -> tuple[x509.ExtensionType, bool]:
-    names = (
-        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
-        *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
-    )
-    return x509.KeyUsage(**(dict.fromkeys(names, False) | bits)), True
-
-
-def purpose(oid: str, *, critical: bool = False) -> tuple[x509.ExtensionType, bool]:
-    return x509.ExtendedKeyUsage([ObjectIdentifier(oid)]), critical
-
-
-def constraints(path_length: int | None, *, ca: bool = True) -> tuple[x509.ExtensionType, bool]:
-    return x509.BasicConstraints(ca=ca, path_length=path_length), True
-
-
-def foreign_key_identifier() -> tuple[x509.ExtensionType, bool]:
-    return x509.AuthorityKeyIdentifier(b"\x01" * 20, None, None), False
 
 
 # --- three answers ----------------------------------------------------------------------------------------------------
@@ -190,164 +160,6 @@ def test_where_two_lists_are_named_both_must_let_it_pass() -> None:
 
 
 # --- forgeries, one check each ----------------------------------------------------------------------------------------
-
-DEEP = ca_recipe(HOUSE, deterministic_key("deep CA")).with_changes(
-    subject=distinguished_name(C="US", ST="US-UT", CN="Deep CA")
-)
-DEEP_KEY = deterministic_key("deep CA")
-
-NOBODY: dict[str, tuple[Token, str]] = {
-    # (2) the signature
-    "a stranger's key": (Token(signer=STRANGER), "signature"),
-    "changed after signing": (Token(tamper=Token(content=status_list({1: 1})).encoded_claims()), "signature"),
-    "another algorithm than the key's": (Token(protected={ALG: -35}), "does not go with"),
-    "no algorithm": (Token(protected={ALG: None}), "no signature algorithm"),
-    "no certificate": (Token(protected={X5CHAIN: None}), "no certificate"),
-    "certificate outside the protected header": (
-        Token(protected={X5CHAIN: None}, unprotected={X5CHAIN: Token().chain[0]}),
-        "no certificate",
-    ),
-    "garbage for a certificate": (Token(chain=(b"\x30\x03\x02\x01\x00",)), "not"),
-    # (3), (4) the chain
-    "a stranger issued it under the root's name": (by(SIGNER.with_changes(signer=STRANGER)), "does not lead"),
-    "another root issued it": (by(signer_recipe(OTHER_HOUSE)), "does not lead"),
-    "a namesake's root issued it": (by(signer_recipe(NAMESAKE)), "does not lead"),
-    "self-signed": (by(SIGNER.with_changes(issuer=SIGNER.subject, signer=LIST_KEY)), "does not lead"),
-    "the document signer issued it": (
-        by(below(SIGNER, HOUSE.ds_recipe, HOUSE.ds_key), HOUSE.ds_recipe),
-        "revocation-list-ca.",
-    ),
-    "issued under another name": (
-        by(SIGNER.with_changes(issuer=distinguished_name(C="US", ST="US-UT", CN="Somebody"))),
-        "revocation-list.issuer.name",
-    ),
-    "issued by another key identifier": (
-        by(SIGNER.with_changes(extensions={"aki": foreign_key_identifier()})),
-        "revocation-list.aki.mismatch",
-    ),
-    "the CA is left out": (by(below(SIGNER, CA, CA_KEY)), "does not lead"),
-    "the chain upside down": (
-        Token(chain=tuple(reversed(by(below(SIGNER, CA, CA_KEY), CA).chain))),
-        "signature",
-    ),
-    "a stranger on top": (by(below(SIGNER, CA, CA_KEY), CA, OTHER_HOUSE.iaca_recipe), "does not lead"),
-    "the CA is none": (
-        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"bc": constraints(None, ca=False)})),
-        "revocation-list-ca.bc.not-ca",
-    ),
-    "the CA says nothing of being one": (
-        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"bc": None})),
-        "revocation-list-ca.bc.missing",
-    ),
-    "the CA may not sign certificates": (
-        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"ku": usage(digital_signature=True)})),
-        "revocation-list-ca.ku.bits",
-    ),
-    "the CA has no key usage": (
-        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"ku": None})),
-        "revocation-list-ca.ku.missing",
-    ),
-    "the CA has a critical extension": (
-        by(
-            below(SIGNER, CA, CA_KEY),
-            CA.with_changes(
-                extensions={"odd": (x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)}
-            ),
-        ),
-        "revocation-list-ca.extension.unknown",
-    ),
-    "the CA has name constraints": (
-        by(
-            below(SIGNER, CA, CA_KEY),
-            CA.with_changes(extensions={"nc": (x509.NameConstraints([x509.DNSName("x.example")], None), False)}),
-        ),
-        "revocation-list-ca.extension.forbidden",
-    ),
-    "the CA is below one that permits none": (
-        by(below(SIGNER, DEEP, DEEP_KEY), below(DEEP, CA, CA_KEY), CA),
-        "longer than one of its CAs permits",
-    ),
-    "the CA's name is not the issuer's": (
-        by(below(SIGNER, CA, CA_KEY).with_changes(issuer=distinguished_name(C="US", ST="US-UT", CN="Else")), CA),
-        "revocation-list.issuer.name",
-    ),
-    "below the CA, of another country": (
-        by(
-            below(SIGNER, CA, CA_KEY).with_changes(
-                subject=distinguished_name(C="CA", CN="Signer"),
-                issuer=distinguished_name(C="CA", CN="List CA"),
-            ),
-            CA.with_changes(subject=distinguished_name(C="CA", CN="List CA")),
-        ),
-        "revocation-list.issuer.country",
-    ),
-    # (5) the profile
-    "the document signer signs lists": (
-        Token(signer=HOUSE.ds_key, chain=(HOUSE.ds_certificate.der,)),
-        "revocation-list.eku.foreign",
-    ),
-    "a reader's certificate": (by(SIGNER.with_changes(extensions={"eku": purpose("1.0.18013.5.1.6")})), "eku.foreign"),
-    "a CA's key usage": (
-        by(SIGNER.with_changes(extensions={"ku": usage(digital_signature=True, key_cert_sign=True)})),
-        "revocation-list.ku.ca-bits",
-    ),
-    "no digitalSignature": (
-        by(SIGNER.with_changes(extensions={"ku": usage(content_commitment=True)})),
-        "revocation-list.ku.bits",
-    ),
-    "no key usage": (by(SIGNER.with_changes(extensions={"ku": None})), "revocation-list.ku.missing"),
-    "a CA signs lists": (by(SIGNER.with_changes(extensions={"bc": constraints(None)})), "revocation-list.bc.ca"),
-    "the root signs lists": (
-        Token(signer=HOUSE.iaca_key, chain=(ROOT.der,)),
-        "revocation-list.ku.",
-    ),
-    "another country": (
-        by(SIGNER.with_changes(subject=distinguished_name(C="CA", ST="US-UT", CN="Signer"))),
-        "revocation-list.issuer.country",
-    ),
-    "another state": (
-        by(SIGNER.with_changes(subject=distinguished_name(C="US", ST="US-NV", CN="Signer"))),
-        "revocation-list.issuer.state",
-    ),
-    "a critical extension": (
-        by(
-            SIGNER.with_changes(
-                extensions={"odd": (x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)}
-            )
-        ),
-        "revocation-list.extension.unknown",
-    ),
-}
-UNUSABLE: dict[str, tuple[Token, str]] = {
-    # (6), (7) the times
-    "no exp": (Token(claims={EXP: None}), "does not say when it expires"),
-    "expired": (Token(expires=TEST_TIME), "expired"),
-    "from the future": (Token(issued=TEST_TIME + SECOND), "future"),
-    "not to be used yet": (Token(claims={NBF: int(TEST_TIME.timestamp()) + 1}), "future"),
-    "the signer has expired": (by(SIGNER.with_changes(not_after=TEST_TIME - SECOND)), "is not valid"),
-    "the signer is not valid yet": (by(SIGNER.with_changes(not_before=TEST_TIME + SECOND)), "is not valid"),
-    "the CA has expired": (
-        by(below(SIGNER, CA, CA_KEY), CA.with_changes(not_after=TEST_TIME - SECOND)),
-        "is not valid",
-    ),
-}
-UNREADABLE: dict[str, tuple[Token, str]] = {
-    # (8) the list
-    "two bits": (Token(content=status_list(bits=2)), "one bit"),
-    "no status": (Token(content={"bits": 1, "lst": zlib.compress(b"")}), "without a status"),
-    "no index": (Token(content={"bits": 8, "lst": zlib.compress(bytes(7))}), "no such index"),
-    "cut off": (Token(content={"bits": 1, "lst": zlib.compress(bytes(8))[:-2]}), "cut off"),
-    "a bomb": (Token(content={"bits": 1, "lst": zlib.compress(bytes((16 << 20) + 1), 9)}), "inflates to more"),
-    # (1) what it is for
-    "another kind of list": (Token.of_identifiers(), "another kind"),
-}
-NOT_VALID: dict[str, tuple[Token, str]] = {
-    "revoked": (Token(content=status_list({VALID_INDEX: 1}, bits=8)), "revoked"),
-    "suspended": (Token(content=status_list({VALID_INDEX: 2}, bits=2)), "suspended"),
-    "something else": (Token(content=status_list({VALID_INDEX: 3}, bits=2)), "something else"),
-    "the application's own": (Token(content=status_list({VALID_INDEX: 0x0C}, bits=4)), "something else"),
-}
-FORGERIES = NOBODY | UNUSABLE | UNREADABLE
 
 
 @pytest.mark.parametrize("name", FORGERIES)
@@ -484,46 +296,6 @@ def test_the_certificates_are_valid_on_their_first_and_last_second() -> None:
 
 
 # --- honest lists that are out of the ordinary ------------------------------------------------------------------------
-
-PROFILE = ("status.profile",)
-TOLERATED: dict[str, tuple[Token, tuple[str, ...]]] = {
-    "short typ": (Token(protected={TYP: "statuslist+cwt"}), ("status.typ.short",)),
-    "typ among the claims": (
-        Token(protected={TYP: None}, claims={TYP: "application/statuslist+cwt"}),
-        ("status.typ.claim",),
-    ),
-    "no authority key identifier": (by(SIGNER.with_changes(extensions={"aki": None})), PROFILE),
-    "longer than 1187 days": (
-        by(SIGNER.with_changes(not_after=SIGNER.not_before + 1188 * DAY)),
-        PROFILE,
-    ),
-    "a purpose of its own": (by(SIGNER.with_changes(extensions={"eku": purpose("1.3.6.1.5.5.7.3.99")})), ()),
-    "a CA in between, which the root does not permit": (
-        by(below(SIGNER, CA, CA_KEY), CA),
-        ("status.path_length",),
-    ),
-    "a CA in between that sets no limit": (
-        by(below(SIGNER, CA, CA_KEY), CA.with_changes(extensions={"bc": constraints(None)})),
-        ("status.path_length",),
-    ),
-    "a CA in between whose constraints are not critical": (
-        by(
-            below(SIGNER, CA, CA_KEY),
-            CA.with_changes(extensions={"bc": (x509.BasicConstraints(ca=True, path_length=0), False)}),
-        ),
-        ("status.profile", "status.path_length"),
-    ),
-    "two CAs in between": (
-        by(
-            below(SIGNER, DEEP, DEEP_KEY),
-            below(DEEP, CA, CA_KEY),
-            CA.with_changes(extensions={"bc": constraints(1)}),
-        ),
-        ("status.path_length",),
-    ),
-    "the root sent along": (by(SIGNER, HOUSE.iaca_recipe), ()),
-    "an end before the list begins": (Token(claims={NBF: 1}), ()),
-}
 
 
 @pytest.mark.parametrize("name", TOLERATED)

@@ -1,0 +1,600 @@
+"""Evidence bundles: all that a verdict rested on, in one file, so that it can be reached again years later.
+
+    verified, bundle = keep(verifier, response, context=context, request=request, at=at, evidence=evidence)
+    path.write_bytes(bundle.encode(signer))
+    …
+    bundle = EvidenceBundle.decode(path.read_bytes())
+    bundle.replay()                       # the same verdict, byte for byte, or an error
+    smaller = bundle.redact([("org.iso.18013.5.1", "portrait")])
+
+A bundle holds the response, the session transcript, the request, the time, the policy, those anchors, revocation lists
+and status tokens that had a say, and the verdict. The reader's private key is not in it: where a deviceMac was checked,
+the secret that was agreed with that device key is, which opens no session. It holds personal data, all that was shown;
+what is not needed any more can be redacted.
+
+The seal is a hash, or a signature by a key of the reader's, over a list of commitments: one for each item, and one for
+each piece of everything else. A redacted item leaves its commitment behind, which is the very digest that the issuer
+signed if that was SHA-256; an item's random keeps it from being guessed. So a redacted bundle has the same seal.
+
+A seal shows that a bundle was not changed since; a hash alone shows it to whoever keeps the hash elsewhere. It does not
+show that the verdict was right: that is what `EvidenceBundle.replay` finds out anew, from the evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any, Final, NamedTuple, NoReturn
+
+from mdl.cbor import Limits, Tagged24, decode, decode_view, encode, unwrap24
+from mdl.cose import CoseSign1, decode_sign1, protected_header, sig_structure
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, UnsupportedError, VerificationError
+from mdl.keys import KeyAgreement, PublicKey, Signer
+from mdl.mdoc import DeviceRequest, DeviceResponse, SessionTranscript
+from mdl.pki import Certificate, Crl
+from mdl.status import StatusReference, StatusToken
+from reader.report import Check, Outcome, Policy, Report, Revocation
+from reader.revocation import NO_EVIDENCE, Evidence
+from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor, TrustStore
+from reader.verification import SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
+
+__all__ = ["EvidenceBundle", "Seal", "examine_and_keep", "keep"]
+
+_MAGIC: Final = b"mdl evidence bundle 1\n"
+_MAX_BYTES: Final = 128 * 1024 * 1024
+_LIMITS: Final = Limits(max_bytes=_MAX_BYTES, max_entries=1 << 17, max_items=1 << 20)
+_REQUEST_CHECKS: Final = ("request.doctype", "request.elements", "request.unrequested")
+# What stands in a response in the place of a redacted item.
+_HOLE: Final = b"\xf6"
+
+
+class Seal(Enum):
+    """What vouches for a bundle."""
+
+    HASH = "hash"
+    SIGNATURE = "signature"
+
+
+class _Item(NamedTuple):
+    """An issuer-signed item, or where it is redacted, its name and its digest only."""
+
+    namespace: str
+    identifier: str
+    raw: bytes | None
+    digest: bytes
+
+
+_Piece = bytes | _Item
+
+
+def _fault(what: str) -> DecodeError:
+    return DecodeError(f"no evidence bundle, or a damaged one: {what}", code="bundle.damaged")
+
+
+# --- the reader's key -------------------------------------------------------------------------------------------------
+
+
+class _Agreed(NamedTuple):
+    """What came of agreeing a secret with one device key: the secret, or the error."""
+
+    peer: bytes
+    secret: bytes | None
+    code: str
+    message: str
+
+
+class _Recording:
+    """A reader's key that remembers what it agreed."""
+
+    def __init__(self, key: KeyAgreement) -> None:
+        self._key = key
+        self.agreed: dict[bytes, _Agreed] = {}
+
+    def agree(self, peer: PublicKey) -> bytes:
+        try:
+            secret = self._key.agree(peer)
+        except MdlError as exc:
+            self.agreed[peer.spki] = _Agreed(peer.spki, None, exc.code, exc.message)
+            raise
+        self.agreed[peer.spki] = _Agreed(peer.spki, secret, "", "")
+        return secret
+
+
+class _Recorded:
+    """A reader's key of which nothing is left but what it agreed."""
+
+    def __init__(self, agreed: Iterable[_Agreed]) -> None:
+        self._agreed = {one.peer: one for one in agreed}
+
+    def agree(self, peer: PublicKey) -> bytes:
+        found = self._agreed.get(peer.spki)
+        if found is None:
+            msg = "the bundle has no secret that was agreed with that device key"
+            raise UnsupportedError(msg, code="bundle.secret_missing")
+        if found.secret is None:
+            raise UnsupportedError(found.message, code=found.code)
+        return found.secret
+
+
+# --- keeping ----------------------------------------------------------------------------------------------------------
+
+
+def keep(
+    verifier: Verifier,
+    response: bytes,
+    *,
+    context: SessionContext,
+    request: DeviceRequest | UnsafeNoRequest,
+    at: datetime,
+    evidence: Evidence = NO_EVIDENCE,
+) -> tuple[VerifiedResponse, EvidenceBundle]:
+    """Verify a response, or refuse it, and keep what an acceptance rested on; arguments and errors as in `Verifier`.
+
+    Where a refusal is to be kept too, use `examine_and_keep`.
+    """
+    bundle = examine_and_keep(verifier, response, context=context, request=request, at=at, evidence=evidence)
+    return bundle.verify(), bundle
+
+
+def examine_and_keep(
+    verifier: Verifier,
+    response: bytes,
+    *,
+    context: SessionContext,
+    request: DeviceRequest | UnsafeNoRequest,
+    at: datetime,
+    evidence: Evidence = NO_EVIDENCE,
+) -> EvidenceBundle:
+    """Run every check, and keep what the verdict rested on, whatever it is; the arguments are those of `Verifier`.
+
+    Raises:
+        DecodeError: The response is not what the CDDL says: there is no verdict to keep.
+    """
+    recording = None if context.reader_key is None else _Recording(context.reader_key)
+    recorded = SessionContext(transcript=context.transcript, reader_key=recording)
+    report = verifier.examine(response, context=recorded, request=request, at=at, evidence=evidence)
+    bundle = EvidenceBundle(
+        pieces=_take_apart(response),
+        transcript=context.transcript.encoded,
+        agreed=None if recording is None else tuple(recording.agreed.values()),
+        request=request.encode() if isinstance(request, DeviceRequest) else None,
+        at=at.astimezone(UTC),
+        clock_skew=verifier.clock_skew,
+        policy=verifier.policy,
+        revocation=verifier.revocation,
+        anchors=_anchors_with_a_say(response, verifier.trust),
+        evidence=_evidence_with_a_say(response, verifier.trust, evidence),
+        verdict=report.as_json(),
+        redacted=False,
+        sealed_by=None,
+    )
+    if bundle.examine().as_json() != bundle.verdict:
+        # What was left out had a say after all: keep everything.
+        bundle = replace(bundle, anchors=tuple(verifier.trust), evidence=evidence)
+    bundle.replay()
+    return bundle
+
+
+def _take_apart(response: bytes) -> tuple[_Piece, ...]:
+    """The response in pieces, each issuer-signed item one of them; joined they are the response."""
+    pieces: list[_Piece] = []
+    start = 0
+    for document in DeviceResponse.decode(response).documents:
+        for namespace, items in document.issuer_signed.name_spaces.items():
+            for item in items:
+                at = response.index(item.raw, start)
+                pieces += (response[start:at], _item(namespace, item))
+                start = at + len(item.raw)
+    return (*pieces, response[start:])
+
+
+def _item(namespace: str, item: Tagged24) -> _Item:
+    return _Item(namespace, _identifier(item.content), item.raw, hashlib.sha256(item.raw).digest())
+
+
+def _identifier(content: bytes) -> str:
+    """The element identifier of an item; empty where it is none."""
+    try:
+        fields = decode(content)
+    except DecodeError:
+        return ""
+    identifier = fields.get("elementIdentifier") if type(fields) is dict else None
+    return identifier if type(identifier) is str else ""
+
+
+def _anchors_with_a_say(response: bytes, trust: TrustStore) -> tuple[TrustAnchor, ...]:
+    """The anchors that a document signer of the response names, or is; one at least, as a store is never empty."""
+    found: dict[int, TrustAnchor] = {}
+    for document in DeviceResponse.decode(response).documents:
+        try:
+            signer = Certificate.decode(document.issuer_signed.issuer_auth.x5chain[0])
+        except (MdlError, IndexError):
+            continue  # it names nobody
+        for anchor in trust:
+            if anchor.certificate.der == signer.der:
+                found[id(anchor)] = anchor
+        found |= {id(anchor): anchor for anchor in trust.candidates(signer)}
+    return tuple(anchor for anchor in trust if id(anchor) in found) or tuple(trust)[:1]
+
+
+def _evidence_with_a_say(response: bytes, trust: TrustStore, evidence: Evidence) -> Evidence:
+    """The revocation evidence that concerns the response, and what cannot be told whom it concerns."""
+    issuers = {anchor.certificate.subject.der for anchor in _anchors_with_a_say(response, trust)}
+    addresses: set[str] = set()
+    for document in DeviceResponse.decode(response).documents:
+        try:
+            status = document.issuer_signed.security_object().status
+            addresses |= {one.uri for one in StatusReference.decode(status).lists}
+        except MdlError:
+            continue  # it names no list
+    return Evidence(
+        crls=tuple(crl for crl in evidence.crls if _issuer_of(crl) in (None, *issuers)),
+        status_tokens=tuple(token for token in evidence.status_tokens if _address_of(token) in (None, *addresses)),
+    )
+
+
+def _issuer_of(crl: bytes) -> bytes | None:
+    try:
+        return Crl.decode_any(crl).issuer.der
+    except DecodeError:
+        return None
+
+
+def _address_of(token: bytes) -> str | None:
+    try:
+        return StatusToken.decode(token).subject
+    except DecodeError:
+        return None
+
+
+# --- the bundle -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceBundle:
+    """All that a verdict rested on; see the module. `keep` and `decode` make one.
+
+    Attributes:
+        pieces: The response in pieces, redacted where `redacted` says so.
+        transcript: The encoded SessionTranscript.
+        agreed: What the reader's key agreed, or None where the session had no reader key.
+        request: The encoded DeviceRequest, or None where there was none to compare with.
+        at: The time of verification, UTC.
+        clock_skew: The clock skew that was allowed for.
+        policy: The policy.
+        revocation: What was demanded of revocation evidence.
+        anchors: The anchors that had a say.
+        evidence: The revocation evidence that had a say.
+        verdict: The report as it was then, canonical JSON.
+        redacted: Whether an item is missing.
+        sealed_by: The key that signed the bundle, once it was read and the signature verified; None for a hash.
+    """
+
+    pieces: tuple[_Piece, ...]
+    transcript: bytes
+    agreed: tuple[_Agreed, ...] | None
+    request: bytes | None
+    at: datetime
+    clock_skew: timedelta
+    policy: Policy
+    revocation: Revocation
+    anchors: tuple[TrustAnchor, ...]
+    evidence: Evidence
+    verdict: bytes
+    redacted: bool
+    sealed_by: PublicKey | None
+    seal: Any = None
+
+    def __bool__(self) -> NoReturn:
+        msg = "a bundle is no verdict: use .replay() or .verify()"
+        raise TypeError(msg)
+
+    # the verdict
+
+    def examine(self) -> Report:
+        """Run every check anew on what the bundle holds.
+
+        Where items are redacted, the checks are about the others; then ``request.…`` cannot be judged again, and their
+        outcomes are those of the verdict in the bundle.
+        """
+        verifier, response, case = self._case()
+        return self._as_recorded(verifier.examine(response, **case))
+
+    def verify(self) -> VerifiedResponse:
+        """Verify anew what the bundle holds; element values come out as from `Verifier.verify`.
+
+        Raises:
+            VerificationError: The response is refused, or the verdict in the bundle is another (``bundle.verdict``).
+            UnsupportedError: Every document is in a form that is not implemented.
+        """
+        self.replay().require()
+        verifier, response, case = self._case()
+        return verifier.verify(response, **case)
+
+    def replay(self) -> Report:
+        """Reach the verdict again, and make sure that it is the one in the bundle.
+
+        Returns:
+            The report. Without redaction its `Report.as_json` is the verdict in the bundle, byte for byte. With
+            redaction every check has the outcome that it had, but for those that need a redacted item: they may be
+            NOT_APPLICABLE now.
+
+        Raises:
+            VerificationError: The verdict is another one now (code ``bundle.verdict``): this program judges otherwise
+                than the one that made the bundle, or the bundle was changed.
+        """
+        report = self.examine()
+        if not self.redacted:
+            same = report.as_json() == self.verdict
+        else:
+            before = _outcomes(self.verdict)
+            now = {(check.id, check.document): check.outcome.value for check in report}
+            skipped = Outcome.NOT_APPLICABLE.value
+            same = now.keys() == before.keys() and all(
+                outcome in (before[place], skipped) for place, outcome in now.items()
+            )
+        if not same:
+            msg = "the verdict that the evidence leads to is not the one in the bundle"
+            raise VerificationError(msg, code="bundle.verdict", report=report)
+        return report
+
+    def _case(self) -> tuple[Verifier, bytes, dict[str, Any]]:
+        verifier = Verifier(
+            TrustStore(self.anchors), policy=self.policy, revocation=self.revocation, clock_skew=self.clock_skew
+        )
+        key = None if self.agreed is None else _Recorded(self.agreed)
+        context = SessionContext(transcript=SessionTranscript(self.transcript), reader_key=key)
+        with_request = self.request is not None and not self.redacted
+        request = DeviceRequest.decode(self.request or b"") if with_request else UnsafeNoRequest()
+        case = {"context": context, "request": request, "at": self.at, "evidence": self.evidence}
+        return verifier, _join(self.pieces), case
+
+    def _as_recorded(self, report: Report) -> Report:
+        if not self.redacted:
+            return report
+        recorded = {(one.id, one.document): one for one in _checks(self.verdict) if one.id in _REQUEST_CHECKS}
+        return replace(report, checks=tuple(recorded.get((one.id, one.document), one) for one in report.checks))
+
+    # redaction
+
+    @property
+    def elements(self) -> tuple[tuple[str, str, bool], ...]:
+        """Namespace and identifier of each issuer-signed item, and whether it is still there."""
+        return tuple(
+            (piece.namespace, piece.identifier, piece.raw is not None)
+            for piece in self.pieces
+            if isinstance(piece, _Item)
+        )
+
+    def redact(self, elements: Iterable[tuple[str, str]]) -> EvidenceBundle:
+        """Take the values of elements out of the bundle for good; the seal still holds.
+
+        Args:
+            elements: Namespace and identifier of each. What the device signed cannot be redacted.
+
+        Raises:
+            LocalProtocolError: There is no such element (code ``bundle.no_element``), its bytes stand elsewhere in the
+                bundle too (``bundle.copy``), or the verdict on the rest would be another one (``bundle.verdict``).
+        """
+        wanted = set(elements)
+        there = {(namespace, identifier) for namespace, identifier, _ in self.elements}
+        if not wanted <= there:
+            msg = "the bundle has no issuer-signed element of that namespace and identifier"
+            raise LocalProtocolError(msg, code="bundle.no_element")
+        gone = [one for one in self.pieces if isinstance(one, _Item) and (one.namespace, one.identifier) in wanted]
+        pieces = tuple(
+            piece._replace(raw=None) if isinstance(piece, _Item) and piece in gone else piece for piece in self.pieces
+        )
+        left = b"".join(piece for piece in pieces if isinstance(piece, bytes))
+        if any(item.raw is not None and item.raw in left for item in gone):
+            msg = "an element to be redacted stands in the response a second time"
+            raise LocalProtocolError(msg, code="bundle.copy")
+        smaller = replace(self, pieces=pieces, redacted=True)
+        try:
+            smaller.replay()
+        except VerificationError as exc:
+            msg = "without these elements the verdict on the rest would be another one"
+            raise LocalProtocolError(msg, code="bundle.verdict") from exc
+        return smaller
+
+    # the file
+
+    @property
+    def commitment(self) -> bytes:
+        """What the seal is over, 32 bytes: the same before and after redaction."""
+        response = [
+            [piece.namespace, piece.identifier, piece.digest]
+            if isinstance(piece, _Item)
+            else hashlib.sha256(piece).digest()
+            for piece in self.pieces
+        ]
+        return hashlib.sha256(_MAGIC + encode([response, hashlib.sha256(_encode_rest(self)).digest()])).digest()
+
+    def encode(self, signer: Signer | None = None) -> bytes:
+        """The file.
+
+        Args:
+            signer: Who seals it; None seals it with a hash, or keeps the signature that it was read with.
+
+        Raises:
+            SigningError: The signer failed.
+        """
+        seal: Any = self.seal
+        if signer is not None:
+            key = signer.public_key
+            protected = protected_header(key.algorithm.cose_id)
+            signature = signer.sign(sig_structure(protected, self.commitment))
+            key.verify(signature, sig_structure(protected, self.commitment))
+            seal = [key.spki, protected, signature]
+        elif seal is None:
+            seal = self.commitment
+        pieces = [piece if isinstance(piece, bytes) else list(piece) for piece in self.pieces]
+        return _MAGIC + encode([pieces, _encode_rest(self), seal])
+
+    @classmethod
+    def decode(cls, data: bytes) -> EvidenceBundle:
+        """Read a file, and verify its seal.
+
+        Who signed it is told by `sealed_by`: whether that key is a reader's is the caller's knowledge.
+
+        Raises:
+            DecodeError: It is no bundle, or damaged (code ``bundle.damaged``).
+            VerificationError: The seal is not over what the bundle holds (code ``bundle.seal``).
+        """
+        if not data.startswith(_MAGIC) or len(data) > _MAX_BYTES:
+            raise _fault("not the beginning of one, or too large")
+        try:
+            bundle, seal = _read(data[len(_MAGIC) :])
+        except DecodeError as exc:
+            if exc.code == "bundle.damaged":
+                raise
+            raise _fault(exc.message) from exc
+        except (KeyError, TypeError, ValueError) as exc:
+            raise _fault("a part of a wrong type") from exc
+        return _with_verified_seal(bundle, seal)
+
+
+def _encode_rest(bundle: EvidenceBundle) -> bytes:
+    """Everything but the response."""
+    return encode(
+        {
+            "transcript": bundle.transcript,
+            "agreed": None if bundle.agreed is None else [list(one) for one in bundle.agreed],
+            "request": bundle.request,
+            "at": bundle.at.isoformat(),
+            "clock_skew": bundle.clock_skew // timedelta(microseconds=1),
+            "policy": bundle.policy.value,
+            "revocation": bundle.revocation.value,
+            "anchors": [_anchor_fields(anchor) for anchor in bundle.anchors],
+            "crls": list(bundle.evidence.crls),
+            "status_tokens": list(bundle.evidence.status_tokens),
+            "verdict": bundle.verdict,
+        }
+    )
+
+
+def _with_verified_seal(bundle: EvidenceBundle, seal: Any) -> EvidenceBundle:
+    """The bundle, its seal verified: the hash, or the key that signed it."""
+    for piece in bundle.pieces:
+        if isinstance(piece, _Item) and piece.raw is not None:
+            same = hashlib.sha256(piece.raw).digest() == piece.digest
+            if not same or _identifier(unwrap24(piece.raw)) != piece.identifier:
+                raise _broken_seal()
+    if type(seal) is bytes:
+        if seal != bundle.commitment:
+            raise _broken_seal()
+        return bundle
+    if type(seal) is not list or len(seal) != 3 or not all(type(one) is bytes for one in seal):
+        raise _fault("no seal")
+    spki, protected, signature = seal
+    try:
+        key = PublicKey.from_spki(spki)
+        message: CoseSign1 = decode_sign1([protected, {}, None, signature])
+        message.verify(key, detached=bundle.commitment)
+    except MdlError as exc:
+        raise _broken_seal() from exc
+    return replace(bundle, sealed_by=key, seal=seal)
+
+
+def _broken_seal() -> VerificationError:
+    return VerificationError("the seal is not over what the bundle holds: it was changed", code="bundle.seal")
+
+
+def _checks(verdict: bytes) -> list[Check]:
+    """The checks of a verdict in canonical JSON."""
+    return [
+        Check(one["id"], Outcome(one["outcome"]), one["detail"], one["document"], tuple(one["warnings"]))
+        for one in json.loads(verdict)["checks"]
+    ]
+
+
+def _outcomes(verdict: bytes) -> Mapping[tuple[str, int | None], str]:
+    return {(check.id, check.document): check.outcome.value for check in _checks(verdict)}
+
+
+def _join(pieces: Sequence[_Piece]) -> bytes:
+    """The response; without the redacted items where there are some."""
+    holes = any(isinstance(piece, _Item) and piece.raw is None for piece in pieces)
+    joined = b"".join(piece if isinstance(piece, bytes) else piece.raw or _HOLE for piece in pieces)
+    if not holes:
+        return joined
+    value = decode_view(joined)
+    for document in value["documents"]:
+        signed = document["issuerSigned"]
+        spaces = {
+            namespace: [item for item in items if item is not None]
+            for namespace, items in signed.get("nameSpaces", {}).items()
+        }
+        signed["nameSpaces"] = {namespace: items for namespace, items in spaces.items() if items}
+        if not signed["nameSpaces"]:
+            del signed["nameSpaces"]
+    # Only the frame is written anew; items, security object and signatures are what was received.
+    return encode(value)
+
+
+def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
+    return {
+        "certificate": anchor.certificate.der,
+        "doctypes": None if isinstance(anchor.doctypes, AnyDoctype) else sorted(anchor.doctypes),
+        "purpose": anchor.purpose.value,
+        "country": anchor.country,
+        "state": anchor.state,
+        "until": None if anchor.until is None else anchor.until.isoformat(),
+    }
+
+
+def _anchor(fields: Any) -> TrustAnchor:
+    doctypes, until = fields["doctypes"], fields["until"]
+    return TrustAnchor(
+        certificate=Certificate.decode(fields["certificate"]),
+        doctypes=ANY_DOCTYPE if doctypes is None else frozenset(doctypes),
+        purpose=Purpose(fields["purpose"]),
+        country=fields["country"],
+        state=fields["state"],
+        until=None if until is None else datetime.fromisoformat(until),
+    )
+
+
+def _read(body: bytes) -> tuple[EvidenceBundle, Any]:
+    """A bundle and its seal, which is still to be verified."""
+    content = decode(body, limits=_LIMITS)
+    if type(content) is not list or len(content) != 3:
+        raise _fault("not three parts")
+    given, rest, seal = content
+    if type(given) is not list or type(rest) is not bytes:
+        raise _fault("a part of a wrong type")
+    pieces: list[_Piece] = []
+    for one in given:
+        if type(one) is list:
+            item = _Item(*one)
+            if [*map(type, item)] not in ([str, str, bytes, bytes], [str, str, type(None), bytes]):
+                raise _fault("an item of a wrong form")
+            pieces.append(item)
+        elif type(one) is bytes:
+            pieces.append(one)
+        else:
+            raise _fault("a piece of a wrong form")
+    fields = decode(rest, limits=_LIMITS)
+    agreed = fields["agreed"]
+    bundle = EvidenceBundle(
+        pieces=tuple(pieces),
+        transcript=fields["transcript"],
+        agreed=None if agreed is None else tuple(_Agreed(*one) for one in agreed),
+        request=fields["request"],
+        at=datetime.fromisoformat(fields["at"]),
+        clock_skew=timedelta(microseconds=fields["clock_skew"]),
+        policy=Policy(fields["policy"]),
+        revocation=Revocation(fields["revocation"]),
+        anchors=tuple(map(_anchor, fields["anchors"])),
+        evidence=Evidence(crls=tuple(fields["crls"]), status_tokens=tuple(fields["status_tokens"])),
+        verdict=fields["verdict"],
+        redacted=any(isinstance(piece, _Item) and piece.raw is None for piece in pieces),
+        sealed_by=None,
+    )
+    if _encode_rest(bundle) != rest:
+        raise _fault("written in another way")
+    return bundle, seal

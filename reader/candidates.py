@@ -1,0 +1,747 @@
+"""Which sessions a response may have been made for: every known handover, as the standard has it and with one mistake.
+
+For the doctor (`reader.diagnosis`) and nobody else: a verifier has one session and never tries several. A candidate is
+the handover of `mdl.session` with what is known of the session put in, or the same with one input as it is mistaken in
+practice (facts sheets mdoc §6, online §0, §1.4 and §8.4). What comes out has names and never the values.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, Final, NoReturn, TypeVar, cast
+from urllib.parse import urlsplit
+
+from mdl.cbor import Limits, Tagged24, bstr, decode, decode_view, encode, unwrap24, wrap24
+from mdl.cose import decode_key, encode_key
+from mdl.errors import DecodeError, MdlError
+from mdl.keys import EphemeralKey, PublicKey
+from mdl.mdoc import SessionTranscript
+from mdl.session import (
+    AnnexBHandover,
+    AnnexCHandover,
+    Handover,
+    HashedHandover,
+    NfcHandover,
+    OpenId4VciHandover,
+    OpenId4VpDcApiHandover,
+    OpenId4VpDraft24Handover,
+    OpenId4VpHandover,
+    QrHandover,
+    ReaderEngagementHandover,
+    jwk_thumbprint,
+)
+
+__all__ = ["Candidate", "Deviation", "Form", "Known", "Session", "device_ephemeral_key", "sessions", "untried"]
+
+# Longest input, in bytes or characters, inclusive: no engagement and no address is nearly as long.
+_MAX_INPUT: Final = 65536
+_LIMITS: Final = Limits(max_bytes=_MAX_INPUT, max_entries=256, max_items=4096)
+
+T = TypeVar("T")
+
+
+class Form(Enum):
+    """A handover that can be tried."""
+
+    GIVEN = "given"
+    QR = "qr"
+    NFC_STATIC = "nfc-static"
+    NFC_NEGOTIATED = "nfc-negotiated"
+    ANNEX_A = "18013-7-annex-a"
+    OPENID4VP = "openid4vp-1.0"
+    OPENID4VP_DC_API = "openid4vp-1.0-dc-api"
+    OPENID4VP_DRAFT_24 = "openid4vp-draft-24-dc-api"
+    ANNEX_B = "18013-7-annex-b"
+    ANNEX_C = "18013-7-annex-c"
+    OPENID4VCI = "openid4vci-1.1-draft"
+
+    @property
+    def title(self) -> str:
+        """The name for people."""
+        return _TITLES[self]
+
+
+_TITLES: Final[Mapping[Form, str]] = {
+    Form.GIVEN: "the reader's own transcript",
+    Form.QR: "QR code (18013-5)",
+    Form.NFC_STATIC: "NFC, static handover (18013-5)",
+    Form.NFC_NEGOTIATED: "NFC, negotiated handover (18013-5)",
+    Form.ANNEX_A: "website with a REST API (18013-7 Annex A)",
+    Form.OPENID4VP: "OpenID4VP 1.0, redirect",
+    Form.OPENID4VP_DC_API: "OpenID4VP 1.0, DC API",
+    Form.OPENID4VP_DRAFT_24: "OpenID4VP draft 24, DC API",
+    Form.ANNEX_B: "OpenID4VP draft 18 (18013-7 Annex B)",
+    Form.ANNEX_C: "ISO mdoc over the DC API (18013-7 Annex C)",
+    Form.OPENID4VCI: "OpenID4VCI 1.1 draft, during issuance",
+}
+
+# The class that makes each form's transcript, and which of its fields is fixed for the form.
+_FORMS: Final[Mapping[Form, tuple[type[Any], Mapping[str, object]]]] = {
+    Form.QR: (QrHandover, {}),
+    Form.NFC_STATIC: (NfcHandover, {"handover_request": None}),
+    Form.NFC_NEGOTIATED: (NfcHandover, {}),
+    Form.ANNEX_A: (ReaderEngagementHandover, {}),
+    Form.OPENID4VP: (OpenId4VpHandover, {}),
+    Form.OPENID4VP_DC_API: (OpenId4VpDcApiHandover, {}),
+    Form.OPENID4VP_DRAFT_24: (OpenId4VpDraft24Handover, {}),
+    Form.ANNEX_B: (AnnexBHandover, {}),
+    Form.ANNEX_C: (AnnexCHandover, {}),
+    Form.OPENID4VCI: (OpenId4VciHandover, {}),
+}
+_LABELS: Final = tuple(dict.fromkeys(made.label for made, _ in _FORMS.values() if issubclass(made, HashedHandover)))
+
+
+# A field of a handover by the attribute of `Known` that it is made from, where the two are not named alike.
+_NAMES: Final = {"device_engagement_bytes": "engagement", "e_reader_key_bytes": "e_reader_key"}
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """One thing that is otherwise than the standard has it.
+
+    Attributes:
+        input: Which input: an attribute of `Known`, or a structure in which several come together.
+        how: In what way, without its value.
+    """
+
+    input: str
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.input}: {self.how}"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a device may have authenticated, by name.
+
+    Attributes:
+        form: The handover.
+        deviations: What is otherwise than the standard has it; empty where nothing is.
+    """
+
+    form: Form
+    deviations: tuple[Deviation, ...] = ()
+
+    def __bool__(self) -> NoReturn:
+        msg = "a candidate is no verdict: compare with None"
+        raise TypeError(msg)
+
+    def __str__(self) -> str:
+        return "; ".join((self.form.title, *map(str, self.deviations)))
+
+    def with_(self, deviation: Deviation) -> Candidate:
+        """The same with one thing more that is otherwise."""
+        return Candidate(self.form, (*self.deviations, deviation))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of the session; every part may be unknown. Bytes are as they were sent or received.
+
+    Attributes:
+        transcript: The transcript over which the reader verified.
+        engagement: DeviceEngagement, bare or in tag 24.
+        e_reader_key: The reader's ephemeral COSE_Key, bare or in tag 24.
+        reader_key: The reader's ephemeral private key, which a deviceMac needs.
+        handover_select: The NFC Handover Select message.
+        handover_request: The NFC Handover Request message.
+        reader_engagement: ReaderEngagement, bare or in tag 24.
+        client_id: The verifier's client identifier.
+        response_uri: Where the response was to go.
+        origin: The origin of the page that asked.
+        nonce: The request's nonce.
+        mdoc_generated_nonce: The wallet's nonce (18013-7 Annex B).
+        jwk: The key that the response is encrypted to.
+        jwk_thumbprint: The thumbprint of that key, 32 bytes; not needed beside `jwk`.
+        encryption_info: The text of EncryptionInfo (18013-7 Annex C).
+        endpoint: The issuer's interactive authorization endpoint.
+    """
+
+    transcript: SessionTranscript | None = None
+    engagement: bytes | None = None
+    e_reader_key: bytes | None = None
+    reader_key: EphemeralKey | None = field(default=None, repr=False)
+    handover_select: bytes | None = None
+    handover_request: bytes | None = None
+    reader_engagement: bytes | None = None
+    client_id: str | None = None
+    response_uri: str | None = None
+    origin: str | None = None
+    nonce: str | None = None
+    mdoc_generated_nonce: str | None = None
+    jwk: Mapping[str, Any] | None = None
+    jwk_thumbprint: bytes | None = None
+    encryption_info: str | None = None
+    endpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be what it is called.
+
+        Raises:
+            TypeError: A value is of another type.
+            ValueError: A value is longer than 65536 bytes or characters, a text is not Unicode, the thumbprint is not
+                32 bytes long, or the JWK cannot be written as JSON.
+            DecodeError: The engagement, the reader's key or the reader's engagement is no CBOR map (codes ``cbor.…``,
+                ``mdoc.structure``); ``.path`` is the attribute's name.
+            UnsupportedError: The JWK is no public key (code ``key.unsupported``).
+        """
+        kinds: dict[str, type[Any]] = {
+            **dict.fromkeys(_BYTES, bytes),
+            **dict.fromkeys(_TEXTS, str),
+            "transcript": SessionTranscript,
+            "reader_key": EphemeralKey,
+            "jwk": Mapping,
+        }
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not isinstance(value, kind):
+                msg = f"{name} is {kind.__name__} or None, not {type(value).__name__}"
+                raise TypeError(msg)
+            if isinstance(value, bytes | str) and len(value) > _MAX_INPUT:
+                msg = f"{name} is longer than {_MAX_INPUT}"
+                raise ValueError(msg)
+            if isinstance(value, str):
+                value.encode()
+        for name in ("engagement", "e_reader_key", "reader_engagement"):
+            if getattr(self, name) is not None:
+                _demand_map(getattr(self, name), name)
+        if self.jwk_thumbprint is not None and len(self.jwk_thumbprint) != 32:
+            msg = "a thumbprint is 32 bytes long"
+            raise ValueError(msg)
+        if self.jwk is not None:
+            jwk_thumbprint(self.jwk)
+            if not all(type(name) is str for name in self.jwk):
+                msg = "a JWK is a JSON object: its names are text"
+                raise TypeError(msg)
+            if len(json.dumps(dict(self.jwk))) > _MAX_INPUT:
+                msg = f"the JWK is longer than {_MAX_INPUT}"
+                raise ValueError(msg)
+
+
+_BYTES: Final = (
+    "engagement",
+    "e_reader_key",
+    "handover_select",
+    "handover_request",
+    "reader_engagement",
+    "jwk_thumbprint",
+)
+_TEXTS: Final = (
+    "client_id",
+    "response_uri",
+    "origin",
+    "nonce",
+    "mdoc_generated_nonce",
+    "encryption_info",
+    "endpoint",
+)
+
+
+def _demand_map(given: bytes, name: str) -> None:
+    try:
+        value = decode(unwrap24(_tagged(given), limits=_LIMITS), limits=_LIMITS)
+    except DecodeError as exc:
+        exc.path = name
+        raise
+    if type(value) is not dict:
+        msg = "not a map"
+        raise DecodeError(msg, code="mdoc.structure", path=name)
+
+
+def _tagged(given: bytes) -> bytes:
+    """The tag-24 form, which is kept as received where it was given so."""
+    return given if given[:2] == b"\xd8\x18" else wrap24(given)
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One value that an input may have had; `how` is empty where it is the value that is known."""
+
+    value: object
+    how: str = ""
+
+
+_Inputs = Mapping[str, Sequence[_Value]]
+
+
+def _plain(value: object) -> tuple[_Value, ...]:
+    return () if value is None else (_Value(value),)
+
+
+def _sorted(value: Any) -> Any:
+    """The same with the entries of every map in the order of their encoded keys."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value, key=encode)}
+    return [_sorted(one) for one in value] if isinstance(value, list) else value
+
+
+def _slices(raw: bytes | None, rewrite: Callable[[Any], Iterator[_Value]]) -> Iterator[_Value]:
+    """A tag-24 slice, and what it becomes at careless hands; `rewrite` adds what is of its own kind."""
+    if raw is None:
+        return
+    yield _Value(raw)
+    content = unwrap24(raw)
+    yield _Value(content, "not in tag 24")
+    yield _Value(bstr(content), "a byte string without tag 24")
+    yield _Value(wrap24(raw), "in tag 24 twice")
+    yield _Value(b"\xf6", "null")
+    value = decode_view(content, limits=_LIMITS)
+    for again, how in ((value, "encoded again"), (_sorted(value), "encoded again with its keys sorted")):
+        yield _Value(wrap24(encode(again)), how)
+    yield from rewrite(value)
+
+
+def _engagements(value: Any) -> Iterator[_Value]:
+    if 2 in value:
+        without = {key: entry for key, entry in value.items() if key != 2}
+        yield _Value(wrap24(encode(without)), "without the retrieval methods")
+
+
+def device_ephemeral_key(known: Known) -> PublicKey | None:
+    """The device's ephemeral key out of the engagement, where there is one that can be read."""
+    raw: bytes | None = _from_session(known).get("engagement")
+    if raw is None:
+        return None
+    security = decode_view(unwrap24(raw), limits=_LIMITS).get(1)
+    if type(security) is not list or len(security) != 2 or type(security[1]) is not Tagged24:
+        return None
+    try:
+        return decode_key(decode(security[1].content, limits=_LIMITS))
+    except MdlError:
+        return None
+
+
+def _reader_keys(known: Known) -> Callable[[Any], Iterator[_Value]]:
+    def rewrite(value: Any) -> Iterator[_Value]:
+        try:
+            key = decode_key(value)
+        except MdlError:
+            key = None
+        for public, how in (
+            (key, "made anew from the key"),
+            (known.reader_key.public_key if known.reader_key else None, "made from the private key"),
+            (device_ephemeral_key(known), "the device's ephemeral key in its place"),
+        ):
+            if public is None:
+                continue
+            members = encode_key(public)
+            yield _Value(wrap24(encode(members)), how)
+            if -3 in members:
+                compressed = members | {-3: bool(members[-3][-1] & 1)}
+                yield _Value(wrap24(encode(compressed)), f"{how}, compressed")
+
+    return rewrite
+
+
+def _from_session(known: Known) -> dict[str, Any]:
+    """The slices of a session in person: as given, and what is not given taken out of the reader's transcript."""
+    found: dict[str, Any] = {}
+    if known.transcript is not None:
+        engagement, reader_key, handover = decode_view(known.transcript.encoded)
+        for name, slice_ in (("engagement", engagement), ("e_reader_key", reader_key)):
+            if type(slice_) is Tagged24 and _is_map(slice_.content):
+                found[name] = slice_.raw
+        if type(handover) is list and len(handover) == 2 and type(handover[0]) is bytes:
+            found["handover_select"] = handover[0]
+            found["handover_request"] = handover[1] if type(handover[1]) is bytes else None
+    if "e_reader_key" not in found and known.reader_key is not None:
+        found["e_reader_key"] = wrap24(encode(encode_key(known.reader_key.public_key)))
+    for name in ("engagement", "e_reader_key"):
+        if getattr(known, name) is not None:
+            found[name] = _tagged(getattr(known, name))
+    for name in ("handover_select", "handover_request"):
+        if getattr(known, name) is not None:
+            found[name] = getattr(known, name)
+    return found
+
+
+def _is_map(content: bytes) -> bool:
+    try:
+        return type(decode(content, limits=_LIMITS)) is dict
+    except DecodeError:
+        return False
+
+
+def _messages(message: bytes | None) -> Iterator[_Value]:
+    """An NDEF message, with and without the two bytes of length that stand before it in the NFC file."""
+    if message is None:
+        return
+    yield _Value(message)
+    if len(message) > 2 and int.from_bytes(message[:2]) == len(message) - 2:
+        yield _Value(message[2:], "without the length that stands before it")
+    if len(message) < 0x10000:
+        yield _Value(len(message).to_bytes(2) + message, "with the length that stands before it in the NFC file")
+
+
+def _base64url(text: str) -> bytes | None:
+    bare = text.rstrip("=")
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _to_base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _nonces(nonce: str | None, other: str | None, name: str) -> Iterator[_Value]:
+    if nonce is not None:
+        yield _Value(nonce)
+        yield _Value(nonce.encode(), "a byte string of the text")
+        decoded = _base64url(nonce)
+        if decoded is not None:
+            yield _Value(decoded, "a byte string, base64url decoded")
+            text = _text(decoded)
+            if text is not None:
+                yield _Value(text, "base64url decoded")
+        yield _Value(_to_base64url(nonce.encode()), "base64url encoded once more")
+    yield _Value("", "empty")
+    if other is not None:
+        yield _Value(other, f"the {name} in its place")
+
+
+def _text(data: bytes) -> str | None:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """What an address is made of; the parts of one that is none are empty."""
+
+    origin: str = ""
+    host: str = ""
+    with_port: str = ""
+    without_query: str = ""
+
+
+_PORTS: Final = {"https": 443, "http": 80}
+
+
+def _address(uri: str | None) -> _Address:
+    try:
+        parts = urlsplit(uri or "")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return _Address()
+    if not parts.scheme or not host:
+        return _Address()
+    default = _PORTS.get(parts.scheme)
+    name = f"[{host}]" if ":" in host else host
+    origin = f"{parts.scheme}://{name}"
+    return _Address(
+        origin=origin if port in (None, default) else f"{origin}:{port}",
+        host=host,
+        with_port=f"{origin}:{port or default}" if port or default else "",
+        without_query=f"{parts.scheme}://{parts.netloc}{parts.path}" if parts.query or parts.fragment else "",
+    )
+
+
+def _slashed(text: str) -> Iterator[_Value]:
+    if text.endswith("/"):
+        yield _Value(text.rstrip("/"), "without the slash at its end")
+    else:
+        yield _Value(f"{text}/", "with a slash at its end")
+
+
+def _origins(known: Known) -> Iterator[_Value]:
+    prefix = "origin:"
+    if known.origin is not None:
+        yield _Value(known.origin)
+        yield from _slashed(known.origin)
+        if known.origin.startswith(prefix):
+            yield _Value(known.origin.removeprefix(prefix), "without its prefix")
+        else:
+            yield _Value(prefix + known.origin, "with the prefix origin:")
+        address = _address(known.origin.removeprefix(prefix))
+        yield _Value(address.origin, "the origin alone, without a path, in lower case and without the usual port")
+        yield _Value(address.with_port, "with its port")
+        yield _Value(address.host, "the host alone")
+    yield _Value(_address(known.response_uri).origin, "the origin of the response_uri")
+    yield from _in_place(known, "response_uri", "client_id")
+
+
+def _in_place(known: Known, *names: str) -> Iterator[_Value]:
+    for name in names:
+        if getattr(known, name) is not None:
+            yield _Value(getattr(known, name), f"the {name} in its place")
+
+
+# Facts sheet online §1.1.
+_PREFIXES: Final = (
+    "x509_san_dns:",
+    "x509_hash:",
+    "redirect_uri:",
+    "decentralized_identifier:",
+    "verifier_attestation:",
+    "openid_federation:",
+    "origin:",
+)
+
+
+def _client_ids(known: Known) -> Iterator[_Value]:
+    given = known.client_id
+    if given is not None:
+        yield _Value(given)
+        prefix = next((one for one in _PREFIXES if given.startswith(one)), "")
+        if prefix:
+            yield _Value(given.removeprefix(prefix), "without its prefix")
+        bare = given.removeprefix(prefix)
+        for one in _PREFIXES:
+            if one != prefix:
+                yield _Value(one + bare, f"with the prefix {one}")
+    address = _address(known.response_uri)
+    if address.host:
+        yield _Value(address.host, "the host of the response_uri")
+        yield _Value(f"x509_san_dns:{address.host}", "the prefix x509_san_dns: with the host of the response_uri")
+        yield _Value(f"redirect_uri:{known.response_uri}", "the prefix redirect_uri: with the response_uri")
+    if known.origin is not None:
+        yield _Value(f"origin:{known.origin}", "the prefix origin: with the origin")
+    yield from _in_place(known, "response_uri", "origin")
+
+
+def _response_uris(known: Known) -> Iterator[_Value]:
+    if known.response_uri is not None:
+        yield _Value(known.response_uri)
+        yield from _slashed(known.response_uri)
+        address = _address(known.response_uri)
+        yield _Value(address.without_query, "without its query")
+        yield _Value(address.origin, "its origin alone")
+    yield from _in_place(known, "origin", "client_id")
+
+
+def _thumbprints(known: Known) -> Iterator[_Value]:
+    thumbprint = jwk_thumbprint(known.jwk) if known.jwk is not None else known.jwk_thumbprint
+    if thumbprint is None:
+        yield _Value(None)
+        return
+    yield _Value(thumbprint)
+    yield _Value(None, "null, as for a response that is not encrypted")
+    yield _Value(_to_base64url(thumbprint), "base64url text")
+    yield _Value(thumbprint.hex(), "hex text")
+    if known.jwk is not None:
+        for how, order in (("with all members", sorted), ("with all members as they stand", list)):
+            text = json.dumps({name: known.jwk[name] for name in order(known.jwk)}, separators=(",", ":"))
+            yield _Value(hashlib.sha256(text.encode()).digest(), f"a hash of the JWK {how}")
+
+
+def _encryption_infos(known: Known) -> Iterator[_Value]:
+    text = known.encryption_info
+    if text is None:
+        return
+    yield _Value(text)
+    yield _Value(text.rstrip("="), "without padding")
+    yield _Value(text + "=" * (-len(text) % 4), "with padding")
+    yield _Value(text.encode(), "a byte string of the text")
+    decoded = _base64url(text)
+    if decoded is not None:
+        yield _Value(decoded, "a byte string of what the text decodes to")
+        yield _Value(Tagged24(decoded, wrap24(decoded)), "what the text decodes to, in tag 24")
+        try:
+            yield _Value(decode(decoded, limits=_LIMITS), "the array that the text decodes to")
+        except DecodeError:
+            return
+
+
+def _reader_engagements(known: Known) -> Iterator[_Value]:
+    if known.reader_engagement is not None:
+        raw = _tagged(known.reader_engagement)
+        yield _Value(unwrap24(raw))
+        yield _Value(raw, "in tag 24 twice")
+        yield _Value(encode(decode_view(unwrap24(raw), limits=_LIMITS)), "encoded again")
+
+
+def _inputs(known: Known) -> _Inputs:
+    """The values of every field of every handover, the best one first."""
+    found = _from_session(known)
+    every: dict[str, Iterator[_Value] | Sequence[_Value]] = {
+        "device_engagement_bytes": _slices(found.get("engagement"), _engagements),
+        "e_reader_key_bytes": _slices(found.get("e_reader_key"), _reader_keys(known)),
+        "handover_select": _messages(found.get("handover_select")),
+        "handover_request": _messages(found.get("handover_request")),
+        "reader_engagement": _reader_engagements(known),
+        "client_id": _client_ids(known),
+        "response_uri": _response_uris(known),
+        "origin": _origins(known),
+        "nonce": _nonces(known.nonce, known.mdoc_generated_nonce, "mdoc_generated_nonce")
+        if known.nonce is not None
+        else (),
+        "mdoc_generated_nonce": _nonces(known.mdoc_generated_nonce, known.nonce, "nonce"),
+        "jwk_thumbprint": _thumbprints(known),
+        "encryption_info": _encryption_infos(known),
+        "endpoint": _plain(known.endpoint),
+    }
+    # An address that is none leaves empty parts, which say nothing; only of a nonce the empty text is meant.
+    return {
+        name: [one for one in values if one.value != "" or "nonce" in name or not one.how]
+        for name, values in every.items()
+    }
+
+
+# --- sessions ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One session that a device may have had in mind.
+
+    Attributes:
+        candidate: Its name.
+        transcript: Its transcript, which salts the key of a MAC.
+        written: What stands for the transcript in DeviceAuthentication.
+        plain: Whether it is as the standard has it, so that mistakes of other kinds are worth trying on it.
+    """
+
+    candidate: Candidate
+    transcript: SessionTranscript
+    written: bytes
+    plain: bool
+
+
+def _made(kind: type[T], values: Mapping[str, object]) -> T:
+    """An object as somebody mistaken would make it: its class would refuse these values."""
+    made = object.__new__(kind)
+    for name, value in values.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def sessions(known: Known) -> Iterator[Session]:
+    """Every session to try, the likeliest first: the reader's own, the plain ones, then one mistake at a time."""
+    given = known.transcript
+    if given is not None:
+        yield Session(candidate=Candidate(Form.GIVEN), transcript=given, written=given.encoded, plain=True)
+    inputs = _inputs(known)
+    bases = [_base(form, inputs) for form in _FORMS if not _missing(form, inputs)]
+    yield from (_session(candidate, handover.transcript(), plain=True) for candidate, handover in bases)
+    if given is not None:
+        yield from _wrapped(Candidate(Form.GIVEN), given)
+    for candidate, handover in bases:
+        yield from _wrapped(candidate, handover.transcript())
+        yield from _mistaken_inputs(candidate, handover, inputs)
+        for how, encoded in _mistaken_handovers(handover):
+            yield _session(candidate.with_(Deviation("handover", how)), _around(handover, encoded), plain=False)
+
+
+def untried(known: Known) -> dict[Form, tuple[str, ...]]:
+    """The forms that cannot be tried, and what would have to be known."""
+    inputs = _inputs(known)
+    lacking = {form: _missing(form, inputs) for form in _FORMS}
+    return {form: missing for form, missing in lacking.items() if missing}
+
+
+def _missing(form: Form, inputs: _Inputs) -> tuple[str, ...]:
+    kind, fixed = _FORMS[form]
+    return tuple(
+        _NAMES.get(one.name, one.name) for one in fields(kind) if one.name not in fixed and not inputs[one.name]
+    )
+
+
+def _base(form: Form, inputs: _Inputs) -> tuple[Candidate, Handover]:
+    """The form with the best value of every input; where one is not known itself, its name says what stands for it."""
+    kind, fixed = _FORMS[form]
+    best = {one.name: inputs[one.name][0] for one in fields(kind) if one.name not in fixed}
+    deviations = tuple(Deviation(_NAMES.get(name, name), value.how) for name, value in best.items() if value.how)
+    values = dict(fixed) | {name: value.value for name, value in best.items()}
+    return Candidate(form, deviations), cast("Handover", _made(kind, values))
+
+
+def _session(candidate: Candidate, transcript: SessionTranscript, *, plain: bool) -> Session:
+    return Session(candidate=candidate, transcript=transcript, written=transcript.encoded, plain=plain)
+
+
+def _wrapped(candidate: Candidate, transcript: SessionTranscript) -> Iterator[Session]:
+    for how, written in (("in tag 24", transcript.tagged), ("a byte string", bstr(transcript.encoded))):
+        name = candidate.with_(Deviation("session_transcript", how))
+        yield Session(candidate=name, transcript=transcript, written=written, plain=False)
+
+
+def _mistaken_inputs(candidate: Candidate, handover: Handover, inputs: _Inputs) -> Iterator[Session]:
+    _, fixed = _FORMS[candidate.form]
+    held = {one.name: getattr(handover, one.name) for one in fields(cast("Any", handover))}
+    for name in held:
+        if name in fixed:
+            continue
+        for other in inputs[name][1:]:
+            deviation = Deviation(_NAMES.get(name, name), other.how)
+            others = tuple(one for one in candidate.deviations if one.input != deviation.input)
+            changed = Candidate(candidate.form, (*others, deviation))
+            made = _made(type(handover), held | {name: other.value})
+            yield _session(changed, made.transcript(), plain=False)
+
+
+def _around(handover: Handover, encoded: bytes) -> SessionTranscript:
+    """The transcript of `handover` with something else in the place of the handover itself."""
+    engagement = getattr(handover, "device_engagement_bytes", b"\xf6")
+    return SessionTranscript(b"\x83" + engagement + getattr(handover, "e_reader_key_bytes", b"\xf6") + encoded)
+
+
+def _mistaken_handovers(handover: Handover) -> Iterator[tuple[str, bytes]]:
+    """What stands in the place of the handover at careless hands, and in older drafts."""
+    if isinstance(handover, NfcHandover):
+        select, request = handover.handover_select, handover.handover_request
+        yield "null, as for a QR code", b"\xf6"
+        yield "the Handover Select message alone", encode([select])
+        yield "the Handover Select message, not in an array", encode(select)
+        if request is not None:
+            yield "the Handover Request message first", encode([request, select])
+    elif isinstance(handover, ReaderEngagementHandover):
+        engagement = handover.reader_engagement
+        yield "ReaderEngagementBytes themselves, not their hash", wrap24(engagement)
+        yield "the hash of the ReaderEngagement without tag 24", encode(hashlib.sha256(engagement).digest())
+        yield "the hash in an array", encode([hashlib.sha256(wrap24(engagement)).digest()])
+    elif isinstance(handover, AnnexBHandover):
+        yield from _mistaken_annex_b(handover)
+    elif isinstance(handover, HashedHandover):
+        yield from _mistaken_hashes(handover)
+
+
+def _mistaken_annex_b(handover: AnnexBHandover) -> Iterator[tuple[str, bytes]]:
+    mdoc_nonce, nonce = handover.mdoc_generated_nonce, handover.nonce
+    values = [handover.client_id, handover.response_uri]
+    # The form of published responses of that time (no clause is known for it).
+    yield "the four values themselves, not hashed", encode([mdoc_nonce, *values, nonce])
+    usual = [hashlib.sha256(encode([one, mdoc_nonce])).digest() for one in values]
+    turned = [hashlib.sha256(encode([mdoc_nonce, one])).digest() for one in values]
+    yield "the mdoc_generated_nonce first in what is hashed", encode([*turned, nonce])
+    yield "the hash of the response_uri first", encode([usual[1], usual[0], nonce])
+    yield "with a label", encode([OpenId4VpHandover.label, *usual, nonce])
+    swapped = [hashlib.sha256(encode([one, nonce])).digest() for one in values]
+    yield "nonce and mdoc_generated_nonce exchanged", encode([*swapped, mdoc_nonce])
+
+
+def _mistaken_hashes(handover: HashedHandover) -> Iterator[tuple[str, bytes]]:
+    info, label = handover.info(), handover.label
+    encoded = encode(info)
+    digest = hashlib.sha256(encoded).digest()
+    names = [one.name for one in fields(cast("Any", handover))]
+    for order in itertools.islice(itertools.permutations(range(len(info))), 1, None):
+        told = ", ".join(names[index] for index in order)
+        hashed = hashlib.sha256(encode([info[index] for index in order])).digest()
+        yield f"hashed in the order {told}", encode([label, hashed])
+    for other in _LABELS:
+        if other != label:
+            yield f"with the label {other}", encode([other, digest])
+    yield "the hash without a label", encode([digest])
+    yield "the hash alone, not in an array", encode(digest)
+    yield "the hash of the tag-24 form", encode([label, hashlib.sha256(wrap24(encoded)).digest()])
+    yield "the hash as hex text", encode([label, digest.hex()])
+    yield "not hashed: a byte string of the values", encode([label, encoded])
+    yield "not hashed: the array of the values", encode([label, info])
+    yield "not hashed: the values behind the label", encode([label, *info])

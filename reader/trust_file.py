@@ -1,0 +1,400 @@
+"""The file in which a reader keeps whom it trusts: roots that its user chose, and VICALs of providers that he chose.
+
+What the file can promise: an anchor comes either from a root that stands in it as its user's own choice, or from a list
+that is verified again, signature, chain, age and every entry, each time the file is put to use. So nobody who cannot
+sign as the provider adds a root to a list, widens what one is good for, or makes an old list young. What it cannot
+promise: nothing signs the file itself, and whoever may write it is its user. He can add a root of his own, pin another
+provider, or put back the whole file of last month with what it remembered then. Keep it where only its user may write;
+`mdl reader trust list` and ``diff`` show what is in it.
+
+For each provider the file remembers the last list that was accepted, so that no older one takes its place.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from mdl.cbor import TDate
+from mdl.errors import DecodeError, FetchError, MdlError, VerificationError
+from mdl.pki import Certificate
+from reader.report import Revocation
+from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor, TrustStore
+from reader.vical import DEFAULT_MAX_STALE, NOTHING_ACCEPTED, AcceptedVical, VicalImport, import_vical
+
+__all__ = ["AssembledTrust", "HeldVical", "TrustFile", "TrustRefusal"]
+
+_FORMAT: Final = "mdl_trust_store"
+_VERSION: Final = 1
+_MAX_BYTES: Final = 64 * 1024 * 1024
+_MAX_STALE_DAYS: Final = 3660
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldVical:
+    """A list in the file.
+
+    Attributes:
+        provider: The pinned root of its provider, with the limits that the user set.
+        data: The list as received.
+        accepted: The last list that was accepted from this provider: this one, or a newer one that is gone.
+        max_stale: How long after its nextUpdate it may be used.
+    """
+
+    provider: TrustAnchor
+    data: bytes
+    accepted: AcceptedVical
+    max_stale: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRefusal:
+    """Something in the file that is not trusted at that time.
+
+    Attributes:
+        what: The root that was given, or the list.
+        error: Why.
+    """
+
+    what: TrustAnchor | HeldVical
+    error: MdlError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssembledTrust:
+    """What a file amounts to at one time.
+
+    Attributes:
+        given: The roots of the user's own choice that may be trusted then.
+        imports: The lists that verify then.
+        refusals: What is not trusted then: an expired root, a list that is too old.
+    """
+
+    given: tuple[TrustAnchor, ...]
+    imports: tuple[VicalImport, ...]
+    refusals: tuple[TrustRefusal, ...]
+
+    @property
+    def anchors(self) -> tuple[TrustAnchor, ...]:
+        """All anchors: those given, then those of the lists."""
+        return self.given + tuple(anchor for one in self.imports for anchor in one.anchors)
+
+    def store(self) -> TrustStore:
+        """The anchors as a trust store.
+
+        Raises:
+            VerificationError: There is none (code ``trust.nothing``, or that of the first refusal).
+        """
+        if not self.anchors:
+            first = self.refusals[0].error if self.refusals else None
+            msg = f"the trust store trusts nobody at this time: {first.message if first else 'it is empty'}"
+            raise VerificationError(msg, code=first.code if first else "trust.nothing")
+        return TrustStore(self.anchors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustFile:
+    """The content of the file; changes give another one.
+
+    Attributes:
+        roots: IACA roots of the user's own choice, each certificate once.
+        vicals: Lists, at most one for each pinned root.
+    """
+
+    roots: tuple[TrustAnchor, ...] = ()
+    vicals: tuple[HeldVical, ...] = ()
+
+    # changes
+
+    def with_root(
+        self,
+        certificate: Certificate,
+        *,
+        doctypes: frozenset[str] | AnyDoctype,
+        country: str | None = None,
+        state: str | None = None,
+        at: datetime,
+    ) -> TrustFile:
+        """Add a root, or replace what it was trusted for.
+
+        Raises:
+            ProfileError: It may not be admitted; see `TrustAnchor.admit`.
+        """
+        anchor = TrustAnchor.admit(certificate, doctypes=doctypes, country=country, state=state, at=at)
+        others = tuple(one for one in self.roots if one.certificate != certificate)
+        return replace(self, roots=(*others, anchor))
+
+    def with_vical(
+        self,
+        data: bytes,
+        *,
+        provider: TrustAnchor,
+        at: datetime,
+        max_stale: timedelta = DEFAULT_MAX_STALE,
+        revocation: Revocation = Revocation.IF_GIVEN,
+        crls: tuple[bytes, ...] = (),
+    ) -> tuple[TrustFile, VicalImport]:
+        """Import a list; it takes the place of the last one from the same pinned root.
+
+        Args:
+            data: The list as received.
+            provider: The pinned root, with what to limit the list to.
+            at: When.
+            max_stale: How long after its nextUpdate it may be used; whole days are kept.
+            revocation: See `reader.vical.import_vical`, as for `crls`; the evidence is not kept.
+            crls: Certificate revocation lists.
+
+        Raises:
+            VerificationError: The list is refused; nothing changes.
+            DecodeError: It is no VICAL.
+            ValueError: It may be used for longer than the file can say.
+        """
+        if max_stale > timedelta(days=_MAX_STALE_DAYS):
+            msg = f"a list that may be used for more than {_MAX_STALE_DAYS} days after it was due never ages"
+            raise ValueError(msg)
+        held = self.held_from(provider.certificate)
+        found = import_vical(
+            data,
+            providers=TrustStore([provider]),
+            accepted=NOTHING_ACCEPTED if held is None else held.accepted,
+            at=at,
+            max_stale=max_stale,
+            revocation=revocation,
+            crls=crls,
+        )
+        new = HeldVical(provider=provider, data=data, accepted=found.accepted, max_stale=max_stale)
+        return replace(self, vicals=(*(one for one in self.vicals if one is not held), new)), found
+
+    def held_from(self, root: Certificate) -> HeldVical | None:
+        """The list of the provider with that pinned root, or None."""
+        return next((one for one in self.vicals if one.provider.certificate == root), None)
+
+    # use
+
+    def assemble(self, *, at: datetime) -> AssembledTrust:
+        """Verify everything in the file again, and take what is trusted at that time."""
+        given: list[TrustAnchor] = []
+        imports: list[VicalImport] = []
+        refusals: list[TrustRefusal] = []
+        for root in self.roots:
+            try:
+                given.append(
+                    TrustAnchor.admit(
+                        root.certificate, doctypes=root.doctypes, country=root.country, state=root.state, at=at
+                    )
+                )
+            except MdlError as exc:
+                refusals.append(TrustRefusal(root, exc))
+        for held in self.vicals:
+            try:
+                imports.append(
+                    import_vical(
+                        held.data,
+                        providers=TrustStore([held.provider]),
+                        accepted=held.accepted,
+                        at=at,
+                        max_stale=held.max_stale,
+                    )
+                )
+            except MdlError as exc:
+                refusals.append(TrustRefusal(held, exc))
+        return AssembledTrust(given=tuple(given), imports=tuple(imports), refusals=tuple(refusals))
+
+    # the file
+
+    def encode(self) -> bytes:
+        """The file's content: one JSON document, the same for the same content."""
+        document = {
+            _FORMAT: _VERSION,
+            "roots": [_anchor_fields(one) for one in self.roots],
+            "vicals": [
+                {
+                    "provider": _anchor_fields(one.provider),
+                    "max_stale_days": one.max_stale.days,
+                    "accepted": {
+                        "issue_id": one.accepted.issue_id,
+                        "date": None if one.accepted.date is None else TDate.of(one.accepted.date).text,
+                    },
+                    "vical": base64.b64encode(one.data).decode("ascii"),
+                }
+                for one in self.vicals
+            ],
+        }
+        return (json.dumps(document, indent=1) + "\n").encode("ascii")
+
+    @classmethod
+    def decode(cls, content: bytes) -> TrustFile:
+        """Read a file's content; nothing in it is trusted before `assemble`.
+
+        Raises:
+            DecodeError: It is no such file, of another version, or damaged (codes ``trust.…``).
+        """
+        if len(content) > _MAX_BYTES:
+            raise _damaged("too large")
+        try:
+            document = json.loads(content, object_pairs_hook=_without_duplicates)
+        except (ValueError, RecursionError) as exc:
+            raise _damaged("not JSON") from exc
+        if not isinstance(document, dict) or _FORMAT not in document:
+            raise _damaged("not a trust store")
+        if type(document[_FORMAT]) is not int or document[_FORMAT] != _VERSION:
+            raise DecodeError("a trust store of another version", code="trust.version")
+        members = _Fields(document, "", {_FORMAT, "roots", "vicals"})
+        roots = [
+            _anchor(fields, f"roots[{index}]", Purpose.DOCUMENT_SIGNING)
+            for index, fields in enumerate(members.get("roots", list))
+        ]
+        vicals = [_held(fields, f"vicals[{index}]") for index, fields in enumerate(members.get("vicals", list))]
+        if _has_twice(one.certificate.der for one in roots) or _has_twice(
+            one.provider.certificate.der for one in vicals
+        ):
+            raise _damaged("a root stands there twice")
+        return cls(roots=tuple(roots), vicals=tuple(vicals))
+
+    @staticmethod
+    def is_one(content: bytes) -> bool:
+        """Whether a file's content looks like a trust store."""
+        return content.lstrip()[:1] == b"{" and f'"{_FORMAT}"'.encode() in content[:200]
+
+    @classmethod
+    def load(cls, path: Path) -> TrustFile:
+        """Read the file; see `decode`.
+
+        Raises:
+            DecodeError: It cannot be read (code ``trust.unreadable``), or see `decode`.
+        """
+        try:
+            with path.open("rb") as stream:
+                content = stream.read(_MAX_BYTES + 1)
+        except OSError as exc:
+            message = f"cannot read the trust store: {exc.strerror or type(exc).__name__}"
+            raise DecodeError(message, code="trust.unreadable") from exc
+        return cls.decode(content)
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises:
+            FetchError: It cannot be written (code ``trust.unwritable``); what was there before is still there.
+        """
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            with beside.open("xb") as stream:
+                stream.write(self.encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+            beside.replace(path)
+        except OSError as exc:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            message = f"cannot write the trust store: {exc.strerror or type(exc).__name__}"
+            raise FetchError(message, code="trust.unwritable", url=str(path)) from exc
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
+    doctypes = anchor.doctypes
+    return {
+        "certificate": base64.b64encode(anchor.certificate.der).decode("ascii"),
+        "doctypes": "any" if isinstance(doctypes, AnyDoctype) else sorted(doctypes),
+        "country": anchor.country,
+        "state": anchor.state,
+    }
+
+
+class _Fields:
+    """One JSON object with exactly the members that it is to have."""
+
+    def __init__(self, value: object, path: str, names: set[str]) -> None:
+        if not isinstance(value, dict) or value.keys() != names:
+            raise _damaged("not an object with the members that it is to have", path)
+        self._value = value
+        self._path = path
+
+    def path(self, name: str) -> str:
+        return f"{self._path}.{name}" if self._path else name
+
+    def get(self, name: str, *kinds: type) -> Any:
+        value = self._value[name]
+        if type(value) not in kinds:
+            raise _damaged("of the wrong type", self.path(name))
+        return value
+
+    def octets(self, name: str) -> bytes:
+        try:
+            return base64.b64decode(self.get(name, str), validate=True)
+        except (binascii.Error, ValueError) as exc:
+            raise _damaged("not base64", self.path(name)) from exc
+
+    def made(self, name: str, make: Callable[[], T]) -> T:
+        """What a member gives, whatever may be wrong with its value."""
+        try:
+            return make()
+        except (MdlError, TypeError, ValueError) as exc:
+            raise _damaged(exc.message if isinstance(exc, MdlError) else str(exc), self.path(name)) from exc
+
+
+def _anchor(value: object, path: str, purpose: Purpose) -> TrustAnchor:
+    fields = _Fields(value, path, {"certificate", "doctypes", "country", "state"})
+    certificate = fields.made("certificate", lambda: Certificate.decode(fields.octets("certificate")))
+    doctypes = fields.get("doctypes", list, str)
+    if isinstance(doctypes, str) and doctypes != "any":
+        raise _damaged("neither a list nor the word any", fields.path("doctypes"))
+    country, state = fields.get("country", str, type(None)), fields.get("state", str, type(None))
+    return fields.made(
+        "doctypes",
+        lambda: TrustAnchor(
+            certificate=certificate,
+            doctypes=ANY_DOCTYPE if doctypes == "any" else frozenset(doctypes),
+            purpose=purpose,
+            country=country,
+            state=state,
+        ),
+    )
+
+
+def _held(value: object, path: str) -> HeldVical:
+    fields = _Fields(value, path, {"provider", "max_stale_days", "accepted", "vical"})
+    accepted = _Fields(fields.get("accepted", dict), fields.path("accepted"), {"issue_id", "date"})
+    date = accepted.get("date", str, type(None))
+    days = fields.get("max_stale_days", int)
+    if not 0 <= days <= _MAX_STALE_DAYS:
+        raise _damaged("out of range", fields.path("max_stale_days"))
+    return HeldVical(
+        provider=_anchor(fields.get("provider", dict), fields.path("provider"), Purpose.VICAL_PROVIDER),
+        data=fields.octets("vical"),
+        accepted=AcceptedVical(
+            issue_id=accepted.get("issue_id", int, type(None)),
+            date=None if date is None else accepted.made("date", lambda: TDate(date).datetime),
+        ),
+        max_stale=timedelta(days=days),
+    )
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        msg = "a member stands there twice"
+        raise ValueError(msg)
+    return found
+
+
+def _has_twice(values: Iterable[bytes]) -> bool:
+    found = list(values)
+    return len({*found}) != len(found)
+
+
+def _damaged(what: str, path: str = "") -> DecodeError:
+    return DecodeError(f"the trust store is damaged, or none: {what}", code="trust.damaged", path=path)

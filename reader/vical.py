@@ -1,0 +1,592 @@
+"""Importing a VICAL: the roots of many issuing authorities on the word of one provider whom the reader has chosen.
+
+`import_vical` raises or gives a `VicalImport`; `examine_vical` explains. Both run the same numbered checks, every one
+of them. There is no way around them: what does not verify gives no anchor.
+
+    (1) the signature's algorithm is one of the standard's and fits the signer's key
+    (2) the signature verifies under the key of the first certificate in x5chain
+    (3) that certificate leads to a pinned root of the provider; x5chain is not signed, so no root is taken from it
+    (4) it follows the profile of VICAL signers, is valid now, and is not revoked
+    (5) the version is known, and the list was issued before now, while its signer was valid
+    (6) the list is not older than the last one that was accepted
+    (7) it is fresh, or stale for no longer than the reader allows; ``notAfter`` has not passed
+    (8) each entry says what its certificate says, and its certificate is an IACA root that is valid now
+    (9) each root is trusted for the entry's document types, country and state only, and within the provider's own scope
+
+An entry that fails (8) or (9) is refused alone, and told; the others are used.
+
+Spec:
+    18013-5 first edition C.1.7; facts sheet pki §5.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from types import MappingProxyType
+from typing import Final, NoReturn
+
+from mdl.errors import MdlError, ProfileError, UnsupportedError, VerificationError
+from mdl.pki import VICAL_SIGNER, Certificate, Severity, lint_certificate
+from mdl.vical import VICAL_ALGORITHMS, VICAL_VERSION, CertificateInfo, MalformedInfo, Vical, VicalDeviation
+from reader.report import Outcome, Revocation
+from reader.revocation import CrlJudge
+from reader.trust import VICAL_PROVIDER_CA, AnyDoctype, Purpose, TrustAnchor, TrustStore
+
+__all__ = [
+    "DEFAULT_MAX_STALE",
+    "NOTHING_ACCEPTED",
+    "VICAL_CHECKS",
+    "AcceptedVical",
+    "Freshness",
+    "RefusedEntry",
+    "VicalCheck",
+    "VicalImport",
+    "VicalReport",
+    "examine_vical",
+    "import_vical",
+]
+
+DEFAULT_MAX_STALE: Final = timedelta(days=90)
+"""How long after its nextUpdate a list may still be used: providers in the field have left gaps of that length."""
+
+_ASSUMED_INTERVAL: Final = timedelta(days=90)
+"""When the next list is due where the list does not say: providers publish at least that often (facts sheet §5.4)."""
+
+_CLOCK_TOLERANCE: Final = timedelta(minutes=3)
+"""How far a provider's clock may be ahead."""
+
+VICAL_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "vical.algorithm": "18013-5 C.1.7.1",
+        "vical.signature": "18013-5 C.1.7.1",
+        "vical.path": "18013-5 C.1.7.2",
+        "vical.signer_profile": "18013-5 C.1.7.2",
+        "vical.signer_validity": "18013-5 C.1.7.2",
+        "vical.signer_revocation": "18013-5 C.1.7.2",
+        "vical.version": "18013-5 C.1.7.1",
+        "vical.date": "18013-5 C.1.7.1",
+        "vical.signed_within_certificate": "18013-5 C.1.7.2",
+        "vical.issue_id": "18013-5 C.1.7.1",
+        "vical.freshness": "18013-5 C.1.7.1",
+        "vical.entries": "18013-5 C.1.7.1",
+        "vical.scope": "18013-5 C.1.7.1",
+    }
+)
+"""The checks in order, and the clause that each serves."""
+
+
+class Freshness(Enum):
+    """How old a list is."""
+
+    FRESH = "fresh"
+    """The next one is not due yet."""
+    STALE = "stale"
+    """The next one is due: look for it. The list may still be used."""
+    EXPIRED = "expired"
+    """The list must not be used any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedVical:
+    """What the reader remembers of the last list that it has accepted from a provider.
+
+    Attributes:
+        issue_id: Its vicalIssueID, or None where it had none.
+        date: When it was issued; None: none was ever accepted.
+    """
+
+    issue_id: int | None
+    date: datetime | None
+
+
+NOTHING_ACCEPTED: Final = AcceptedVical(issue_id=None, date=None)
+"""No list of the provider was ever accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class VicalCheck:
+    """One check and what came of it.
+
+    Attributes:
+        id: A key of `VICAL_CHECKS`.
+        outcome: What came of it.
+        detail: Why, in one line; empty where it simply passed.
+        warnings: Codes of what was tolerated.
+    """
+
+    id: str
+    outcome: Outcome
+    detail: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def clause(self) -> str:
+        """Where the rule stands."""
+        return VICAL_CHECKS[self.id]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEntry:
+    """An entry whose root is not used.
+
+    Attributes:
+        index: Which one, counted from 0.
+        code: Why: a contradiction of `mdl.vical.CONTRADICTIONS`, a rule of the root's profile, ``scope.doctype``,
+            ``scope.country``, ``scope.state``, or the code with which the entry did not decode.
+        detail: The same for people, without the text of names.
+        certificate: The root, or None where there is none to be read.
+    """
+
+    index: int
+    code: str
+    detail: str
+    certificate: Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
+class VicalReport:
+    """The outcome of every check of one list.
+
+    Attributes:
+        checks: In the order of `VICAL_CHECKS`.
+        revocation: What was demanded of revocation evidence about the signer.
+        refused: The entries that are not used; where nothing refuses the list, the others are.
+        deviations: What was tolerated in reading list and entries.
+    """
+
+    checks: tuple[VicalCheck, ...]
+    revocation: Revocation
+    refused: tuple[RefusedEntry, ...]
+    deviations: tuple[VicalDeviation, ...]
+
+    def __bool__(self) -> NoReturn:
+        msg = "a report has more than two outcomes: use .accepted, .failed or .require()"
+        raise TypeError(msg)
+
+    def __iter__(self) -> Iterator[VicalCheck]:
+        return iter(self.checks)
+
+    def refuses(self, check: VicalCheck) -> bool:
+        """Whether this outcome keeps the list from being used."""
+        if check.outcome is Outcome.INDETERMINATE and check.id == "vical.signer_revocation":
+            return self.revocation is Revocation.REQUIRED
+        return check.outcome is not Outcome.PASSED
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing refuses."""
+        return not any(map(self.refuses, self.checks))
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Ids of the checks that failed, in order."""
+        return tuple(check.id for check in self.checks if check.outcome is Outcome.FAILED)
+
+    @property
+    def indeterminate(self) -> tuple[str, ...]:
+        """Ids of the checks that could not be judged, in order."""
+        return tuple(check.id for check in self.checks if check.outcome is Outcome.INDETERMINATE)
+
+    def require(self) -> None:
+        """Refuse unless nothing refuses.
+
+        Raises:
+            VerificationError: Something refuses; the code is the first such check's id, the report is attached.
+        """
+        refusing = [check for check in self.checks if self.refuses(check)]
+        if refusing:
+            first = next((check for check in refusing if check.outcome is Outcome.FAILED), refusing[0])
+            names = self.failed or tuple(check.id for check in refusing)
+            others = [name for name in names if name != first.id]
+            more = f" (and {', '.join(others)})" if others else ""
+            msg = f"the VICAL is refused: {first.detail or first.outcome.value}{more}"
+            raise VerificationError(msg, code=first.id, clause=first.clause, report=self, failed=names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VicalImport:
+    """A list that passed every check, and the anchors that it gives.
+
+    Attributes:
+        anchors: The roots, each trusted for what its entry says and no longer than the list may be used.
+        refused: The entries that are not used.
+        deviations: What was tolerated in reading list and entries.
+        provider: What the list calls its provider.
+        root: The pinned root of the provider that it leads to.
+        signer: The certificate of its signer.
+        issue_id: vicalIssueID, or None.
+        date: When it was issued.
+        next_update: When the next one is due, or None where it does not say.
+        until: Until when it may be used, inclusive.
+        freshness: How old it is.
+        fingerprint: SHA-256 of the file, 32 bytes.
+        report: The outcome of every check.
+    """
+
+    anchors: tuple[TrustAnchor, ...]
+    refused: tuple[RefusedEntry, ...]
+    deviations: tuple[VicalDeviation, ...]
+    provider: str
+    root: Certificate
+    signer: Certificate
+    issue_id: int | None
+    date: datetime
+    next_update: datetime | None
+    until: datetime
+    freshness: Freshness
+    fingerprint: bytes
+    report: VicalReport
+
+    @property
+    def accepted(self) -> AcceptedVical:
+        """What to remember until the next import from this provider, so that no older list takes this one's place."""
+        return AcceptedVical(issue_id=self.issue_id, date=self.date)
+
+
+def import_vical(
+    data: bytes,
+    *,
+    providers: TrustStore,
+    accepted: AcceptedVical,
+    at: datetime,
+    max_stale: timedelta = DEFAULT_MAX_STALE,
+    revocation: Revocation = Revocation.IF_GIVEN,
+    crls: tuple[bytes, ...] = (),
+) -> VicalImport:
+    """Verify a list and take its roots, or refuse it.
+
+    Args:
+        data: The list as received.
+        providers: The pinned roots: anchors of purpose `Purpose.VICAL_PROVIDER`, others have no say. Their document
+            types and country limit what the list can bring.
+        accepted: The last list that was accepted from the provider, or `NOTHING_ACCEPTED`.
+        at: The time of the import, an aware datetime.
+        max_stale: How long after its nextUpdate the list may still be used; zero for not at all.
+        revocation: What to demand of evidence about the signer's certificate and the CAs above it.
+        crls: Certificate revocation lists at hand, DER or PEM.
+
+    Raises:
+        VerificationError: Some check refuses; ``.report`` has every outcome, ``.failed`` the ids.
+        DecodeError: It is no VICAL.
+        ValueError: A naive time, a negative age, or no provider among the anchors.
+    """
+    examination = _Examination(data, providers, accepted, at, max_stale, revocation, crls)
+    examination.report.require()
+    return examination.result()
+
+
+def examine_vical(
+    data: bytes,
+    *,
+    providers: TrustStore,
+    accepted: AcceptedVical,
+    at: datetime,
+    max_stale: timedelta = DEFAULT_MAX_STALE,
+    revocation: Revocation = Revocation.IF_GIVEN,
+    crls: tuple[bytes, ...] = (),
+) -> VicalReport:
+    """Run every check and report, without handing out any anchor; the arguments are those of `import_vical`.
+
+    Raises:
+        DecodeError: It is no VICAL.
+        ValueError: A naive time, a negative age, or no provider among the anchors.
+    """
+    return _Examination(data, providers, accepted, at, max_stale, revocation, crls).report
+
+
+class _Examination:
+    """One list under examination."""
+
+    def __init__(  # noqa: PLR0917 - made in two places, both above
+        self,
+        data: bytes,
+        providers: TrustStore,
+        accepted: AcceptedVical,
+        at: datetime,
+        max_stale: timedelta,
+        revocation: Revocation,
+        crls: tuple[bytes, ...],
+    ) -> None:
+        for value, kind in ((providers, TrustStore), (accepted, AcceptedVical), (revocation, Revocation)):
+            if not isinstance(value, kind):
+                msg = f"expected {kind.__name__}, not {type(value).__name__}"
+                raise TypeError(msg)
+        if at.utcoffset() is None or max_stale < timedelta(0):
+            msg = "the time of an import is an aware datetime, and an age is not negative"
+            raise ValueError(msg)
+        pinned = [anchor for anchor in providers if anchor.purpose is Purpose.VICAL_PROVIDER]
+        if not pinned:
+            msg = "no provider is trusted: a VICAL is imported on the word of a root that was pinned"
+            raise ValueError(msg)
+        self._at = at
+        self._crls = crls
+        self._accepted = accepted
+        self._results = {name: VicalCheck(name, Outcome.INDETERMINATE) for name in VICAL_CHECKS}
+        self._vical = vical = Vical.decode(data)
+        self._freshness, self._until = _age(vical, at, max_stale)
+        self._chain = self._certificates()
+        self._pinned, self._path = self._find_path(pinned)
+        self._anchors: list[TrustAnchor] = []
+        self._refused: list[RefusedEntry] = []
+        self._examine_signature()
+        self._examine_signer()
+        self._examine_list()
+        self._examine_entries()
+        self.report = VicalReport(tuple(self._results.values()), revocation, tuple(self._refused), vical.deviations)
+
+    def result(self) -> VicalImport:
+        """What the list gives, once the report has been required."""
+        if self._pinned is None:
+            raise AssertionError
+        vical = self._vical
+        return VicalImport(
+            anchors=tuple(self._anchors),
+            refused=tuple(self._refused),
+            deviations=vical.deviations,
+            provider=vical.provider,
+            root=self._pinned.certificate,
+            signer=self._chain[0],
+            issue_id=vical.issue_id,
+            date=vical.date,
+            next_update=vical.next_update,
+            until=self._until,
+            freshness=self._freshness,
+            fingerprint=vical.fingerprint,
+            report=self.report,
+        )
+
+    # outcomes
+
+    def _judge(self, name: str, reason: str | None, warnings: tuple[str, ...] = ()) -> None:
+        outcome = Outcome.PASSED if reason is None else Outcome.FAILED
+        self._results[name] = VicalCheck(name, outcome, reason or "", warnings)
+
+    # (1), (2)
+
+    def _certificates(self) -> list[Certificate]:
+        """The certificates of x5chain; empty where the first one is none. Others that are none do not matter."""
+        found: list[Certificate] = []
+        for der in self._vical.x5chain:
+            try:
+                found.append(Certificate(der))
+            except MdlError as exc:
+                if not found:
+                    self._judge("vical.path", f"the signer's certificate: {exc}")
+                    break
+        return found
+
+    def _examine_signature(self) -> None:
+        message = self._vical.message
+        if not self._chain:
+            self._judge("vical.algorithm", "there is no signer's certificate whose key the algorithm could fit")
+            return
+        try:
+            key = self._chain[0].public_key
+            algorithm = message.algorithm
+        except (MdlError, UnsupportedError) as exc:
+            self._judge("vical.algorithm", f"algorithm or signer's key: {exc.message}")
+            return
+        if algorithm.name not in VICAL_ALGORITHMS or algorithm is not key.curve.algorithm:
+            self._judge(
+                "vical.algorithm", f"{algorithm.name} may not sign a list, or not with a key on {key.curve.name}"
+            )
+            return
+        self._judge("vical.algorithm", None)
+        try:
+            message.verify(key)
+        except MdlError as exc:
+            self._judge("vical.signature", exc.message)
+        else:
+            self._judge("vical.signature", None)
+
+    # (3)
+
+    def _find_path(self, pinned: list[TrustAnchor]) -> tuple[TrustAnchor | None, list[Certificate]]:
+        """The pinned root that the signer leads to, and the way there, the root included."""
+        if not self._chain:
+            if self._results["vical.path"].outcome is not Outcome.FAILED:
+                self._judge("vical.path", "no certificate in header 33")
+            return None, []
+        path, others = self._chain[:1], self._chain[1:]
+        if any(anchor.certificate == path[0] for anchor in pinned):
+            self._judge("vical.path", "the signer is itself among the pinned roots")
+            return None, path
+        while True:
+            for anchor in pinned:
+                if self._has_issued(anchor.certificate, path) and anchor.is_current(self._at):
+                    extra = ("x5chain.root",) if any(one.issuer == one.subject for one in self._chain) else ()
+                    self._judge("vical.path", None, extra)
+                    return anchor, [*path, anchor.certificate]
+            # A self-issued certificate of the message is a root that nobody has pinned.
+            upper = next((one for one in others if one.issuer != one.subject and self._has_issued(one, path)), None)
+            if upper is None:
+                self._judge("vical.path", "the signer does not lead to a pinned root that is valid now")
+                return None, path
+            others.remove(upper)
+            path.append(upper)
+
+    def _has_issued(self, upper: Certificate, path: list[Certificate]) -> bool:
+        """Whether a CA has issued the last certificate of a path that begins with the signer, and was allowed to."""
+        lower = path[-1]
+        constraints = upper.basic_constraints
+        below = len(path) - 1
+        if (
+            upper.subject != lower.issuer
+            or constraints is None
+            or (constraints.path_length is not None and constraints.path_length < below)
+            or (
+                None not in (keys := (lower.authority_key_identifier, upper.subject_key_identifier))
+                and len({*keys}) > 1
+            )
+        ):
+            return False
+        findings = lint_certificate(upper, VICAL_PROVIDER_CA, at=self._at, with_signature=False)
+        if any(finding.security for finding in findings):
+            return False
+        try:
+            lower.verify_signature(upper.public_key)
+        except MdlError:
+            return False
+        return True
+
+    # (4)
+
+    def _examine_signer(self) -> None:
+        if not self._chain:
+            return
+        signer = self._chain[0]
+        issuer = self._path[1] if len(self._path) > 1 else None
+        findings = lint_certificate(signer, VICAL_SIGNER, issuer=issuer, with_signature=False)
+        grave = [one for one in findings if one.security or one.severity is Severity.ERROR]
+        minor = tuple(one.rule for one in findings if one not in grave)
+        self._judge("vical.signer_profile", str(grave[0]) if grave else None, minor)
+        if self._at < signer.not_before:
+            self._judge("vical.signer_validity", "the signer's certificate is not valid yet")
+        elif self._at > signer.not_after:
+            self._judge("vical.signer_validity", "the signer's certificate has expired")
+        else:
+            self._judge("vical.signer_validity", None)
+        if self._pinned is not None:
+            self._examine_revocation()
+
+    def _examine_revocation(self) -> None:
+        """Judge the signer and every CA below the root; each must be cleared, and none revoked."""
+        name = "vical.signer_revocation"
+        judge = CrlJudge()
+        found = [
+            judge.judge(lower, upper, self._crls, self._at)
+            for lower, upper in zip(self._path, self._path[1:], strict=False)
+        ]
+        failed = next((one for one in found if one.outcome is Outcome.FAILED), None)
+        undetermined = next((one for one in found if one.outcome is Outcome.INDETERMINATE), None)
+        worst = failed or undetermined or found[0]
+        self._results[name] = VicalCheck(name, worst.outcome, worst.detail, worst.warnings)
+
+    # (5), (6), (7)
+
+    def _examine_list(self) -> None:
+        vical = self._vical
+        self._judge("vical.version", None if vical.version == VICAL_VERSION else "the version is not known")
+        too_early = vical.date - self._at > _CLOCK_TOLERANCE
+        self._judge("vical.date", "the list is from the future" if too_early else None)
+        if self._chain:
+            within = self._chain[0].not_before <= vical.date <= self._chain[0].not_after
+            self._judge(
+                "vical.signed_within_certificate", None if within else "issued outside the validity of its signer"
+            )
+        self._judge("vical.issue_id", _rollback(vical, self._accepted))
+        expired = "the list has expired" if self._freshness is Freshness.EXPIRED else None
+        self._judge("vical.freshness", expired, ("stale",) if self._freshness is Freshness.STALE else ())
+
+    # (8), (9)
+
+    def _examine_entries(self) -> None:
+        own_scope = 0
+        for index, entry in enumerate(self._vical.entries):
+            refusal = self._entry_refusal(entry)
+            if refusal is None and isinstance(entry, CertificateInfo):
+                refusal = self._admit(entry)
+                own_scope += 1
+            if refusal is not None:
+                certificate = entry.certificate if isinstance(entry, CertificateInfo) else None
+                self._refused.append(RefusedEntry(index, *refusal, certificate))
+        warnings = tuple(dict.fromkeys(one.code for one in self._refused))
+        self._judge("vical.entries", None if own_scope else "no entry can be used", warnings)
+        if own_scope:
+            self._judge("vical.scope", None if self._anchors else "no entry is in the scope of the provider")
+
+    def _entry_refusal(self, entry: CertificateInfo | MalformedInfo) -> tuple[str, str] | None:
+        """Why an entry cannot be used, by itself: code and detail."""
+        if isinstance(entry, MalformedInfo):
+            return entry.code, f"{entry.message} at {entry.path}"
+        for contradiction in entry.contradictions:
+            return contradiction.code, contradiction.meaning
+        try:
+            TrustAnchor.admit(
+                entry.certificate,
+                doctypes=frozenset(entry.doctypes),
+                country=entry.country,
+                state=entry.jurisdiction,
+                at=self._at,
+            )
+        except ProfileError as exc:
+            return exc.findings[0].rule if exc.findings else exc.code, exc.message
+        return None
+
+    def _admit(self, entry: CertificateInfo) -> tuple[str, str] | None:
+        """Make an anchor of an entry, within the provider's scope; or say what is out of it."""
+        doctypes = frozenset(entry.doctypes)
+        if self._pinned is not None:
+            limit = self._pinned.doctypes
+            doctypes = doctypes if isinstance(limit, AnyDoctype) else doctypes & limit
+            if not doctypes:
+                return "scope.doctype", "the provider is not trusted for any of the entry's document types"
+            if self._pinned.country not in (None, entry.certificate.country):
+                return "scope.country", "the provider is not trusted for the entry's country"
+            if self._pinned.state not in (None, entry.certificate.state):
+                return "scope.state", "the provider is not trusted for the entry's state or province"
+        until = self._until
+        if self._pinned is not None and self._pinned.until is not None:
+            until = min(until, self._pinned.until)
+        self._anchors.append(
+            TrustAnchor.admit(
+                entry.certificate,
+                doctypes=doctypes,
+                country=entry.country,
+                state=entry.jurisdiction,
+                until=until,
+                at=self._at,
+            )
+        )
+        return None
+
+
+def _age(vical: Vical, at: datetime, max_stale: timedelta) -> tuple[Freshness, datetime]:
+    """How old a list is, and until when it may be used."""
+    due = vical.next_update
+    try:
+        if due is None:
+            due = vical.date + _ASSUMED_INTERVAL
+        until = due + max_stale
+    except OverflowError:
+        until = due = datetime.max.replace(tzinfo=at.tzinfo) if due is None else due
+    if vical.not_after is not None:
+        until = min(until, vical.not_after)
+    if at > until:
+        return Freshness.EXPIRED, until
+    return Freshness.STALE if at > due else Freshness.FRESH, until
+
+
+def _rollback(vical: Vical, accepted: AcceptedVical) -> str | None:
+    """Why a list must not follow the one that was accepted before; None where it may."""
+    if accepted.issue_id is not None:
+        if vical.issue_id is None:
+            return "the list has no number, and the last one that was accepted had one"
+        if vical.issue_id != accepted.issue_id:
+            return "an older list than the last one that was accepted" if vical.issue_id < accepted.issue_id else None
+    if accepted.date is not None and vical.date < accepted.date:
+        return "an older list than the last one that was accepted"
+    return None

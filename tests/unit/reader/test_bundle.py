@@ -1,0 +1,408 @@
+"""Evidence bundles: the same verdict later, byte for byte; nothing in them can be changed; redaction keeps the rest."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdl.cbor import decode, encode
+from mdl.cli import main
+from mdl.doctypes import MDL_NAMESPACE
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, VerificationError
+from mdl.keys import PublicKey
+from mdl.testing import (
+    MDL_DOCTYPE,
+    TEST_TIME,
+    DeviceAuth,
+    Presentation,
+    Recipe,
+    ThrowawayAuthority,
+    deterministic_key,
+    present,
+    request_for,
+    sample_licence,
+    throwaway_authority,
+)
+from reader import bundle as module
+from reader.bundle import EvidenceBundle, examine_and_keep, keep
+from reader.report import Outcome, Policy, Revocation
+from reader.revocation import Evidence
+from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.verification import SessionContext, UnsafeNoRequest, Verifier
+from tests.status_forgery import URI, Token
+
+HOUSE = throwaway_authority()
+OTHERS = [ThrowawayAuthority(f"Other {number}") for number in range(3)]
+TRUST = TrustStore.from_certificates(
+    [OTHERS[0].iaca_certificate, *HOUSE.anchors, *(one.iaca_certificate for one in OTHERS[1:])], doctypes=ANY_DOCTYPE
+)
+KEY = deterministic_key("archive")
+STATUS = {"status_list": {"idx": 7, "uri": URI}}
+CRL, TOKEN = HOUSE.crl(), Token().build()
+EVIDENCE = Evidence(
+    crls=(OTHERS[0].crl(), CRL, OTHERS[1].crl()),
+    status_tokens=(Token(uri="https://lists.throwaway.example/other").build(), TOKEN),
+)
+SHOWN = ("family_name", "birth_date", "portrait", "issuing_country", "age_over_18")
+HONEST = present(disclose=SHOWN, mso_status=STATUS)
+
+
+def kept(given: Presentation = HONEST, **others: Any) -> EvidenceBundle:
+    verifier = Verifier(TRUST, policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN)
+    case: dict[str, Any] = {
+        "context": SessionContext(transcript=given.transcript, reader_key=given.reader_key),
+        "request": given.request,
+        "at": given.at,
+        "evidence": EVIDENCE,
+    }
+    return examine_and_keep(verifier, given.response, **case | others)
+
+
+def opened(bundle: EvidenceBundle) -> EvidenceBundle:
+    return EvidenceBundle.decode(bundle.encode())
+
+
+# --- the same verdict later -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        HONEST,
+        present(disclose=SHOWN, device_auth=DeviceAuth.MAC),
+        present(disclose=SHOWN, mso_version="2.0"),
+        present(disclose=SHOWN, x5chain=OTHERS[2].ds_certificate.der),
+        present(disclose=SHOWN, authority=ThrowawayAuthority("Stranger")),
+        present(disclose=SHOWN, mso_status={"status_list": {"idx": 3, "uri": URI}}),
+        Recipe(disclose=SHOWN, seed="one").present(Recipe(disclose=SHOWN, seed="two")),
+    ],
+    ids=["signature", "mac", "refused", "foreign signer", "unknown root", "revoked", "two documents"],
+)
+def test_a_bundle_gives_the_same_verdict_byte_for_byte(shown: Presentation) -> None:
+    verifier = Verifier(TRUST, policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN)
+    context = SessionContext(transcript=shown.transcript, reader_key=shown.reader_key)
+    report = verifier.examine(shown.response, context=context, request=shown.request, at=shown.at, evidence=EVIDENCE)
+    bundle = opened(kept(shown))
+    assert bundle.verdict == report.as_json()
+    assert bundle.replay() == report
+    if report.accepted:
+        there = verifier.verify(shown.response, context=context, request=shown.request, at=shown.at, evidence=EVIDENCE)
+        again = bundle.verify()
+        assert [one.elements for one in again.documents] == [one.elements for one in there.documents]
+    else:
+        with pytest.raises(VerificationError):
+            bundle.verify()
+
+
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize("revocation", Revocation)
+def test_policy_demand_clock_and_skew_are_those_of_then(policy: Policy, revocation: Revocation) -> None:
+    skew = timedelta(seconds=30)
+    verifier = Verifier(TRUST, policy=policy, revocation=revocation, clock_skew=skew)
+    at = TEST_TIME - timedelta(days=1, seconds=29)  # only the skew makes it valid
+    context = SessionContext(transcript=HONEST.transcript, reader_key=None)
+    bundle = examine_and_keep(verifier, HONEST.response, context=context, request=UnsafeNoRequest(), at=at)
+    bundle = opened(bundle)
+    assert (bundle.policy, bundle.revocation, bundle.clock_skew, bundle.at) == (policy, revocation, skew, at)
+    assert bundle.request is None
+    report = bundle.replay()
+    assert "mso.validity" not in report.failed
+    assert report.accepted is (revocation is Revocation.IF_GIVEN)
+
+
+def test_keep_verifies_and_refuses_as_the_verifier_does() -> None:
+    verifier = Verifier(TRUST, policy=Policy.ISO_STRICT, revocation=Revocation.REQUIRED)
+    context = SessionContext(transcript=HONEST.transcript, reader_key=HONEST.reader_key)
+    case: dict[str, Any] = {"context": context, "request": HONEST.request, "at": HONEST.at}
+    verified, bundle = keep(verifier, HONEST.response, **case, evidence=EVIDENCE)
+    assert set(verified.documents[0].elements[MDL_NAMESPACE]) == set(SHOWN)
+    assert bundle.replay() == verified.report
+    with pytest.raises(VerificationError) as refused:
+        keep(verifier, HONEST.response, **case)
+    assert refused.value.failed == ("issuer_auth.certificate_revocation", "mso.status")
+
+
+def test_only_what_had_a_say_is_kept() -> None:
+    bundle = kept()
+    assert [anchor.certificate for anchor in bundle.anchors] == [HOUSE.iaca_certificate]
+    assert bundle.evidence == Evidence(crls=(CRL,), status_tokens=(TOKEN,))
+    assert HONEST.reader_key.to_pkcs8() not in bundle.encode()
+
+
+def test_evidence_that_cannot_be_told_whom_it_concerns_had_a_say() -> None:
+    bundle = kept(evidence=Evidence(crls=(b"garbage",), status_tokens=(b"rubbish",)))
+    assert bundle.evidence == Evidence(crls=(b"garbage",), status_tokens=(b"rubbish",))
+    assert opened(bundle).replay().failed == ("issuer_auth.certificate_revocation", "mso.status")
+
+
+def test_of_a_mac_the_agreed_secret_is_kept_and_not_the_key() -> None:
+    bundle = opened(kept(present(disclose=SHOWN, device_auth=DeviceAuth.MAC)))
+    assert bundle.agreed is not None
+    assert len(bundle.agreed) == 1
+    assert opened(kept()).agreed == ()
+    forgotten = replace(bundle, agreed=())
+    with pytest.raises(VerificationError) as refused:
+        forgotten.replay()
+    assert refused.value.code == "bundle.verdict"
+
+
+def test_a_key_that_cannot_agree_is_remembered_too() -> None:
+    shown = present(disclose=SHOWN, device_auth=DeviceAuth.MAC)
+    other_curve = deterministic_key("other", "P-384")
+
+    class _Other:
+        def agree(self, peer: PublicKey) -> bytes:
+            return shown.reader_key.agree(other_curve.public_key)
+
+    context = SessionContext(transcript=shown.transcript, reader_key=_Other())
+    bundle = opened(kept(shown, context=context))
+    assert bundle.replay().failed == ("device_auth.mac",)
+
+
+def test_what_does_not_decode_leaves_nothing_to_keep() -> None:
+    verifier = Verifier(TRUST, policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN)
+    context = SessionContext(transcript=HONEST.transcript, reader_key=None)
+    with pytest.raises(DecodeError):
+        examine_and_keep(verifier, b"\xa0", context=context, request=UnsafeNoRequest(), at=TEST_TIME)
+
+
+def test_a_bundle_is_no_yes() -> None:
+    with pytest.raises(TypeError):
+        bool(kept())
+
+
+# --- the seal ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_signed_bundle_tells_who_signed_it() -> None:
+    assert opened(kept()).sealed_by is None
+    signed = EvidenceBundle.decode(kept().encode(KEY))
+    assert signed.sealed_by == KEY.public_key
+    assert opened(signed).sealed_by == KEY.public_key  # reading and writing it again changes nothing
+    assert signed.encode() == opened(signed).encode()
+
+
+def _parts(data: bytes) -> list[Any]:
+    parts = decode(data[len(module._MAGIC) :])
+    assert isinstance(parts, list)
+    return parts
+
+
+def _changed(data: bytes, change: Callable[[list[Any], dict[str, Any]], None]) -> bytes:
+    parts = _parts(data)
+    rest = decode(parts[1])
+    change(parts, rest)
+    parts[1] = encode(rest)
+    return module._MAGIC + encode(parts)
+
+
+def _strip_item(parts: list[Any], _rest: dict[str, Any]) -> None:
+    parts[0] = [piece for piece in parts[0] if isinstance(piece, bytes)]
+
+
+def _swap_item(parts: list[Any], _rest: dict[str, Any]) -> None:
+    item = next(piece for piece in parts[0] if isinstance(piece, list))
+    other = next(one for one in present(disclose=SHOWN, seed="x").response.split(b"\xd8\x18"))
+    item[2] = other
+
+
+def _rename_item(parts: list[Any], _rest: dict[str, Any]) -> None:
+    next(piece for piece in parts[0] if isinstance(piece, list))[1] = "given_name"
+
+
+@pytest.mark.parametrize("signer", [None, KEY], ids=["hash", "signature"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        _strip_item,
+        _swap_item,
+        _rename_item,
+        lambda parts, _rest: parts[0].append(b"more"),
+        lambda _parts, rest: rest.update(at="2026-06-02T12:00:00+00:00"),
+        lambda _parts, rest: rest.update(policy="lenient"),
+        lambda _parts, rest: rest.update(revocation="required"),
+        lambda _parts, rest: rest.update(clock_skew=1),
+        lambda _parts, rest: rest.update(crls=[]),
+        lambda _parts, rest: rest.update(status_tokens=[]),
+        lambda _parts, rest: rest.update(request=None),
+        lambda _parts, rest: rest.update(agreed=None),
+        lambda _parts, rest: rest["anchors"][0].update(doctypes=["org.example"]),
+        lambda _parts, rest: rest["anchors"][0].update(certificate=OTHERS[0].iaca_certificate.der),
+        lambda _parts, rest: rest.update(verdict=rest["verdict"].replace(b"accept", b"reject")),
+        lambda _parts, rest: rest.update(transcript=rest["transcript"][:-1] + b"\x01"),
+    ],
+)
+def test_nothing_in_a_bundle_can_be_changed_without_breaking_the_seal(
+    change: Callable[[list[Any], dict[str, Any]], None], signer: Any
+) -> None:
+    data = kept().encode(signer)
+    assert EvidenceBundle.decode(data).replay().accepted
+    with pytest.raises(MdlError) as refused:
+        EvidenceBundle.decode(_changed(data, change)).replay()
+    assert refused.value.code in {"bundle.seal", "bundle.damaged"}
+
+
+def test_another_key_cannot_take_over_a_signature() -> None:
+    parts = _parts(kept().encode(KEY))
+    stranger = deterministic_key("stranger")
+    parts[2][0] = stranger.public_key.spki
+    with pytest.raises(VerificationError) as refused:
+        EvidenceBundle.decode(module._MAGIC + encode(parts))
+    assert refused.value.code == "bundle.seal"
+
+
+def test_a_verdict_that_does_not_follow_from_the_evidence_is_told() -> None:
+    """Whoever makes a bundle of his own can seal it; the verdict is found out anew all the same."""
+    refused = kept(present(disclose=SHOWN, mso_version="2.0"))
+    forged = replace(refused, verdict=kept().verdict)
+    with pytest.raises(VerificationError) as told:
+        opened(forged).verify()
+    assert told.value.code == "bundle.verdict"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_bundle_or_an_error(data: bytes) -> None:
+    for content in (data, module._MAGIC + data, module._MAGIC + encode([[], data, data])):
+        with pytest.raises(MdlError):
+            EvidenceBundle.decode(content)
+
+
+@given(st.data())
+def test_a_damaged_bundle_is_an_error(data: st.DataObject) -> None:
+    content = bytearray(_BUNDLE)
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(MdlError):
+        EvidenceBundle.decode(bytes(content))
+
+
+_BUNDLE = kept(present(disclose=("family_name",))).encode()
+
+
+# --- redaction --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_redacted_is_gone_and_the_rest_is_verified_under_the_same_seal() -> None:
+    whole = EvidenceBundle.decode(kept().encode(KEY))
+    smaller = opened(whole.redact([(MDL_NAMESPACE, "portrait"), (MDL_NAMESPACE, "family_name")]))
+    assert smaller.sealed_by == KEY.public_key
+    assert smaller.commitment == whole.commitment
+    portrait = sample_licence()[MDL_NAMESPACE]["portrait"]
+    assert portrait in whole.encode()
+    assert portrait not in smaller.encode()
+    assert len(smaller.encode()) < len(whole.encode()) - len(portrait)
+    report = smaller.replay()
+    assert report.accepted
+    (document,) = smaller.verify().documents
+    assert set(document.elements[MDL_NAMESPACE]) == {"birth_date", "issuing_country", "age_over_18"}
+    there = {identifier: present for _, identifier, present in smaller.elements}
+    assert there == {name: name not in ("portrait", "family_name") for name in SHOWN}
+    twice = opened(smaller.redact([(MDL_NAMESPACE, "birth_date")]))
+    assert set(twice.verify().documents[0].elements[MDL_NAMESPACE]) == {"issuing_country", "age_over_18"}
+
+
+def test_everything_that_the_issuer_signed_can_be_redacted() -> None:
+    bundle = kept(Recipe(disclose=SHOWN, seed="one").present(Recipe(disclose=SHOWN, seed="two")))
+    empty = opened(bundle.redact((namespace, name) for namespace, name, _ in bundle.elements))
+    assert empty.replay().accepted
+    assert [document.elements for document in empty.verify().documents] == [{}, {}]
+
+
+def test_checks_that_needed_what_is_redacted_say_so() -> None:
+    before = {check.id: check.outcome for check in kept().replay()}
+    after = {check.id: check.outcome for check in kept().redact([(MDL_NAMESPACE, "issuing_country")]).replay()}
+    assert before.pop("subject.country") is Outcome.PASSED
+    assert after.pop("subject.country") is Outcome.NOT_APPLICABLE
+    assert after == before
+
+
+def test_the_request_checks_keep_the_outcome_that_they_had() -> None:
+    bundle = kept(request=request_for((MDL_DOCTYPE, {MDL_NAMESPACE: ("family_name", "sex")})))
+    assert bundle.replay().failed == ("request.elements", "request.unrequested")
+    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay().failed == ("request.elements", "request.unrequested")
+
+
+def test_what_is_to_blame_for_a_refusal_cannot_be_redacted() -> None:
+    forged = Recipe(disclose=SHOWN, items={"birth_date": {"presented": {"random": bytes(32)}}}).present()
+    bundle = kept(forged)
+    assert bundle.replay().failed == ("issuer_data.digest",)
+    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay().failed == ("issuer_data.digest",)
+    with pytest.raises(LocalProtocolError) as refused:
+        bundle.redact([(MDL_NAMESPACE, "birth_date")])
+    assert refused.value.code == "bundle.verdict"
+
+
+def test_only_what_is_there_can_be_redacted() -> None:
+    for name in ("sex", ""):
+        with pytest.raises(LocalProtocolError) as refused:
+            kept().redact([(MDL_NAMESPACE, name)])
+        assert refused.value.code == "bundle.no_element"
+
+
+def test_an_element_whose_bytes_stand_elsewhere_too_is_not_redacted_by_halves() -> None:
+    item = next(piece.raw for piece in kept().pieces if not isinstance(piece, bytes))
+    assert item is not None
+    response = bytes((HONEST.response[0] + 1,)) + HONEST.response[1:] + encode("x-copy") + encode(item)
+    bundle = kept(replace(HONEST, response=response))
+    with pytest.raises(LocalProtocolError) as refused:
+        bundle.redact([(MDL_NAMESPACE, name) for _, name, _ in bundle.elements])
+    assert refused.value.code == "bundle.copy"
+
+
+# --- on the command line ----------------------------------------------------------------------------------------------
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def bundle_file(tmp_path: Path, capsys: Output) -> Path:
+    (tmp_path / "response").write_bytes(HONEST.response)
+    (tmp_path / "root").write_text(HOUSE.iaca_certificate.pem, "utf-8")
+    (tmp_path / "transcript").write_bytes(HONEST.transcript.encoded)
+    (tmp_path / "request").write_bytes(HONEST.request.encode())
+    (tmp_path / "key").write_bytes(KEY.to_pkcs8(password=None))
+    (tmp_path / "key.pub").write_bytes(KEY.public_key.pem)
+    words = ["reader", "verify", str(tmp_path / "response"), "--trust", str(tmp_path / "root")]
+    words += ["--transcript", str(tmp_path / "transcript"), "--request", str(tmp_path / "request")]
+    words += ["--at", "2026-06-01T12:00:00Z", "--keep", str(tmp_path / "b"), "--keep-key", str(tmp_path / "key")]
+    assert main(words) == 0
+    capsys.readouterr()
+    return tmp_path / "b"
+
+
+def test_replay_tells_the_verdict_and_who_sealed_it(bundle_file: Path, capsys: Output) -> None:
+    assert main(["reader", "replay", str(bundle_file), "--key", str(bundle_file.with_name("key.pub"))]) == 0
+    out = capsys.readouterr().out
+    assert "ACCEPTED; not determined" in out
+    assert "The same verdict as then; signed by the key" in " ".join(out.split())
+    assert main(["reader", "replay", str(bundle_file), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verdict"], told["redacted"], len(told["signed_by"])) == ("accept", [], 64)
+
+
+def test_redact_takes_elements_out_and_replay_names_them(bundle_file: Path, capsys: Output) -> None:
+    assert main(["reader", "redact", str(bundle_file), "--element", MDL_NAMESPACE, "portrait"]) == 0
+    assert main(["reader", "redact", str(bundle_file)]) == 0
+    assert "portrait         redacted" in capsys.readouterr().out
+    assert main(["reader", "replay", str(bundle_file), "--key", str(bundle_file.with_name("key.pub")), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["redacted"] == [{"namespace": MDL_NAMESPACE, "element": "portrait"}]
+    assert "portrait" not in told["documents"][0]["elements"][MDL_NAMESPACE]
+
+
+def test_a_bundle_of_another_key_is_refused(bundle_file: Path, capsys: Output) -> None:
+    bundle_file.with_name("key.pub").write_bytes(deterministic_key("stranger").public_key.pem)
+    assert main(["reader", "replay", str(bundle_file), "--key", str(bundle_file.with_name("key.pub"))]) == 1
+    assert "bundle.seal" in capsys.readouterr().err
+
+
+def test_a_damaged_bundle_is_an_input_error(bundle_file: Path, capsys: Output) -> None:
+    bundle_file.write_bytes(b"x" + bundle_file.read_bytes())
+    assert main(["reader", "replay", str(bundle_file)]) == 3
+    assert "bundle.damaged" in capsys.readouterr().err
