@@ -1,14 +1,14 @@
 # Every target sets up what it needs; a second run installs nothing. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint format bench coverage lock clean distclean
+.PHONY: help demo test setup lint format vectors vectors-check bench coverage lock clean distclean
 
 BIN := .venv/bin
 # What mypy checks: whatever of this exists.
-CODE := $(wildcard mdl issuer reader benchmarks examples test_vectors tests)
+CODE := $(wildcard mdl issuer reader benchmarks examples fuzz test_vectors tests)
 DEMO_DIR := demo-out
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: setup  ## the whole story on this machine: set up, issue, present, verify, refuse
 	@$(BIN)/mdl demo --dir $(DEMO_DIR)
@@ -29,8 +29,19 @@ format: setup  ## let ruff mend and lay out the code
 	@$(BIN)/ruff check --fix --quiet || true
 	@$(BIN)/ruff format
 
+vectors: setup  ## write test_vectors/cases from its sources
+	@$(BIN)/python -m test_vectors.source.generate
+
+vectors-check: setup  ## compare test_vectors/cases with its sources, byte by byte (the tests do, too)
+	@$(BIN)/python -m test_vectors.source.generate --check
+
 bench: setup  ## measure issuing and verifying against the raw cryptography
 	@$(BIN)/python benchmarks/run.py
+
+# The fuzzer has no wheel for every platform, so it is not among what a checkout needs.
+fuzz: setup  ## fuzz decoders and verifier, guided by coverage: make fuzz FUZZ_SECONDS=1800
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.lock
+	@$(BIN)/python fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
 
 coverage: setup  ## run the tests and report branch coverage
 	@$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
@@ -43,7 +54,7 @@ lock:  ## resolve requirements/dev.lock again from pyproject.toml (needs uv on t
 	    --output-file requirements/dev.lock
 
 clean:  ## remove caches and what our commands wrote
-	rm -rf $(DEMO_DIR) build dist htmlcov .bench .coverage .coverage.* coverage.xml \
+	rm -rf $(DEMO_DIR) build dist htmlcov .bench .fuzz .coverage .coverage.* coverage.xml \
 	    .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
 

@@ -5,25 +5,35 @@ from reader import ANY_DOCTYPE, Policy, Revocation, SessionContext, TrustStore, 
 
 from reader.report import CHECKS, Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, Evidence
-from reader.trust import ANY_DOCTYPE, AnyDoctype, TrustAnchor, TrustStore
+from reader.trust import ANY_DOCTYPE, AnyDoctype, FollowLinks, Purpose, TrustAnchor, TrustStore
+from reader.trust_file import TrustFile
 from reader.verification import SessionContext, UnsafeNoRequest, VerifiedDocument, VerifiedResponse, Verifier
+from reader.vical import NOTHING_ACCEPTED, AcceptedVical, VicalImport, examine_vical, import_vical
 
 __all__ = [
     "ANY_DOCTYPE",
     "CHECKS",
+    "NOTHING_ACCEPTED",
     "NO_EVIDENCE",
+    "AcceptedVical",
     "AnyDoctype",
     "Check",
     "Evidence",
+    "FollowLinks",
     "Outcome",
     "Policy",
+    "Purpose",
     "Report",
     "Revocation",
     "SessionContext",
     "TrustAnchor",
+    "TrustFile",
     "TrustStore",
     "UnsafeNoRequest",
     "VerifiedDocument",
     "VerifiedResponse",
     "Verifier",
+    "VicalImport",
+    "examine_vical",
+    "import_vical",
 ]

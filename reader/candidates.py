@@ -207,7 +207,8 @@ class Known:
             if not isinstance(value, kind):
                 msg = f"{name} is {kind.__name__} or None, not {type(value).__name__}"
                 raise TypeError(msg)
-            if isinstance(value, bytes | str) and len(value) > _MAX_INPUT:
+            sized = value.encoded if isinstance(value, SessionTranscript) else value
+            if isinstance(sized, bytes | str) and len(sized) > _MAX_INPUT:
                 msg = f"{name} is longer than {_MAX_INPUT}"
                 raise ValueError(msg)
             if isinstance(value, str):
@@ -696,7 +697,6 @@ def _mistaken_handovers(handover: Handover) -> Iterator[tuple[str, bytes]]:
     """What stands in the place of the handover at careless hands, and in older drafts."""
     if isinstance(handover, NfcHandover):
         select, request = handover.handover_select, handover.handover_request
-        yield "null, as for a QR code", b"\xf6"
         yield "the Handover Select message alone", encode([select])
         yield "the Handover Select message, not in an array", encode(select)
         if request is not None:

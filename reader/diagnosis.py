@@ -118,7 +118,7 @@ class DocumentDiagnosis:
         """What was found out, a line each."""
         lines = [f"document {self.index} ({self.doctype}), {self.proof or 'not exactly one device authentication'}"]
         if self.is_readers_own:
-            lines.append("device authentication verifies over the reader's own transcript: the cause is another one")
+            lines.append("device authentication verifies over the reader's own transcript: a refusal has another cause")
         elif self.match is not None:
             lines.append(f"device authentication verifies over: {self.match}")
         elif self.tried:

@@ -22,7 +22,7 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from types import MappingProxyType
@@ -33,7 +33,7 @@ from mdl.pki import VICAL_SIGNER, Certificate, Severity, lint_certificate
 from mdl.vical import VICAL_ALGORITHMS, VICAL_VERSION, CertificateInfo, MalformedInfo, Vical, VicalDeviation
 from reader.report import Outcome, Revocation
 from reader.revocation import CrlJudge
-from reader.trust import VICAL_PROVIDER_CA, AnyDoctype, Purpose, TrustAnchor, TrustStore
+from reader.trust import VICAL_PROVIDER_CA, Purpose, TrustAnchor, TrustStore
 
 __all__ = [
     "DEFAULT_MAX_STALE",
@@ -411,17 +411,13 @@ class _Examination:
                 self._judge("vical.path", "no certificate in header 33")
             return None, []
         path, others = self._chain[:1], self._chain[1:]
-        if any(anchor.certificate == path[0] for anchor in pinned):
-            self._judge("vical.path", "the signer is itself among the pinned roots")
-            return None, path
         while True:
             for anchor in pinned:
                 if self._has_issued(anchor.certificate, path) and anchor.is_current(self._at):
                     extra = ("x5chain.root",) if any(one.issuer == one.subject for one in self._chain) else ()
                     self._judge("vical.path", None, extra)
                     return anchor, [*path, anchor.certificate]
-            # A self-issued certificate of the message is a root that nobody has pinned.
-            upper = next((one for one in others if one.issuer != one.subject and self._has_issued(one, path)), None)
+            upper = next((one for one in others if self._has_issued(one, path)), None)
             if upper is None:
                 self._judge("vical.path", "the signer does not lead to a pinned root that is valid now")
                 return None, path
@@ -504,64 +500,55 @@ class _Examination:
     # (8), (9)
 
     def _examine_entries(self) -> None:
-        own_scope = 0
+        own = 0
         for index, entry in enumerate(self._vical.entries):
-            refusal = self._entry_refusal(entry)
-            if refusal is None and isinstance(entry, CertificateInfo):
-                refusal = self._admit(entry)
-                own_scope += 1
-            if refusal is not None:
+            anchor = self._admit(entry)
+            if isinstance(anchor, TrustAnchor):
+                own += 1
+                anchor = self._within_scope(anchor)
+            if isinstance(anchor, TrustAnchor):
+                self._anchors.append(anchor)
+            else:
                 certificate = entry.certificate if isinstance(entry, CertificateInfo) else None
-                self._refused.append(RefusedEntry(index, *refusal, certificate))
+                self._refused.append(RefusedEntry(index, *anchor, certificate))
         warnings = tuple(dict.fromkeys(one.code for one in self._refused))
-        self._judge("vical.entries", None if own_scope else "no entry can be used", warnings)
-        if own_scope:
+        self._judge("vical.entries", None if own else "no entry can be used", warnings)
+        if own:
             self._judge("vical.scope", None if self._anchors else "no entry is in the scope of the provider")
 
-    def _entry_refusal(self, entry: CertificateInfo | MalformedInfo) -> tuple[str, str] | None:
-        """Why an entry cannot be used, by itself: code and detail."""
+    def _admit(self, entry: CertificateInfo | MalformedInfo) -> TrustAnchor | tuple[str, str]:
+        """The anchor that an entry gives by itself; or why it gives none, code and detail."""
         if isinstance(entry, MalformedInfo):
             return entry.code, f"{entry.message} at {entry.path}"
         for contradiction in entry.contradictions:
             return contradiction.code, contradiction.meaning
         try:
-            TrustAnchor.admit(
+            return TrustAnchor.admit(
                 entry.certificate,
                 doctypes=frozenset(entry.doctypes),
                 country=entry.country,
                 state=entry.jurisdiction,
+                until=self._until,
                 at=self._at,
             )
         except ProfileError as exc:
             return exc.findings[0].rule if exc.findings else exc.code, exc.message
-        return None
 
-    def _admit(self, entry: CertificateInfo) -> tuple[str, str] | None:
-        """Make an anchor of an entry, within the provider's scope; or say what is out of it."""
-        doctypes = frozenset(entry.doctypes)
-        if self._pinned is not None:
-            limit = self._pinned.doctypes
-            doctypes = doctypes if isinstance(limit, AnyDoctype) else doctypes & limit
+    def _within_scope(self, anchor: TrustAnchor) -> TrustAnchor | tuple[str, str]:
+        """The anchor within what the provider is trusted for; or what is not."""
+        if self._pinned is None:
+            return anchor
+        limit, until = self._pinned.doctypes, self._pinned.until
+        doctypes = anchor.doctypes
+        if isinstance(doctypes, frozenset) and isinstance(limit, frozenset):
+            doctypes &= limit
             if not doctypes:
                 return "scope.doctype", "the provider is not trusted for any of the entry's document types"
-            if self._pinned.country not in (None, entry.certificate.country):
-                return "scope.country", "the provider is not trusted for the entry's country"
-            if self._pinned.state not in (None, entry.certificate.state):
-                return "scope.state", "the provider is not trusted for the entry's state or province"
-        until = self._until
-        if self._pinned is not None and self._pinned.until is not None:
-            until = min(until, self._pinned.until)
-        self._anchors.append(
-            TrustAnchor.admit(
-                entry.certificate,
-                doctypes=doctypes,
-                country=entry.country,
-                state=entry.jurisdiction,
-                until=until,
-                at=self._at,
-            )
-        )
-        return None
+        if self._pinned.country not in (None, anchor.certificate.country):
+            return "scope.country", "the provider is not trusted for the entry's country"
+        if self._pinned.state not in (None, anchor.certificate.state):
+            return "scope.state", "the provider is not trusted for the entry's state or province"
+        return replace(anchor, doctypes=doctypes, until=self._until if until is None else min(until, self._until))
 
 
 def _age(vical: Vical, at: datetime, max_stale: timedelta) -> tuple[Freshness, datetime]:

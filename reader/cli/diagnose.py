@@ -81,6 +81,7 @@ def _known(arguments: argparse.Namespace) -> Known:
     given: dict[str, Any] = {name: getattr(arguments, name) for _, name, _ in _TEXTS}
     if arguments.transcript is not None:
         given["transcript"] = inputs.read_transcript(arguments.transcript)
+        _alone("--transcript", "transcript", given["transcript"])
     given["reader_key"] = inputs.read_reader_key(arguments.reader_key)
     for option, name, _ in _FILES:
         if getattr(arguments, name) is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from mdl.pki import Certificate
 from reader.evidence import EvidenceStore
 from reader.report import Policy, Revocation
 from reader.revocation import Evidence
-from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
+from reader.trust import ANY_DOCTYPE, AnyDoctype, TrustAnchor, TrustStore
 from reader.trust_file import TrustFile
 from reader.verification import MAX_CLOCK_SKEW, UnsafeNoRequest
 
@@ -48,7 +50,7 @@ def add_trust_arguments(verb: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="DOCTYPE",
-        help="trust the roots for these document types only; without it, for any. A trust store has its own",
+        help="trust the roots for these document types only; without it, for any, or what a trust store says",
     )
 
 
@@ -134,13 +136,22 @@ def read_trust(arguments: argparse.Namespace) -> TrustStore:
             continue
         with terminal.labelled(label):
             assembled = TrustFile.decode(data).assemble(at=at)
-        anchors += assembled.anchors
+        anchors += _narrowed(assembled.anchors, doctypes)
         for refusal in assembled.refusals:
             failure = failure or refusal.error
             terminal.write_error(f"{label}: not used: {refusal.error}")
     if not anchors:
         raise failure or DecodeError("the trust store holds nothing", code="trust.nothing", path="--trust")
     return TrustStore(anchors)
+
+
+def _narrowed(anchors: Iterable[TrustAnchor], doctypes: frozenset[str] | AnyDoctype) -> Iterator[TrustAnchor]:
+    """The anchors for no more than the document types that were named; those that are for none of them are left out."""
+    for anchor in anchors:
+        own = anchor.doctypes
+        both = doctypes if isinstance(own, AnyDoctype) else own if isinstance(doctypes, AnyDoctype) else own & doctypes
+        if both is ANY_DOCTYPE or both:
+            yield replace(anchor, doctypes=both)
 
 
 def _decode_roots(data: bytes, label: str) -> tuple[Certificate, ...]:

@@ -104,7 +104,7 @@ def test_a_response_for_the_readers_own_session_is_not_accepted_either(folder: P
     words = [*made_for(folder, SAMPLE), *files(folder, "transcript")]
     assert main(words) == 1
     out = capsys.readouterr().out
-    assert "device authentication verifies over the reader's own transcript: the cause is another one" in out
+    assert "device authentication verifies over the reader's own transcript: a refusal has another cause" in out
     assert STANDS in out
     assert main([*words, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
@@ -206,6 +206,9 @@ def test_a_jwk_that_is_no_public_key_is_refused(folder: Path, capsys: Output) ->
 def test_an_endless_text_is_refused(folder: Path, capsys: Output) -> None:
     assert main([*made_for(folder, SAMPLE), "--nonce", "n" * 70_000]) == 3
     assert "--nonce" in capsys.readouterr().err
+    endless = encode([None, None, bytes(70_000)])
+    assert main([*made_for(folder, SAMPLE), *files(folder, transcript=endless)]) == 3
+    assert "--transcript" in capsys.readouterr().err
 
 
 def test_a_response_that_does_not_decode_is_named(folder: Path, capsys: Output) -> None:

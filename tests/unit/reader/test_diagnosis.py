@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, replace
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdl.cbor import Tag, bstr, encode, wrap24
-from mdl.cose import ALG, encode_key
+from mdl.cose import ALG, encode_key, sig_structure
 from mdl.errors import DecodeError, MdlError, UnsupportedError
 from mdl.holder import Holder
 from mdl.keys import hkdf_sha256, raw_to_der
@@ -408,6 +409,246 @@ def test_the_same_mistakes_are_named_when_the_reader_has_a_transcript_of_its_own
     assert named(wrapped, known) == candidate(Form.GIVEN, ("session_transcript", "in tag 24"))
 
 
+# The same session, in which everything is encoded oddly and every input differs from every other.
+ODD_KEY = {3: -25, -3: COSE_KEY[-3], -2: COSE_KEY[-2], -1: 1, 1: 2}
+ODD = replace(
+    KNOWN,
+    engagement=b"\xb8" + bytes((ENGAGEMENT[0] & 31,)) + ENGAGEMENT[1:],
+    e_reader_key=b"\xb8\x05" + encode(ODD_KEY)[1:],
+    reader_engagement=b"\xb8\x02" + READER_ENGAGEMENT[1:],
+    reader_key=deterministic_ephemeral_key("another reader"),
+    encryption_info=base64.urlsafe_b64encode(INFO_BYTES).decode(),
+    client_id="other.example",
+    origin="https://third.example",
+)
+OWN_KEY = encode_key(deterministic_ephemeral_key("another reader").public_key)
+DEVICE_KEY = encode_key(E_DEVICE.public_key)
+
+
+def odd(engagement: bytes | None = None, key: bytes | None = None, handover: Any = None) -> SessionTranscript:
+    engagement = engagement or wrap24(ODD.engagement or b"")
+    return in_person(engagement, key or wrap24(ODD.e_reader_key or b""), handover)
+
+
+def compressed(key: dict[int, Any]) -> bytes:
+    return wrap24(encode(key | {-3: bool(key[-3][-1] & 1)}))
+
+
+INFO_1_0 = [CLIENT_ID, NONCE, THUMBPRINT, RESPONSE_URI]
+
+ODDITIES: list[tuple[Known, SessionTranscript, Candidate]] = [
+    (ODD, odd(wrap24(ENGAGEMENT)), candidate(Form.QR, ("engagement", "encoded again"))),
+    (ODD, odd(key=bstr(ODD.e_reader_key or b"")), candidate(Form.QR, ("e_reader_key", "a byte string without tag 24"))),
+    (ODD, odd(key=wrap24(encode(ODD_KEY))), candidate(Form.QR, ("e_reader_key", "encoded again"))),
+    (
+        ODD,
+        odd(key=wrap24(encode({key: ODD_KEY[key] for key in (1, 3, -1, -2, -3)}))),
+        candidate(Form.QR, ("e_reader_key", "encoded again with its keys sorted")),
+    ),
+    (ODD, odd(key=wrap24(encode(COSE_KEY))), candidate(Form.QR, ("e_reader_key", "made anew from the key"))),
+    (ODD, odd(key=wrap24(encode(OWN_KEY))), candidate(Form.QR, ("e_reader_key", "made from the private key"))),
+    (ODD, odd(key=compressed(OWN_KEY)), candidate(Form.QR, ("e_reader_key", "made from the private key, compressed"))),
+    (
+        ODD,
+        odd(key=compressed(DEVICE_KEY)),
+        candidate(Form.QR, ("e_reader_key", "the device's ephemeral key in its place, compressed")),
+    ),
+    (
+        ODD,
+        odd(handover=[SELECT, len(REQUEST).to_bytes(2) + REQUEST]),
+        candidate(Form.NFC_NEGOTIATED, ("handover_request", "with the length that stands before it in the NFC file")),
+    ),
+    (
+        replace(ODD, handover_select=len(SELECT).to_bytes(2) + SELECT),
+        odd(handover=[SELECT, None]),
+        candidate(Form.NFC_STATIC, ("handover_select", "without the length that stands before it")),
+    ),
+    (
+        ODD,
+        odd(handover=hashlib.sha256(wrap24(READER_ENGAGEMENT)).digest()),
+        candidate(Form.ANNEX_A, ("reader_engagement", "encoded again")),
+    ),
+    (
+        KNOWN,
+        in_person(handover=[hashlib.sha256(wrap24(READER_ENGAGEMENT)).digest()]),
+        candidate(Form.ANNEX_A, ("handover", "the hash in an array")),
+    ),
+    *(
+        (
+            KNOWN,
+            redirect(f"{prefix}verifier.example"),
+            candidate(Form.OPENID4VP, ("client_id", f"with the prefix {prefix}")),
+        )
+        for prefix in (
+            "redirect_uri:",
+            "decentralized_identifier:",
+            "verifier_attestation:",
+            "openid_federation:",
+            "origin:",
+        )
+    ),
+    (ODD, redirect("verifier.example"), candidate(Form.OPENID4VP, ("client_id", "the host of the response_uri"))),
+    (
+        ODD,
+        redirect("x509_san_dns:verifier.example"),
+        candidate(Form.OPENID4VP, ("client_id", "the prefix x509_san_dns: with the host of the response_uri")),
+    ),
+    (ODD, redirect("https://third.example"), candidate(Form.OPENID4VP, ("client_id", "the origin in its place"))),
+    (
+        KNOWN,
+        redirect(nonce=base64.urlsafe_b64encode(NONCE.encode()).decode().rstrip("=")),
+        candidate(Form.OPENID4VP, ("nonce", "base64url encoded once more")),
+    ),
+    (KNOWN, redirect(nonce=""), candidate(Form.OPENID4VP, ("nonce", "empty"))),
+    (
+        KNOWN,
+        redirect(thumbprint=hashlib.sha256(json.dumps(JWK, separators=(",", ":")).encode()).digest()),
+        candidate(Form.OPENID4VP, ("jwk_thumbprint", "a hash of the JWK with all members as they stand")),
+    ),
+    (
+        ODD,
+        redirect("other.example", uri="https://third.example"),
+        candidate(Form.OPENID4VP, ("response_uri", "the origin in its place")),
+    ),
+    (
+        ODD,
+        redirect("other.example", uri="other.example"),
+        candidate(Form.OPENID4VP, ("response_uri", "the client_id in its place")),
+    ),
+    *(
+        (KNOWN, online(label, sha256(INFO_1_0)), candidate(Form.OPENID4VP, ("handover", f"with the label {label}")))
+        for label in ("dcapi", "OpenID4VCIIAEHandover")
+    ),
+    (
+        KNOWN,
+        online("OpenID4VPHandover", sha256([ORIGIN, NONCE, THUMBPRINT])),
+        candidate(Form.OPENID4VP_DC_API, ("handover", "with the label OpenID4VPHandover")),
+    ),
+    (
+        KNOWN,
+        SessionTranscript(b"\x83\xf6\xf6" + bstr(sha256(INFO_1_0))),
+        candidate(Form.OPENID4VP, ("handover", "the hash alone, not in an array")),
+    ),
+    (
+        KNOWN,
+        online("OpenID4VPHandover", sha256(raw(wrap24(encode(INFO_1_0))))),
+        candidate(Form.OPENID4VP, ("handover", "the hash of the tag-24 form")),
+    ),
+    (
+        KNOWN,
+        online("OpenID4VPHandover", sha256(INFO_1_0).hex()),
+        candidate(Form.OPENID4VP, ("handover", "the hash as hex text")),
+    ),
+    (
+        KNOWN,
+        online("OpenID4VPHandover", encode(INFO_1_0)),
+        candidate(Form.OPENID4VP, ("handover", "not hashed: a byte string of the values")),
+    ),
+    (
+        KNOWN,
+        online("OpenID4VPHandover", *INFO_1_0),
+        candidate(Form.OPENID4VP, ("handover", "not hashed: the values behind the label")),
+    ),
+    (
+        ODD,
+        dc_api(origin=ORIGIN),
+        candidate(Form.OPENID4VP_DC_API, ("origin", "the origin of the response_uri")),
+    ),
+    (
+        KNOWN,
+        annex_b(mdoc=MDOC_NONCE.encode()),
+        candidate(Form.ANNEX_B, ("mdoc_generated_nonce", "a byte string of the text")),
+    ),
+    (
+        KNOWN,
+        annex_b(mdoc=base64.urlsafe_b64decode(MDOC_NONCE)),
+        candidate(Form.ANNEX_B, ("mdoc_generated_nonce", "a byte string, base64url decoded")),
+    ),
+    (
+        KNOWN,
+        annex_b(mdoc=base64.urlsafe_b64decode(MDOC_NONCE).decode()),
+        candidate(Form.ANNEX_B, ("mdoc_generated_nonce", "base64url decoded")),
+    ),
+    (
+        KNOWN,
+        online(sha256([RESPONSE_URI, MDOC_NONCE]), sha256([CLIENT_ID, MDOC_NONCE]), NONCE),
+        candidate(Form.ANNEX_B, ("handover", "the hash of the response_uri first")),
+    ),
+    (
+        KNOWN,
+        online("OpenID4VPHandover", sha256([CLIENT_ID, MDOC_NONCE]), sha256([RESPONSE_URI, MDOC_NONCE]), NONCE),
+        candidate(Form.ANNEX_B, ("handover", "with a label")),
+    ),
+    (
+        ODD,
+        annex_c(origin="https://third.example"),
+        candidate(Form.ANNEX_C, ("encryption_info", "without padding")),
+    ),
+    (
+        KNOWN,
+        annex_c(info=INFO.encode()),
+        candidate(Form.ANNEX_C, ("encryption_info", "a byte string of the text")),
+    ),
+    (
+        KNOWN,
+        annex_c(info=raw(wrap24(INFO_BYTES))),
+        candidate(Form.ANNEX_C, ("encryption_info", "what the text decodes to, in tag 24")),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("known", "transcript", "expected"), ODDITIES, ids=[str(expected) for _, _, expected in ODDITIES]
+)
+def test_rarer_mistakes_are_named_too(known: Known, transcript: SessionTranscript, expected: Candidate) -> None:
+    assert named(transcript, known) == expected
+
+
+HASHED: dict[Form, tuple[str, dict[str, Any]]] = {
+    Form.OPENID4VP: (
+        "OpenID4VPHandover",
+        {"client_id": CLIENT_ID, "nonce": NONCE, "jwk_thumbprint": THUMBPRINT, "response_uri": RESPONSE_URI},
+    ),
+    Form.OPENID4VP_DC_API: (
+        "OpenID4VPDCAPIHandover",
+        {"origin": ORIGIN, "nonce": NONCE, "jwk_thumbprint": THUMBPRINT},
+    ),
+    Form.OPENID4VP_DRAFT_24: (
+        "OpenID4VPDCAPIHandover",
+        {"origin": ORIGIN, "client_id": CLIENT_ID, "nonce": NONCE},
+    ),
+    Form.OPENID4VCI: (
+        "OpenID4VCIIAEHandover",
+        {"endpoint": "https://issuer.example/iae", "nonce": NONCE, "jwk_thumbprint": THUMBPRINT},
+    ),
+    Form.ANNEX_C: ("dcapi", {"encryption_info": INFO, "origin": ORIGIN}),
+}
+
+
+@pytest.mark.parametrize("form", HASHED)
+def test_values_that_were_hashed_in_another_order_are_named(form: Form) -> None:
+    label, values = HASHED[form]
+    usual, *others = itertools.permutations(values)
+    assert named(online(label, sha256([values[name] for name in usual]))) == Candidate(form)
+    for order in others:
+        expected = candidate(form, ("handover", f"hashed in the order {', '.join(order)}"))
+        assert named(online(label, sha256([values[name] for name in order]))) == expected
+
+
+def test_every_mistake_that_is_tried_has_its_example() -> None:
+    elsewhere = {
+        ("origin", "the origin alone, without a path, in lower case and without the usual port"),
+        ("origin", "without the slash at its end"),
+        ("origin", "without its prefix"),
+        ("client_id", "with the prefix x509_san_dns:"),
+    }
+    shown = {Deviation(*one) for one in elsewhere}
+    for one in (*(expected for _, expected in MISTAKES), *(expected for *_, expected in ODDITIES)):
+        shown |= set(one.deviations)
+    tried = {found for known in (KNOWN, ODD) for one in sessions(known) for found in one.candidate.deviations}
+    assert {one for one in tried - shown if not one.how.startswith("hashed in the order ")} == set()
+
+
 def every_session() -> list[Session]:
     return list(sessions(KNOWN))
 
@@ -435,6 +676,11 @@ def test_what_is_not_known_is_taken_from_what_is() -> None:
     known = Known(nonce=NONCE, response_uri=RESPONSE_URI)
     origin = ("origin", "the origin of the response_uri")
     assert named(dc_api(thumbprint=None), known) == candidate(Form.OPENID4VP_DC_API, origin)
+    # What stands for an input is not a mistake beside the one that takes its place.
+    known = replace(known, client_id=CLIENT_ID)
+    expected = candidate(Form.OPENID4VP_DC_API, ("origin", "the client_id in its place"))
+    assert named(dc_api(origin=CLIENT_ID, thumbprint=None), known) == expected
+    known = replace(known, client_id=None)
     host = ("client_id", "the host of the response_uri")
     expected = candidate(Form.ANNEX_B, host, ("mdoc_generated_nonce", "empty"))
     assert named(annex_b(client_id="verifier.example", mdoc=""), known) == expected
@@ -562,6 +808,31 @@ def test_an_attached_payload_is_seen_and_looked_past() -> None:
     found = examine(response)
     assert found.match == candidate(Form.OPENID4VP)
     assert [seen.code for seen in found.observations] == ["device_auth.payload"]
+
+
+def test_an_attached_payload_of_a_mac_is_looked_past_as_well() -> None:
+    def attach(response: dict[str, Any]) -> None:
+        response["documents"][0]["deviceSigned"]["deviceAuth"]["deviceMac"][2] = b"payload"
+
+    found = examine(present(disclose={"sex"}, mutate_response=attach, transcript=in_person(), **MAC).response, WITH_KEY)
+    assert found.match == candidate(Form.QR)
+    assert [seen.code for seen in found.observations] == ["device_auth.payload"]
+
+
+def test_an_algorithm_that_nobody_knows_is_seen_and_looked_past() -> None:
+    found = examine(signing(authentication(dc_api()), header={ALG: -999}))
+    assert found.match == candidate(Form.OPENID4VP_DC_API)
+    assert [seen.code for seen in found.observations] == ["device_auth.algorithm"]
+
+
+def test_a_readers_key_that_cannot_be_read_is_tried_as_it_was_sent() -> None:
+    broken = encode({1: 2, -1: 1, -2: b"short", -3: b"short"})
+    known = replace(WITH_KEY, e_reader_key=broken)
+    found = examine(present(disclose={"sex"}, device_transcript=in_person(key=wrap24(broken)), **MAC).response, known)
+    assert found.match == candidate(Form.QR)
+    engagement = encode({0: "1.0", 1: [1, raw(wrap24(broken))]})
+    known = Known(engagement=engagement, e_reader_key=encode(COSE_KEY))
+    assert named(in_person(wrap24(engagement)), known) == candidate(Form.QR)
 
 
 # --- the keys ---------------------------------------------------------------------------------------------------------
@@ -696,6 +967,20 @@ def test_the_number_of_candidates_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert examine(response, WITH_KEY).tried == 40
 
 
+def test_what_differs_in_name_only_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+
+    def note(protected: bytes, payload: bytes) -> bytes:
+        tried.append(payload)
+        return sig_structure(protected, payload)
+
+    monkeypatch.setattr("reader.diagnosis.sig_structure", note)
+    # In this session the origin, the client identifier and the address are one and the same.
+    known = Known(client_id=ORIGIN, response_uri=ORIGIN, origin=ORIGIN, nonce="n", mdoc_generated_nonce="n")
+    found = examine(present(disclose={"sex"}, device_transcript=online("another")).response, known)
+    assert len(tried) == len(set(tried)) == found.tried
+
+
 def test_only_the_first_documents_are_looked_at() -> None:
     recipes = [Recipe(disclose={"sex"}, device_transcript=redirect(), seed=str(number)) for number in range(6)]
     diagnosis = diagnose(recipes[0].present(*recipes[1:]).response, KNOWN)
@@ -759,7 +1044,7 @@ def test_where_the_readers_own_transcript_verifies_the_cause_is_another_one() ->
     assert diagnosis.documents[0].differs == ()
     assert diagnosis.refused_by == ("mso.version",)
     text = str(diagnosis)
-    assert "the cause is another one" in text
+    assert "a refusal has another cause" in text
     assert "device authentication is not what the verifier refuses" in text
     assert text.splitlines()[-1].startswith("The refusal stands")
 
@@ -814,6 +1099,9 @@ def test_what_is_no_response_is_no_case_for_the_doctor(response: bytes) -> None:
         diagnose(response, KNOWN)
 
 
+NAMED_BY_NUMBER: dict[Any, Any] = {**JWK, 1: 2}
+
+
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
@@ -822,7 +1110,7 @@ def test_what_is_no_response_is_no_case_for_the_doctor(response: bytes) -> None:
         ({"transcript": b"\x83\xf6\xf6\xf6"}, TypeError),
         ({"reader_key": deterministic_key("device").public_key}, TypeError),
         ({"jwk": []}, TypeError),
-        ({"jwk": {**JWK, 1: 2}}, TypeError),
+        ({"jwk": NAMED_BY_NUMBER}, TypeError),
         ({"jwk": {**JWK, "more": b""}}, TypeError),
         ({"jwk": {**JWK, "more": "x" * 65536}}, ValueError),
         ({"jwk": {"kty": "RSA"}}, UnsupportedError),
@@ -830,6 +1118,7 @@ def test_what_is_no_response_is_no_case_for_the_doctor(response: bytes) -> None:
         ({"nonce": "x" * 65537}, ValueError),
         ({"nonce": "\ud800"}, ValueError),
         ({"handover_select": bytes(65537)}, ValueError),
+        ({"transcript": SessionTranscript(encode([None, None, bytes(65536)]))}, ValueError),
         ({"engagement": b"\x80"}, DecodeError),
         ({"engagement": b""}, DecodeError),
         ({"e_reader_key": wrap24(b"\x01")}, DecodeError),

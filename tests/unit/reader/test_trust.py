@@ -1,12 +1,26 @@
 """The trust store: who is trusted for what, and that nobody is trusted by accident."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
+from cryptography import x509
 
+from mdl.errors import ProfileError, VerificationError
 from mdl.pki import Certificate
-from mdl.testing import ThrowawayAuthority, throwaway_authority
-from reader.trust import ANY_DOCTYPE, AnyDoctype, TrustAnchor, TrustStore
+from mdl.testing import (
+    TEST_TIME,
+    CertificateRecipe,
+    ThrowawayAuthority,
+    deterministic_key,
+    distinguished_name,
+    present,
+    throwaway_authority,
+)
+from reader.report import Policy, Revocation
+from reader.trust import ANY_DOCTYPE, AnyDoctype, FollowLinks, Purpose, TrustAnchor, TrustStore, follow_link
+from reader.verification import SessionContext, UnsafeNoRequest, Verifier
+from tests.vical_forgery import key_usage, provider
 
 ROOT = throwaway_authority().iaca_certificate
 SIGNER = throwaway_authority().ds_certificate
@@ -128,3 +142,293 @@ def test_a_renewed_root_is_found_beside_the_old_one() -> None:
 
 def test_a_stranger_finds_nobody() -> None:
     assert found(store_of(ROOT), ThrowawayAuthority("Stranger").ds_certificate) == []
+
+
+def test_a_root_is_found_by_its_key_with_its_renewals() -> None:
+    renewed = Certificate(throwaway_authority().iaca_recipe.with_changes(serial=7).build())
+    store = store_of(ROOT, renewed, ThrowawayAuthority("Other").iaca_certificate)
+    assert [anchor.certificate for anchor in store.with_key(ROOT.spki)] == [ROOT, renewed]
+    assert store.with_key(SIGNER.spki) == ()
+
+
+# --- admission --------------------------------------------------------------------------------------------------------
+
+DAY = dt.timedelta(days=1)
+
+
+def admit(certificate: Certificate = ROOT, **changes: Any) -> TrustAnchor:
+    expectations: dict[str, Any] = {"doctypes": frozenset([MDL]), "at": TEST_TIME} | changes
+    return TrustAnchor.admit(certificate, **expectations)
+
+
+def deviant(**changes: Any) -> Certificate:
+    return Certificate(throwaway_authority().iaca_recipe.with_changes(**changes).build())
+
+
+def test_a_root_of_the_regular_profile_is_admitted_without_findings() -> None:
+    anchor = admit(country="US", state="US-UT")
+    assert anchor.findings == ()
+    assert (anchor.purpose, anchor.country, anchor.state, anchor.until) == (
+        Purpose.DOCUMENT_SIGNING,
+        "US",
+        "US-UT",
+        None,
+    )
+
+
+def test_harmless_deviations_stay_with_the_anchor() -> None:
+    anchor = admit(deviant(extensions={"ian": None, "crldp": None}))
+    assert [finding.rule for finding in anchor.findings] == ["iaca.ian.missing", "iaca.crldp.missing"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"extensions": {"bc": (x509.BasicConstraints(ca=False, path_length=None), True)}}, "iaca.bc.not-ca"),
+        ({"extensions": {"ku": (key_usage("digital_signature"), True)}}, "iaca.ku.bits"),
+        ({"signer": deterministic_key("Thief")}, "iaca.signature.invalid"),
+        ({"issuer": distinguished_name(C="US", ST="US-UT", CN="Somebody else")}, "iaca.issuer.self"),
+        ({"not_after": TEST_TIME - DAY}, "iaca.validity.past"),
+        ({"not_before": TEST_TIME + DAY}, "iaca.validity.future"),
+    ],
+)
+def test_a_breach_of_security_refuses_the_root(changes: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        admit(deviant(**changes))
+    assert caught.value.code == "trust.profile"
+    assert rule in [finding.rule for finding in caught.value.findings]
+
+
+def test_a_document_signer_is_not_admitted_as_a_root() -> None:
+    with pytest.raises(ProfileError):
+        admit(SIGNER)
+
+
+@pytest.mark.parametrize("limit", [{"country": "CA"}, {"country": "us"}, {"state": "US-NV"}])
+def test_a_root_is_not_admitted_for_another_place_than_its_own(limit: dict[str, Any]) -> None:
+    with pytest.raises(ProfileError) as caught:
+        admit(**limit)
+    assert caught.value.code == "trust.place"
+
+
+def test_a_root_that_names_no_state_may_be_limited_to_one() -> None:
+    assert admit(ThrowawayAuthority(state=None).iaca_certificate, state="US-UT").state == "US-UT"
+
+
+def test_a_providers_root_is_held_against_what_a_ca_is_and_has_no_place() -> None:
+    anchor = admit(provider().root, purpose=Purpose.VICAL_PROVIDER, country="US")
+    assert anchor.findings == ()
+    with pytest.raises(ProfileError):
+        admit(provider().signer, purpose=Purpose.VICAL_PROVIDER)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"purpose": "document-signing"}, TypeError),
+        ({"country": 1}, TypeError),
+        ({"state": b"US-UT"}, TypeError),
+        ({"country": ""}, ValueError),
+        ({"state": ""}, ValueError),
+        ({"until": TEST_TIME.replace(tzinfo=None)}, ValueError),
+    ],
+)
+def test_a_limit_of_the_wrong_kind_is_refused(changes: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        TrustAnchor(certificate=ROOT, doctypes=ANY_DOCTYPE, **changes)
+
+
+# --- scope ------------------------------------------------------------------------------------------------------------
+
+
+def verdict(*anchors: TrustAnchor, at: dt.datetime = TEST_TIME, verifier: Verifier | None = None) -> tuple[str, ...]:
+    """The checks that an honest response fails for a reader with these anchors."""
+    honest = present()
+    verifier = verifier or Verifier(TrustStore(anchors), policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN)
+    context = SessionContext(transcript=honest.transcript, reader_key=honest.reader_key)
+    return verifier.examine(honest.response, context=context, request=UnsafeNoRequest(), at=at).failed
+
+
+def anchor(**changes: Any) -> TrustAnchor:
+    fields: dict[str, Any] = {"certificate": ROOT, "doctypes": ANY_DOCTYPE} | changes
+    return TrustAnchor(**fields)
+
+
+def test_an_honest_response_passes_within_scope() -> None:
+    assert verdict(anchor(country="US", state="US-UT", doctypes=frozenset([MDL]), until=TEST_TIME)) == ()
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"country": "CA"},
+        {"state": "US-NV"},
+        {"purpose": Purpose.VICAL_PROVIDER},
+        {"doctypes": frozenset([PID])},
+        {"until": TEST_TIME - DAY},
+    ],
+    ids=["country", "state", "purpose", "doctype", "ended"],
+)
+def test_a_response_out_of_the_roots_scope_fails_exactly_that_check(limit: dict[str, Any]) -> None:
+    assert verdict(anchor(**limit)) == ("issuer_auth.trust_scope",)
+    # Another anchor for the same root that has the scope is found, in whatever order.
+    assert verdict(anchor(**limit), anchor()) == ()
+    assert verdict(anchor(), anchor(**limit)) == ()
+
+
+def test_a_signer_that_names_no_state_is_left_to_the_policy() -> None:
+    bare = Certificate(
+        throwaway_authority().deviant_ds(subject=distinguished_name(C="US", CN="Throwaway document signer"))
+    )
+    assert anchor(state="US-UT").out_of_scope(MDL, bare, at=TEST_TIME) is None
+    assert anchor(country="US").out_of_scope(MDL, bare, at=TEST_TIME) is None
+
+
+def test_a_remembered_signer_does_not_outlive_the_trust_in_its_root() -> None:
+    store = TrustStore([anchor(until=TEST_TIME + DAY)])
+    verifier = Verifier(store, policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN)
+    assert verdict(verifier=verifier) == ()
+    assert "issuer_auth.trust_scope" in verdict(verifier=verifier, at=TEST_TIME + DAY + dt.timedelta(seconds=1))
+
+
+def test_a_remembered_signer_finds_the_other_anchor_when_the_trust_in_one_ends() -> None:
+    store = TrustStore([anchor(until=TEST_TIME + DAY), anchor()])
+    verifier = Verifier(store, policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN)
+    later = TEST_TIME + DAY + dt.timedelta(seconds=1)
+    assert verdict(verifier=verifier) == ()
+    assert "issuer_auth.trust_scope" not in verdict(verifier=verifier, at=later)
+
+
+# --- link certificates ------------------------------------------------------------------------------------------------
+
+NEW = ThrowawayAuthority(generation=2)
+NEW_ROOT = NEW.iaca_certificate
+LINK_PURPOSE = x509.ObjectIdentifier("1.0.18013.5.1.4")
+
+
+def link_recipe() -> CertificateRecipe:
+    """The old root's signature over the new root's key."""
+    old = throwaway_authority()
+    return NEW.iaca_recipe.with_changes(
+        signer=old.iaca_key,
+        issuer=old.iaca_recipe.subject,
+        not_before=TEST_TIME - DAY,
+        not_after=TEST_TIME + 100 * DAY,
+        extensions={
+            "aki": old.ds_recipe.extensions["aki"],
+            "eku": (x509.ExtendedKeyUsage([LINK_PURPOSE]), False),
+        },
+    )
+
+
+LINK = Certificate(link_recipe().build())
+
+
+def follow(
+    link: Certificate = LINK, root: Certificate = NEW_ROOT, old: TrustAnchor | None = None, at: dt.datetime = TEST_TIME
+) -> TrustAnchor:
+    return follow_link(old or anchor(doctypes=frozenset([MDL]), country="US", state="US-UT"), link, root, at=at)
+
+
+def test_a_link_makes_the_new_root_an_anchor_of_the_old_ones_scope_while_the_link_lasts() -> None:
+    new = follow()
+    assert new == TrustAnchor(
+        certificate=NEW_ROOT,
+        doctypes=frozenset([MDL]),
+        country="US",
+        state="US-UT",
+        until=TEST_TIME + 100 * DAY,
+    )
+    assert follow(old=anchor(until=TEST_TIME + DAY)).until == TEST_TIME + DAY
+
+
+def test_links_are_followed_only_where_that_was_decided() -> None:
+    without = TrustStore([anchor()])
+    assert found(without, NEW.ds_certificate) == [ROOT]  # by name; its key has not signed
+    store = TrustStore([anchor()], links=FollowLinks(links=(LINK,), roots=(NEW_ROOT,), at=TEST_TIME))
+    assert [one.certificate for one in store] == [ROOT, NEW_ROOT]
+    assert found(store, NEW.ds_certificate) == [NEW_ROOT, ROOT]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"signer": deterministic_key("Thief")},
+        {"issuer": distinguished_name(C="US", ST="US-UT", CN="Somebody else")},
+        {"extensions": {"aki": (x509.AuthorityKeyIdentifier(b"another", None, None), False)}},
+        {"extensions": {"aki": None}},
+        {"extensions": {"eku": None}},
+        {"extensions": {"eku": (x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.0.18013.5.1.2")]), True)}},
+        {"extensions": {"bc": (x509.BasicConstraints(ca=True, path_length=1), True)}},
+        {"extensions": {"ku": (key_usage("digital_signature"), True)}},
+        {"not_after": TEST_TIME - dt.timedelta(hours=1)},
+        {"not_before": TEST_TIME + DAY},
+        {"subject": distinguished_name(C="CA", CN="Throwaway IACA")},
+        {"subject": distinguished_name(C="US", ST="US-NV", CN="Throwaway IACA")},
+    ],
+    ids=[
+        *("signature", "issuer", "key-identifier", "no-key-identifier", "no-purpose", "other-purpose", "path-length"),
+        *("key-usage", "expired", "not-yet-valid", "country", "state"),
+    ],
+)
+def test_a_link_that_is_none_is_not_followed(changes: dict[str, Any]) -> None:
+    with pytest.raises(ProfileError) as caught:
+        follow(Certificate(link_recipe().with_changes(**changes).build()))
+    assert caught.value.code == "link.profile"
+
+
+def test_a_link_leads_to_the_root_of_its_name_and_key_only() -> None:
+    renamed = Certificate(
+        NEW.iaca_recipe.with_changes(
+            subject=distinguished_name(C="US", ST="US-UT", CN="Renamed"),
+            issuer=distinguished_name(C="US", ST="US-UT", CN="Renamed"),
+        ).build()
+    )
+    for root in (ThrowawayAuthority(generation=3).iaca_certificate, renamed):
+        with pytest.raises(VerificationError) as caught:
+            follow(root=root)
+        assert caught.value.code == "link.root"
+
+
+def test_a_new_root_must_be_one_that_may_be_admitted() -> None:
+    bad = NEW.iaca_recipe.with_changes(extensions={"bc": (x509.BasicConstraints(ca=False, path_length=None), True)})
+    with pytest.raises(ProfileError) as caught:
+        follow(root=Certificate(bad.build()))
+    assert caught.value.code == "trust.profile"
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        anchor(purpose=Purpose.VICAL_PROVIDER),
+        anchor(until=TEST_TIME - DAY),
+        anchor(certificate=deviant(not_after=TEST_TIME - DAY)),
+    ],
+    ids=["no-iaca", "trust-ended", "expired"],
+)
+def test_an_old_root_that_is_not_trusted_leads_nowhere(old: TrustAnchor) -> None:
+    with pytest.raises(VerificationError) as caught:
+        follow(old=old)
+    assert caught.value.code == "link.anchor"
+
+
+def test_a_link_from_nobody_or_to_nobody_is_a_refusal_and_not_ignored() -> None:
+    stranger = [anchor(certificate=ThrowawayAuthority("Stranger").iaca_certificate)]
+    with pytest.raises(VerificationError) as caught:
+        TrustStore(stranger, links=FollowLinks(links=(LINK,), roots=(NEW_ROOT,), at=TEST_TIME))
+    assert caught.value.code == "link.anchor"
+    with pytest.raises(VerificationError) as caught:
+        TrustStore([anchor()], links=FollowLinks(links=(LINK,), roots=(), at=TEST_TIME))
+    assert caught.value.code == "link.root"
+
+
+def test_of_several_roots_of_one_name_the_one_that_signed_the_link_leads_on() -> None:
+    namesake = anchor(certificate=ThrowawayAuthority(generation=3).iaca_certificate, doctypes=frozenset([PID]))
+    policy = FollowLinks(links=(LINK,), roots=(NEW_ROOT,), at=TEST_TIME)
+    store = TrustStore([namesake, anchor()], links=policy)
+    assert [one.doctypes for one in store.with_key(NEW_ROOT.spki)] == [ANY_DOCTYPE]
+
+
+def test_a_link_certificate_is_no_root() -> None:
+    with pytest.raises(ProfileError):
+        admit(Certificate(link_recipe().with_changes(subject=distinguished_name(C="US", CN="New name")).build()))
