@@ -93,7 +93,7 @@ def sign(signer: SoftwareSigner, body: bytes, digest: str = "sha256") -> bytes:
         return raw_to_der(signer.sign(body))
     key = serialization.load_pem_private_key(signer.to_pkcs8(password=None), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    return key.sign(body, ec.ECDSA(_DIGESTS[digest]))
+    return key.sign(body, ec.ECDSA(_DIGESTS[digest], deterministic_signing=True))
 
 
 def forge(

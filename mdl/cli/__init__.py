@@ -53,6 +53,7 @@ _EXTRAS: Final = {"pkcs11": "hsm", "asn1crypto": "issuer", "rich": "cli"}
 _COMMANDS: Final = {
     "demo": "the whole story on this machine, in seconds",
     "inspect": "explain any mdoc structure, certificate, CRL or key file",
+    "lint": "hold certificates and CRLs against their profiles",
     "issuer": "run an issuing authority: keys, certificates, licences, revocation",
     "reader": "verify what a holder presents, and say exactly why not",
 }
@@ -131,6 +132,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             from mdl.cli import inspection
 
             inspection.add_commands(commands)
+        elif name == "lint":
+            from mdl.cli import lint
+
+            lint.add_commands(commands)
         else:
             role = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
             verbs = role.add_subparsers(metavar="VERB", required=True, title="verbs")

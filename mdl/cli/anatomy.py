@@ -29,6 +29,7 @@ from mdl.mdoc import (
     SessionTranscript,
 )
 from mdl.pki import DOCUMENT_SIGNER, IACA, READER_AUTHENTICATION, VICAL_SIGNER, Certificate, Profile
+from mdl.vical import CertificateInfo, Vical
 
 __all__ = ["KINDS", "Anatomy", "Kind", "faults", "recognise", "transcript_salt"]
 
@@ -593,7 +594,12 @@ class Anatomy:
             return self.anything(name, value)
         show: Handler = lambda name, value: self.certificate(name, value, IACA)  # noqa: E731
         title = value.get("issuingAuthority")
-        return self._map(name, value, {"certificate": show}, note=title if type(title) is str else "")
+        return self._map(
+            name,
+            value,
+            {"certificate": show},
+            note="; ".join([*([title] if type(title) is str and title else ()), *_entry_notes(value)]),
+        )
 
     # --- engagement and session ---
 
@@ -795,8 +801,10 @@ def faults(kind: Kind, data: bytes, value: Any) -> Iterator[MdlError]:
         case "IssuerAuth":
             yield from _attempt(lambda: decode_sign1(value))
             yield from _payload_faults(value, "payload")
-        case "COSE_Sign1" | "ReaderAuth" | "VICAL":
+        case "COSE_Sign1" | "ReaderAuth":
             yield from _attempt(lambda: decode_sign1(value))
+        case "VICAL":
+            yield from _attempt(lambda: Vical.decode(data))
         case "COSE_Mac0":
             yield from _attempt(lambda: decode_mac0(value))
         case "COSE_Key":
@@ -805,6 +813,19 @@ def faults(kind: Kind, data: bytes, value: Any) -> Iterator[MdlError]:
             yield from _attempt(lambda: SessionTranscript(data))
         case _:
             pass
+
+
+def _entry_notes(value: Any) -> Iterator[str]:
+    """What an entry of a VICAL does otherwise than the standard, and what it says otherwise than its certificate."""
+    try:
+        entry = CertificateInfo.from_value(value, "")
+    except MdlError as exc:
+        yield f"no entry: {exc.message} [{exc.code}]"
+        return
+    if entry.deviations:
+        yield f"deviates: {', '.join(dict.fromkeys(one.code for one in entry.deviations))}"
+    if entry.contradictions:
+        yield f"not as its certificate says: {', '.join(one.code for one in entry.contradictions)}"
 
 
 def _attempt(decode: Callable[[], object]) -> Iterator[MdlError]:

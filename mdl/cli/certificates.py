@@ -18,6 +18,7 @@ from mdl.pki import (
     JWS_SIGNER,
     OCSP_SIGNER,
     READER_AUTHENTICATION,
+    READER_CA,
     VICAL_SIGNER,
     AlgorithmIdentifier,
     Certificate,
@@ -78,13 +79,17 @@ def describe_key(key: PublicKey) -> str:
 def likely_profile(certificate: Certificate) -> Profile | None:
     """The profile that a certificate seems to be made for, by its extended key usage; None where nothing tells.
 
-    A self-issued CA without one is taken for an IACA root.
+    A self-issued one that issues others is taken for an IACA root where it says no more, a CA for readers for a reader
+    CA.
     """
+    constraints = certificate.basic_constraints
+    is_ca = constraints is not None and constraints.ca
     for purpose in certificate.extended_key_usage or ():
         if purpose in _PROFILE_BY_PURPOSE:
-            return _PROFILE_BY_PURPOSE[KeyPurpose(purpose)]
-    constraints = certificate.basic_constraints
-    if constraints is not None and constraints.ca and certificate.issuer == certificate.subject:
+            profile = _PROFILE_BY_PURPOSE[KeyPurpose(purpose)]
+            return READER_CA if is_ca and profile is READER_AUTHENTICATION else profile
+    signs_others = is_ca or KeyUsage.KEY_CERT_SIGN in (certificate.key_usage or ())
+    if signs_others and certificate.issuer == certificate.subject:
         return IACA
     return None
 

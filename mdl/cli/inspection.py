@@ -34,7 +34,7 @@ from mdl.pki import PROFILES, Certificate, Crl, decode_csr
 if TYPE_CHECKING:
     from issuer.records import LicenceRecord
 
-__all__ = ["Inspection", "add_commands", "inspect"]
+__all__ = ["Inspection", "PemBlock", "add_commands", "inspect", "pem_blocks"]
 
 _LABEL: Final = "FILE"
 _NOTHING_VERIFIED: Final = "Nothing was verified: not signatures, digests or dates, and nothing here is trusted."
@@ -76,6 +76,15 @@ class Inspection:
     nodes: tuple[Node, ...]
     note: str = ""
     faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PemBlock:
+    """One block of a PEM text: its label, the block with its first and last line, and where in the text it begins."""
+
+    label: str
+    text: bytes
+    offset: int
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -201,6 +210,16 @@ def _inspect_cbor(data: bytes, form: str, *, full: bool) -> Inspection:
 
 
 def _inspect_pem(data: bytes, *, full: bool, profile: str | None) -> Iterator[Inspection]:
+    for block in pem_blocks(data):
+        yield _inspect_block(block.label, block.text, full=full, profile=profile)
+
+
+def pem_blocks(data: bytes) -> Iterator[PemBlock]:
+    """The blocks of a PEM text in order; text around them is ignored.
+
+    Raises:
+        DecodeError: There are too many, or one does not end.
+    """
     blocks = list(_PEM_LABEL.finditer(data))
     if len(blocks) > _MOST_BLOCKS:
         msg = f"more than {_MOST_BLOCKS} PEM blocks"
@@ -211,7 +230,7 @@ def _inspect_pem(data: bytes, *, full: bool, profile: str | None) -> Iterator[In
         if found is None:
             msg = "a PEM block without its end"
             raise DecodeError(msg, code="input.pem", offset=begin.start())
-        yield _inspect_block(label.decode(), found[0], full=full, profile=profile)
+        yield PemBlock(label=label.decode(), text=found[0], offset=begin.start())
 
 
 def _inspect_block(label: str, block: bytes, *, full: bool, profile: str | None) -> Inspection:

@@ -47,7 +47,7 @@ from mdl.pki.profiles import (
     CrlProfile,
     Profile,
 )
-from mdl.pki.rules import Presence, Rule, Severity
+from mdl.pki.rules import Evidence, Presence, Rule, Severity
 
 __all__ = [
     "CRL",
@@ -70,6 +70,7 @@ __all__ = [
     "Crl",
     "CrlProfile",
     "DistributionPoint",
+    "Evidence",
     "Extension",
     "ExtensionId",
     "Finding",

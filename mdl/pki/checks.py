@@ -152,8 +152,12 @@ def signature_mismatch(case: CertificateCase) -> str | None:
 
 
 def signature_hash(case: CertificateCase) -> str | None:
-    issuer = _issuer_key(case.issuer)
-    digest = ECDSA_SIGNATURES.get(case.certificate.algorithm.oid)
+    return _hash_problem(case.certificate, case.issuer)
+
+
+def _hash_problem(signed: Certificate | Crl, signer: Certificate | None) -> str | None:
+    issuer = _issuer_key(signer)
+    digest = ECDSA_SIGNATURES.get(signed.algorithm.oid)
     if issuer is None or digest is None or issuer.curve.algorithm is None:
         return None
     expected = issuer.curve.algorithm.hash_name
@@ -271,6 +275,17 @@ def country_encoding(case: CertificateCase) -> str | None:
     return None
 
 
+def state_format(case: CertificateCase) -> str | None:
+    country = case.certificate.country
+    for state in case.certificate.subject.values(AttributeId.STATE):
+        if not _STATE_CODE.match(state):
+            return f"a stateOrProvinceName of {len(state)} characters that is no ISO 3166-2 code"
+        # A country that is none has findings of its own.
+        if country is not None and _COUNTRY_CODE.match(country) and not state.startswith(f"{country}-"):
+            return f"stateOrProvinceName {state}, which is not in {country}"
+    return None
+
+
 def subject_ambiguous(case: CertificateCase) -> str | None:
     subject = case.certificate.subject
     for attribute, label in ((AttributeId.COUNTRY, "countryName"), (AttributeId.STATE, "stateOrProvinceName")):
@@ -291,6 +306,14 @@ def subject_strings(case: CertificateCase) -> str | None:
     return None
 
 
+def serial_number_encoding(case: CertificateCase) -> str | None:
+    # Other types than these are a finding of `subject_strings`.
+    for attribute in case.certificate.subject.attributes:
+        if attribute.oid == AttributeId.SERIAL_NUMBER and attribute.string_type == "UTF8String":
+            return "serialNumber as UTF8String"
+    return None
+
+
 def issuer_self(case: CertificateCase) -> str | None:
     return None if case.certificate.issuer == case.certificate.subject else "issuer and subject differ"
 
@@ -303,6 +326,14 @@ def issuer_name(case: CertificateCase) -> str | None:
     if case.issuer is None or case.certificate.issuer == case.issuer.subject:
         return None
     return "the issuer field is not the issuing certificate's subject, byte for byte"
+
+
+def issuer_common_name(case: CertificateCase) -> str | None:
+    # A certificate that bears its issuer's whole name has a finding of its own.
+    if case.issuer is None or case.certificate.subject == case.issuer.subject:
+        return None
+    ours, theirs = case.certificate.subject.common_name, case.issuer.subject.common_name
+    return "commonName is the issuer's" if ours is not None and ours == theirs else None
 
 
 def issuer_country(case: CertificateCase) -> str | None:
@@ -567,6 +598,10 @@ def crl_invalid(case: CrlCase) -> str | None:
     if not case.with_signature or case.issuer is None:
         return None
     return _signature_problem(case.crl, case.issuer)
+
+
+def crl_hash(case: CrlCase) -> str | None:
+    return _hash_problem(case.crl, case.issuer)
 
 
 def crl_issuer_name(case: CrlCase) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -12,7 +13,7 @@ from mdl.pki.crl import Crl
 from mdl.pki.profiles import CRL, CrlProfile, Profile
 from mdl.pki.rules import Rule, Severity
 
-CaseT = TypeVar("CaseT", CertificateCase, CrlCase)
+CaseT = TypeVar("CaseT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def lint_certificate(
         at=_aware(at),
         with_signature=with_signature,
     )
-    return _examine(case, profile.rules)
+    return examine(case, profile.rules)
 
 
 def lint_crl(
@@ -85,10 +86,11 @@ def lint_crl(
 ) -> tuple[Finding, ...]:
     """Hold a CRL against its profile; the arguments are those of `lint_certificate`."""
     case = CrlCase(crl=crl, profile=profile, issuer=issuer, at=_aware(at), with_signature=with_signature)
-    return _examine(case, profile.rules)
+    return examine(case, profile.rules)
 
 
-def _examine(case: CaseT, rules: tuple[Rule[CaseT], ...]) -> tuple[Finding, ...]:
+def examine(case: CaseT, rules: Iterable[Rule[CaseT]]) -> tuple[Finding, ...]:
+    """Hold a case against rules of its own kind; the findings in the order of the rules."""
     findings = []
     for rule in rules:
         message = rule.check(case)

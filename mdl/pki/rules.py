@@ -33,6 +33,13 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+class Evidence(StrEnum):
+    """What a rule cannot be judged without, beside the certificate or CRL itself."""
+
+    ISSUER = "issuer"
+    TIME = "time"
+
+
 class Presence(StrEnum):
     """Whether a profile asks for an extension."""
 
@@ -57,7 +64,8 @@ class Rule(Generic[CaseT]):
         security: Whether no policy may tolerate a breach.
         requirement: What is asked, in one sentence.
         remedy: What the issuer of the certificate or CRL does about it.
-        check: None where the rule holds, else what was found.
+        needs: What it is judged by; None where the certificate or CRL tells all. Without it the rule is left unjudged.
+        check: None where the rule holds or is left unjudged, else what was found.
     """
 
     id: str
@@ -66,6 +74,7 @@ class Rule(Generic[CaseT]):
     security: bool
     requirement: str
     remedy: str
+    needs: Evidence | None
     check: Callable[[CaseT], str | None] = field(repr=False)
 
 
@@ -80,6 +89,7 @@ class Row(Generic[CaseT]):
         asks: The requirement; names in braces are the profile's own words.
         remedy: See `Rule`; with the profile's own words too.
         clause: Where it stands, or None for the clause of the profile.
+        needs: See `Rule`.
         when: To which profiles it applies.
     """
 
@@ -89,6 +99,7 @@ class Row(Generic[CaseT]):
     asks: str
     remedy: str
     clause: str | None
+    needs: Evidence | None
     when: Callable[[Profile], bool]
 
     def rule(self, *, profile: str, clause: str, grade: Grade | None, words: Mapping[str, str]) -> Rule[CaseT]:
@@ -101,6 +112,7 @@ class Row(Generic[CaseT]):
             security=security,
             requirement=self.asks.format_map(words),
             remedy=self.remedy.format_map(words),
+            needs=self.needs,
             check=self.check,
         )
 
@@ -111,6 +123,9 @@ _SECURITY: Final = (Severity.ERROR, True)
 _ERROR: Final = (Severity.ERROR, False)
 _WARNING: Final = (Severity.WARNING, False)
 _NOTE: Final = (Severity.NOTE, False)
+
+_ISSUER: Final = Evidence.ISSUER
+_TIME: Final = Evidence.TIME
 
 # --- Certificates -----------------------------------------------------------------------------------------------------
 
@@ -127,9 +142,10 @@ def _row(
     asks: str,
     remedy: str,
     clause: str | None = None,
+    needs: Evidence | None = None,
     when: Callable[[Profile], bool] = _always,
 ) -> Row[CaseT]:
-    return Row(key=key, check=check, grade=grade, asks=asks, remedy=remedy, clause=clause, when=when)
+    return Row(key=key, check=check, grade=grade, asks=asks, remedy=remedy, clause=clause, needs=needs, when=when)
 
 
 def _ca(profile: Profile) -> bool:
@@ -171,10 +187,10 @@ CERTIFICATE_ROWS: Final[tuple[Row[CertificateCase], ...]] = (
     _row("signature.mismatch", checks.signature_mismatch, _SECURITY, clause=_COMMON,
          asks="The algorithm identifiers inside and outside the signed body are identical.",
          remedy="Sign it again; one of the two was changed after signing."),
-    _row("signature.hash", checks.signature_hash, _WARNING, clause=_COMMON,
+    _row("signature.hash", checks.signature_hash, _WARNING, needs=_ISSUER, clause=_COMMON,
          asks="The digest goes with the curve of the issuer's key.",
          remedy="Sign P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-512, and brainpool likewise."),
-    _row("signature.invalid", checks.signature_invalid, _SECURITY, clause=_COMMON,
+    _row("signature.invalid", checks.signature_invalid, _SECURITY, needs=_ISSUER, clause=_COMMON,
          asks="The signature verifies under the issuer's key.", remedy="Do not use it; find out where it came from."),
     _row("key.type", checks.key_type, _SECURITY, clause=_COMMON,
          asks="The public key is {keys}.", remedy="Issue it for a key on a permitted curve."),
@@ -188,11 +204,12 @@ CERTIFICATE_ROWS: Final[tuple[Row[CertificateCase], ...]] = (
     _row("validity.maximum", checks.validity_maximum, _ERROR,
          when=lambda profile: profile.longest_validity is not None,
          asks="It is valid for at most {days} days.", remedy="Issue it for {planned} days or less."),
-    _row("validity.nesting", checks.validity_nesting, _WARNING, when=lambda profile: not profile.self_issued,
+    _row("validity.nesting", checks.validity_nesting, _WARNING, needs=_ISSUER,
+         when=lambda profile: not profile.self_issued,
          asks="It is valid only while its issuer is.", remedy="Choose times inside the issuer's."),
-    _row("validity.future", checks.validity_future, _SECURITY, clause="18013-5 9.3.3",
+    _row("validity.future", checks.validity_future, _SECURITY, needs=_TIME, clause="18013-5 9.3.3",
          asks="Its validity has begun.", remedy="Wait, or look at the clock."),
-    _row("validity.past", checks.validity_past, _SECURITY, clause="18013-5 9.3.3",
+    _row("validity.past", checks.validity_past, _SECURITY, needs=_TIME, clause="18013-5 9.3.3",
          asks="Its validity has not ended.", remedy="Replace it by its successor."),
     _row("subject.country.missing", checks.lacks(AttributeId.COUNTRY), _SECURITY,
          when=_requires_attribute(AttributeId.COUNTRY),
@@ -207,25 +224,36 @@ CERTIFICATE_ROWS: Final[tuple[Row[CertificateCase], ...]] = (
          asks="countryName is two capital letters (ISO 3166-1 alpha-2).", remedy="Issue it with the two-letter code."),
     _row("subject.country.encoding", checks.country_encoding, _WARNING, clause=_COMMON,
          asks="countryName is a PrintableString.", remedy="Encode countryName as PrintableString."),
+    # What a root issues repeats its state: one finding, at the root, is enough.
+    _row("subject.state.format", checks.state_format, _WARNING, clause=_COMMON,
+         when=lambda profile: profile.self_issued,
+         asks="stateOrProvinceName is an ISO 3166-2 code of the subject's country, as issuing_jurisdiction is.",
+         remedy="Issue it with the code, country included, for example US-UT."),
     _row("subject.ambiguous", checks.subject_ambiguous, _SECURITY, clause=_COMMON,
          asks="The subject names one country and at most one state or province.", remedy="Issue it with one of each."),
     _row("subject.strings", checks.subject_strings, _WARNING, clause=_COMMON,
          asks="Names are PrintableString or UTF8String.",
          remedy="Encode names as PrintableString where possible, else as UTF8String."),
+    _row("subject.serial-number.encoding", checks.serial_number_encoding, _WARNING, clause=_COMMON,
+         asks="The subject's serialNumber is a PrintableString.", remedy="Encode serialNumber as PrintableString."),
     _row("issuer.self", checks.issuer_self, _ERROR, when=lambda profile: profile.self_issued,
          asks="It is self-signed: issuer and subject are byte-identical.",
          remedy="Use the root, not a certificate below it."),
     _row("issuer.distinct", checks.issuer_distinct, _ERROR, when=_end_entity,
          asks="It is issued by a CA, not by itself.", remedy="Have it issued by the CA."),
-    _row("issuer.name", checks.issuer_name, _SECURITY, clause=_COMMON, when=lambda profile: not profile.self_issued,
+    _row("issuer.name", checks.issuer_name, _SECURITY, needs=_ISSUER, clause=_COMMON,
+         when=lambda profile: not profile.self_issued,
          asks="The issuer field equals the issuing certificate's subject byte for byte.",
          remedy="Copy the issuer's name as it is encoded; do not encode it again."),
-    _row("issuer.country", checks.issuer_country, _SECURITY, when=_scoped,
+    _row("issuer.common-name", checks.issuer_common_name, _WARNING, clause=_COMMON, needs=_ISSUER, when=_end_entity,
+         asks="commonName is not the issuer's: CAs and signers each have their own.",
+         remedy="Issue it with a commonName of its own."),
+    _row("issuer.country", checks.issuer_country, _SECURITY, needs=_ISSUER, when=_scoped,
          asks="countryName is the issuer's.", remedy="Issue it under a root of the same country."),
-    _row("issuer.state", checks.issuer_state, _SECURITY, when=_scoped,
+    _row("issuer.state", checks.issuer_state, _SECURITY, needs=_ISSUER, when=_scoped,
          asks="stateOrProvinceName is the issuer's where both have one.",
          remedy="Issue it under a root of the same state or province."),
-    _row("issuer.state.absent", checks.issuer_state_absent, _WARNING, when=_scoped,
+    _row("issuer.state.absent", checks.issuer_state_absent, _WARNING, needs=_ISSUER, when=_scoped,
          asks="stateOrProvinceName stands in both subject and issuer, or in neither.",
          remedy="Repeat the issuer's stateOrProvinceName."),
     _row("ski.missing", checks.missing(ExtensionId.SUBJECT_KEY_IDENTIFIER), _ERROR,
@@ -238,7 +266,7 @@ CERTIFICATE_ROWS: Final[tuple[Row[CertificateCase], ...]] = (
          clause=_COMMON, when=_requires(ExtensionId.AUTHORITY_KEY_IDENTIFIER),
          asks="authorityKeyIdentifier is present, with a keyIdentifier.",
          remedy="Add authorityKeyIdentifier with the issuer's subjectKeyIdentifier."),
-    _row("aki.mismatch", checks.aki_mismatch, _SECURITY, clause=_COMMON,
+    _row("aki.mismatch", checks.aki_mismatch, _SECURITY, needs=_ISSUER, clause=_COMMON,
          asks="authorityKeyIdentifier is the issuer's subjectKeyIdentifier.",
          remedy="Copy the issuer's subjectKeyIdentifier."),
     _row("ku.missing", checks.missing(ExtensionId.KEY_USAGE), _SECURITY,
@@ -294,7 +322,8 @@ CERTIFICATE_ROWS: Final[tuple[Row[CertificateCase], ...]] = (
     _row("ian.other", checks.ian_other, _NOTE, clause=_COMMON,
          asks="issuerAltName has no names of other forms.",
          remedy="Leave only an e-mail address or a URI in issuerAltName."),
-    _row("ian.differs", checks.ian_differs, _WARNING, when=lambda profile: profile.copies_issuer_alternative_name,
+    _row("ian.differs", checks.ian_differs, _WARNING, needs=_ISSUER,
+         when=lambda profile: profile.copies_issuer_alternative_name,
          asks="issuerAltName repeats the one of the CA's certificate, where that has one.",
          remedy="Copy the CA's issuerAltName."),
     _row("crldp.missing", checks.missing(ExtensionId.CRL_DISTRIBUTION_POINTS), _ERROR,
@@ -336,11 +365,14 @@ CRL_ROWS: Final[tuple[Row[CrlCase], ...]] = (
     _row("signature.mismatch", checks.crl_mismatch, _SECURITY,
          asks="The algorithm identifiers inside and outside the signed body are identical.",
          remedy="Sign it again; one of the two was changed after signing."),
-    _row("signature.invalid", checks.crl_invalid, _SECURITY,
+    _row("signature.hash", checks.crl_hash, _WARNING, needs=_ISSUER,
+         asks="The digest goes with the curve of the issuer's key.",
+         remedy="Sign P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-512, and brainpool likewise."),
+    _row("signature.invalid", checks.crl_invalid, _SECURITY, needs=_ISSUER,
          asks="The signature verifies under the issuer's key.", remedy="Do not use it; fetch the CRL again."),
-    _row("issuer.name", checks.crl_issuer_name, _SECURITY,
+    _row("issuer.name", checks.crl_issuer_name, _SECURITY, needs=_ISSUER,
          asks="The issuer field equals the IACA's subject byte for byte.", remedy="Have the IACA itself sign the CRL."),
-    _row("issuer.usage", checks.crl_issuer_usage, _SECURITY,
+    _row("issuer.usage", checks.crl_issuer_usage, _SECURITY, needs=_ISSUER,
          asks="The issuer's keyUsage has cRLSign.", remedy="Have the IACA itself sign the CRL."),
     _row("next-update.missing", checks.crl_next_update, _SECURITY,
          asks="nextUpdate is present.", remedy="Say when the next CRL comes; without it this one never ages."),
@@ -349,9 +381,9 @@ CRL_ROWS: Final[tuple[Row[CrlCase], ...]] = (
     _row("time.encoding", checks.crl_encoding, _WARNING, clause="RFC 5280 5.1.2.4",
          asks="Times up to 2049 are UTCTime, later ones GeneralizedTime.",
          remedy="Encode each time in the form of its year."),
-    _row("future", checks.crl_future, _ERROR,
+    _row("future", checks.crl_future, _ERROR, needs=_TIME,
          asks="thisUpdate is not in the future.", remedy="Wait, or look at the clock."),
-    _row("stale", checks.crl_stale, _ERROR,
+    _row("stale", checks.crl_stale, _ERROR, needs=_TIME,
          asks="nextUpdate has not passed.", remedy="Fetch the current CRL."),
     _row("empty-list", checks.crl_empty, _ERROR,
          asks="revokedCertificates is absent when nothing is revoked.", remedy="Leave the empty list out."),
@@ -363,7 +395,7 @@ CRL_ROWS: Final[tuple[Row[CrlCase], ...]] = (
     _row("aki.missing", checks.crl_aki_missing, _ERROR,
          asks="authorityKeyIdentifier is present, with a keyIdentifier.",
          remedy="Add authorityKeyIdentifier with the IACA's subjectKeyIdentifier."),
-    _row("aki.mismatch", checks.crl_aki_mismatch, _SECURITY,
+    _row("aki.mismatch", checks.crl_aki_mismatch, _SECURITY, needs=_ISSUER,
          asks="authorityKeyIdentifier is the IACA's subjectKeyIdentifier.",
          remedy="Copy the IACA's subjectKeyIdentifier."),
     _row("number", checks.crl_number, _ERROR,

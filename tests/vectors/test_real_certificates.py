@@ -124,7 +124,12 @@ KNOWN_DEVIATIONS = {
     "US-AZ-MDL_CA.pem": {"iaca.bc.path-length"},
     "US-CA-ca-dmv-iaca-root-ca-crt.cer": set(),
     "US-CO-CO_Root_Certificate_New.cer": {"iaca.bc.path-length"},
-    "US-CO-Prod_Root_Certificate.cer": {"iaca.bc.path-length", "iaca.ian.missing", "iaca.crldp.missing"},
+    "US-CO-Prod_Root_Certificate.cer": {
+        "iaca.bc.path-length",
+        "iaca.ian.missing",
+        "iaca.crldp.missing",
+        "iaca.subject.state.format",
+    },
     "US-GA-GA_mDL_Root.cer": set(),
     "US-MD-Root_Certificate.cer": {"iaca.bc.path-length", "iaca.crldp.missing"},
     "US-NY-New_York-iaca-cert.pem": set(),

@@ -32,6 +32,7 @@ from mdl.testing import (
     throwaway_authority,
 )
 from tests import external
+from tests.vical_forgery import forge, info
 
 AUTHORITY = throwaway_authority()
 HONEST = present(disclose={"family_name", "birth_date", "portrait"})
@@ -671,3 +672,23 @@ def test_a_file_of_our_own_commands_is_no_licence_record(content: dict[str, Any]
     assert (found.kind, found.title) == ("own-file", title)
     assert [node.name for node in found.nodes] == [*content]
     assert found.nodes[-1].value == "2 entries"
+
+
+def test_an_entry_of_a_list_tells_what_it_does_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = AUTHORITY.iaca_certificate
+    wrapped = b"\x04\x14" + (root.subject_key_identifier or b"")
+    (tmp_path / "list").write_bytes(forge(info(root, ski=wrapped), info(root, serialNumber=5), info(root, docType=[])))
+    assert main(["inspect", str(tmp_path / "list"), "--json"]) == 0
+    payload = json.loads(capsys.readouterr().out)["found"][0]["content"][2]
+    entries = next(one for one in payload["children"] if one["name"] == "certificateInfos")["children"]
+    assert [one["note"] for one in entries] == [
+        "An authority; deviates: ski.wrapped",
+        "An authority; deviates: serial.integer; not as its certificate says: serial.mismatch",
+        "An authority; no entry: no document type [vical.entry]",
+    ]
+
+
+def test_a_list_that_is_none_has_its_fault_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "list").write_bytes(forge(date=None))
+    assert main(["inspect", str(tmp_path / "list"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["found"][0]["faults"] == ["missing at date [vical.structure]"]

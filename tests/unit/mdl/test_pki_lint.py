@@ -22,6 +22,7 @@ from mdl.pki import (
     REVOCATION_LIST_SIGNER,
     Certificate,
     Crl,
+    Evidence,
     KeyPurpose,
     KeyUsage,
     Profile,
@@ -54,6 +55,7 @@ from tests.x509_forgery import (
 )
 
 COUNTRY, STATE, ORGANIZATION, COMMON_NAME = "2.5.4.6", "2.5.4.8", "2.5.4.10", "2.5.4.3"
+SERIAL_NUMBER = "2.5.4.5"
 SKI, AKI, KU, EKU, BC = "2.5.29.14", "2.5.29.35", "2.5.29.15", "2.5.29.37", "2.5.29.19"
 IAN, CRLDP, NO_CHECK = "2.5.29.18", "2.5.29.31", "1.3.6.1.5.5.7.48.1.5"
 OTHER_KEY = deterministic_key("somebody else")
@@ -317,11 +319,17 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
         {"issuer.country"},
     ),
     "subject.country.encoding": (names_change(replaced(COUNTRY, core.UTF8String("UT"))), set()),
+    "subject.state.format": (names_change(replaced(STATE, core.PrintableString("Utopia"))), set()),
     "subject.ambiguous": (names_change(doubled(STATE)), {"issuer.state"}),
     "subject.strings": (names_change(replaced(ORGANIZATION, core.TeletexString("Utopia"))), set()),
+    "subject.serial-number.encoding": (
+        names_change(lambda pairs: [*pairs, (SERIAL_NUMBER, core.UTF8String("001"))]),
+        set(),
+    ),
     "issuer.self": (_not_self_issued, set()),
     "issuer.distinct": (_issued_by_itself, set()),
     "issuer.name": (_issuer_reencoded, set()),
+    "issuer.common-name": (issuer_change(rename(replaced(COMMON_NAME, core.UTF8String("Utopia signer")))), set()),
     "issuer.country": (issuer_change(rename(replaced(COUNTRY, core.PrintableString("AR")))), set()),
     "issuer.state": (issuer_change(rename(replaced(STATE, core.PrintableString("UT-2")))), set()),
     "issuer.state.absent": (issuer_change(rename(without(STATE))), set()),
@@ -439,13 +447,14 @@ EVERYWHERE = {
     "key.type", "key.encoding",
     "validity.order", "validity.encoding", "validity.future", "validity.past",
     "subject.common-name.missing", "subject.country.format", "subject.country.encoding", "subject.ambiguous",
-    "subject.strings",
+    "subject.strings", "subject.serial-number.encoding",
     "ski.missing", "ski.value", "aki.mismatch", "ku.missing", "ku.bits", "ku.extra", "ku.critical",
     "ian.contact", "ian.other", "crldp.uri", "crldp.scheme", "crldp.form",
     "extension.critical", "extension.unknown", "extension.forbidden", "extension.unreadable", "bc.encoding",
 }  # fmt: skip
 CA_RULES = {"bc.missing", "bc.not-ca", "bc.critical"}
-END_ENTITY_RULES = {"issuer.distinct", "bc.ca", "bc.present", "ku.ca-bits", "aki.missing", "validity.maximum"}
+END_ENTITY_RULES = {"issuer.distinct", "issuer.common-name", "bc.ca", "bc.present", "ku.ca-bits", "aki.missing"}
+END_ENTITY_RULES |= {"validity.maximum"}
 ISSUED_RULES = {"issuer.name", "validity.nesting"}
 SCOPED_RULES = {"subject.country.missing", "issuer.country", "issuer.state", "issuer.state.absent"}
 PURPOSE_RULES = {"eku.missing", "eku.purpose", "eku.extra"}
@@ -453,7 +462,7 @@ SIGNER_RULES = END_ENTITY_RULES | ISSUED_RULES | SCOPED_RULES | PURPOSE_RULES
 APPLY = {
     "iaca": CA_RULES
     | {"issuer.self", "bc.path-length", "eku.unexpected", "ian.missing", "crldp.missing", "validity.maximum"}
-    | {"subject.country.missing"},
+    | {"subject.country.missing", "subject.state.format"},
     "iaca-link": CA_RULES
     | (ISSUED_RULES | SCOPED_RULES | PURPOSE_RULES)
     | {"bc.path-length", "ian.missing", "crldp.missing", "validity.maximum", "aki.missing"},
@@ -522,7 +531,10 @@ WARNINGS = {
     "validity.encoding",
     "validity.nesting",
     "subject.country.encoding",
+    "subject.state.format",
+    "subject.serial-number.encoding",
     "subject.strings",
+    "issuer.common-name",
     "issuer.state.absent",
     "ski.value",
     "eku.extra",
@@ -561,6 +573,73 @@ def test_rule_ids_are_unique_and_name_their_profile() -> None:
     assert not [rule for _, rule in ALL_RULES if "{" in rule.requirement + rule.remedy]
 
 
+@pytest.mark.parametrize(("profile", "rule"), ALL_RULES, ids=[rule.id for _, rule in ALL_RULES])
+def test_a_rule_is_left_unjudged_without_its_evidence_and_no_other_is(profile: Profile, rule: Any) -> None:
+    case = FORGERIES[rule.id.removeprefix(f"{profile.id}.")][0](profile)
+    found = {finding.rule for finding in lint_certificate(case.certificate, profile)}
+    # A root is its own evidence.
+    assert (rule.id in found) is (rule.needs is None or (rule.needs is Evidence.ISSUER and profile.self_issued))
+
+
+@pytest.mark.parametrize("rule", CRL.rules, ids=lambda rule: rule.id)
+def test_a_crl_rule_is_left_unjudged_without_its_evidence_and_no_other_is(rule: Any) -> None:
+    forgery = CRL_FORGERIES[rule.id.removeprefix("crl.")][0]()
+    assert (rule.id in {finding.rule for finding in lint_crl(forgery.crl)}) is (rule.needs is None)
+
+
+BOTH = frozenset({KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN})
+SIGNS = frozenset({KeyUsage.DIGITAL_SIGNATURE})
+# The facts sheet once more: longest validity in days, keyUsage, extendedKeyUsage and whether it is critical (None:
+# free), pathLenConstraint, Edwards keys, and the extensions that are mandatory.
+SHEET: dict[str, tuple[int | None, frozenset[KeyUsage], str | None, bool | None, int | None, bool, set[str]]] = {
+    "iaca": (7305, BOTH, None, None, 0, False, {SKI, IAN, CRLDP}),
+    "iaca-link": (7305, BOTH, "1.0.18013.5.1.4", None, 0, False, {SKI, AKI, IAN, CRLDP, EKU}),
+    "ds": (457, SIGNS, "1.0.18013.5.1.2", True, None, True, {SKI, AKI, EKU, IAN, CRLDP}),
+    "jws": (457, SIGNS, "1.0.18013.5.1.3", True, None, False, {SKI, AKI, EKU, IAN, CRLDP}),
+    "reader-ca": (None, BOTH, None, None, None, False, {SKI}),
+    "reader": (1187, SIGNS, "1.0.18013.5.1.6", True, None, True, {SKI, AKI, EKU, CRLDP}),
+    "ocsp": (457, SIGNS, "1.3.6.1.5.5.7.3.9", None, None, False, {SKI, AKI, EKU}),
+    "vical": (
+        *(1187, frozenset({KeyUsage.CONTENT_COMMITMENT}), "1.0.18013.5.1.8", True, None, False),
+        {SKI, AKI, EKU, CRLDP},
+    ),
+    "revocation-list": (1187, SIGNS, None, False, None, False, {SKI, AKI}),
+}
+
+
+@pytest.mark.parametrize("profile", all_profiles(), ids=lambda profile: profile.id)
+def test_a_profile_is_what_the_facts_sheet_says(profile: Profile) -> None:
+    longest = None if profile.longest_validity is None else profile.longest_validity.days
+    edwards = "OKP" in profile.key_kinds
+    required = {oid.value for oid in profile.extensions if profile.requires(oid)}
+    found = (
+        longest,
+        profile.key_usage,
+        profile.purpose,
+        profile.purpose_critical,
+        profile.path_length,
+        edwards,
+        required,
+    )
+    assert found == SHEET[profile.id]
+    assert profile.ca is (profile.key_usage == BOTH)
+    # A checker may count the last second as a day more.
+    assert profile.longest_validity is None or profile.planned_validity is not None
+    assert profile.planned_validity is None or profile.planned_validity < profile.longest_validity  # type: ignore[operator]
+
+
+def test_a_crl_lives_ninety_days() -> None:
+    assert timedelta(days=90) == CRL.longest_interval
+
+
+@pytest.mark.parametrize("rule", [*(rule for _, rule in ALL_RULES), *CRL.rules], ids=lambda rule: rule.id)
+def test_a_rule_says_all_that_a_rule_says(rule: Any) -> None:
+    assert rule.clause.startswith(("18013-5 ", "RFC 5280 "))
+    assert rule.requirement.endswith(".")
+    assert rule.remedy.endswith(".")
+    assert not set("{}") & set(rule.requirement + rule.remedy)
+
+
 # --- Other ways to break the same rules -------------------------------------------------------------------------------
 
 
@@ -588,6 +667,31 @@ def test_a_serial_number_that_was_counted_is_told_from_one_that_was_drawn(serial
     certificate, issuer = honest(DOCUMENT_SIGNER)
     found = rules_found(forge(certificate, set_field("serial_number", serial)), DOCUMENT_SIGNER, issuer)
     assert found == (set() if fine else {"ds.serial.random"})
+
+
+@pytest.mark.parametrize(
+    ("state", "fine"),
+    [
+        ("UT-1", True),
+        ("UT-ABC", True),
+        ("AR-1", False),
+        ("UT", False),
+        ("UT-ABCD", False),
+        ("ut-1", False),
+        ("Ü", False),
+    ],
+)
+def test_a_roots_state_is_a_code_of_its_own_country(state: str, fine: bool) -> None:
+    change = replaced(STATE, core.UTF8String(state))
+    forged = forge(root(), both(rename(change), rename(change, field="issuer")))
+    assert rules_found(forged, IACA, None) == (set() if fine else {"iaca.subject.state.format"})
+
+
+def test_a_subjects_serial_number_of_another_type_is_named_once() -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    for value, rule in ((core.UTF8String, "serial-number.encoding"), (core.TeletexString, "strings")):
+        forged = forge(certificate, rename(lambda pairs, value=value: [*pairs, (SERIAL_NUMBER, value("1"))]))
+        assert rules_found(forged, DOCUMENT_SIGNER, issuer) == {f"ds.subject.{rule}"}
 
 
 @pytest.mark.parametrize("curve", ["Ed25519", "Ed448"])
@@ -892,6 +996,10 @@ CRL_FORGERIES: dict[str, tuple[Callable[[], CrlForgery], set[str]]] = {
         ),
         {"signature.invalid"},
     ),
+    "signature.hash": (
+        crl_change(set_field("signature", algorithm("1.2.840.10045.4.3.4")), digest="sha512"),
+        set(),
+    ),
     "signature.invalid": (_crl_signed_by_another, set()),
     "issuer.name": (crl_change(rename(replaced(COMMON_NAME, core.UTF8String("Utopia root")), field="issuer")), set()),
     "issuer.usage": (crl_issuer_change(put(KU, key_usage("key_cert_sign"))), set()),
@@ -953,7 +1061,9 @@ def test_the_grades_of_crl_rules_are_the_agreed_ones() -> None:
         "extension.unknown",
     }
     assert {rule.id.removeprefix("crl.") for rule in CRL.rules if rule.security} == security
-    assert {rule.id for rule in CRL.rules if rule.severity is not Severity.ERROR} == {"crl.time.encoding"}
+    warnings = {rule.id for rule in CRL.rules if rule.severity is Severity.WARNING}
+    assert warnings == {"crl.time.encoding", "crl.signature.hash"}
+    assert not [rule for rule in CRL.rules if rule.severity is Severity.NOTE]
 
 
 def test_a_delta_crl_is_refused_critical_or_not() -> None:
