@@ -10,6 +10,9 @@ reader does not know with ``unsupported``, and a response, however malformed, wi
     ← {"id": "1", "verdict": "accept" | "reject" | "unsupported" | "error", "failed": [check id…],
        "indeterminate": [check id…], "documents": [{"doctype": "…", "elements": {ns: {identifier: "diagnostic"}}}]}
 
+A trust anchor is a PEM text, or ``{"certificate": PEM, "doctypes": [text…]}`` where the root is trusted for these
+document types only.
+
 ``error`` comes with a ``message``, which repeats nothing of what was sent. A line that is no task has no id, so its
 answer is ``{"id": null, "verdict": "error"}``.
 """
@@ -33,7 +36,7 @@ from mdl.mdoc import DeviceRequest, DeviceResponse, SessionTranscript
 from mdl.pki import Certificate
 from reader.report import Policy, Revocation
 from reader.revocation import Evidence
-from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
 from reader.verification import SessionContext, UnsafeNoRequest, VerifiedDocument, Verifier
 
 __all__ = ["MAX_LINE", "ReaderSubject", "serve"]
@@ -149,34 +152,27 @@ class ReaderSubject:
 
     def _verifier(self, task: Mapping[str, Any], policy: Policy, revocation: Revocation) -> Verifier | None:
         """A verifier for those anchors, made now or before; None where there is no anchor."""
-        texts = _list(task, "trust_anchors")
-        if texts is None:
-            _fail("trust_anchors", "missing")
-        if len(texts) > _MAX_ANCHORS:
-            _fail("trust_anchors", f"more than {_MAX_ANCHORS}")
-        if not texts:
+        given = _anchors(task)
+        if not given:
             return None
         identity = hashlib.sha256(f"{policy.value} {revocation.value}".encode())
-        for text in texts:
-            try:
-                encoded = text.encode("ascii")
-            except UnicodeEncodeError:
-                _fail("trust_anchors", "not PEM")
-            identity.update(hashlib.sha256(encoded).digest())
+        for pem, doctypes in given:
+            named = None if doctypes is None else sorted(doctypes)
+            identity.update(hashlib.sha256(json.dumps([pem, named]).encode("ascii")).digest())
         key = identity.digest()
         verifier = self._verifiers.get(key)
         if verifier is not None:
             self._verifiers.move_to_end(key)
             return verifier
-        roots: list[Certificate] = []
-        for index, text in enumerate(texts):
+        anchors: list[TrustAnchor] = []
+        for index, (pem, doctypes) in enumerate(given):
             try:
-                roots += Certificate.parse_pem_bundle(text)
+                roots = Certificate.parse_pem_bundle(pem)
             except MdlError as exc:
                 _fail(f"trust_anchors[{index}]", str(exc))
-        verifier = Verifier(
-            TrustStore.from_certificates(roots, doctypes=ANY_DOCTYPE), policy=policy, revocation=revocation
-        )
+            scope = ANY_DOCTYPE if doctypes is None else doctypes
+            anchors += (TrustAnchor(certificate=root, doctypes=scope) for root in roots)
+        verifier = Verifier(TrustStore(anchors), policy=policy, revocation=revocation)
         self._verifiers[key] = verifier
         if len(self._verifiers) > _MAX_VERIFIERS:
             self._verifiers.popitem(last=False)
@@ -282,6 +278,29 @@ def _base64url(text: str) -> bytes:
     if found[2] not in ("", padding) or base64.urlsafe_b64encode(data).decode() != bare + padding:
         raise _Base64Error
     return data
+
+
+def _anchors(task: Mapping[str, Any]) -> list[tuple[str, frozenset[str] | None]]:
+    """PEM and document types of each root; None where it is trusted for any."""
+    value = task.get("trust_anchors")
+    if value is None:
+        _fail("trust_anchors", "missing")
+    if not isinstance(value, list):
+        _fail("trust_anchors", "not a list")
+    if len(value) > _MAX_ANCHORS:
+        _fail("trust_anchors", f"more than {_MAX_ANCHORS}")
+    found: list[tuple[str, frozenset[str] | None]] = []
+    for index, one in enumerate(value):
+        pem: Any = one
+        doctypes: Any = None
+        if isinstance(one, dict):
+            pem, doctypes = one.get("certificate"), one.get("doctypes")
+            if not isinstance(doctypes, list) or not doctypes or not all(isinstance(name, str) for name in doctypes):
+                _fail(f"trust_anchors[{index}].doctypes", "not a list of texts")
+        if not isinstance(pem, str) or not pem.isascii():
+            _fail(f"trust_anchors[{index}]", "not PEM")
+        found.append((pem, None if doctypes is None else frozenset(doctypes)))
+    return found
 
 
 def _blob(member: str, text: str) -> bytes:

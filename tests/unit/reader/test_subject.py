@@ -19,6 +19,7 @@ from mdl.keys import EphemeralKey
 from mdl.mdoc import SessionTranscript
 from mdl.pki import Certificate
 from mdl.testing import (
+    MDL_DOCTYPE,
     DeviceAuth,
     Presentation,
     Recipe,
@@ -183,6 +184,15 @@ def foreign_root() -> str:
     return ThrowawayAuthority("Somebody else").iaca_certificate.pem
 
 
+def test_an_anchor_may_be_trusted_for_some_document_types_only() -> None:
+    pem = HONEST.anchors[0].pem
+    scoped = [{"certificate": pem, "doctypes": [doctype]} for doctype in (MDL_DOCTYPE, "org.example")]
+    assert ask(trust_anchors=scoped)["verdict"] == "accept"
+    # The verifier of the broader scope is not taken for the narrower one.
+    assert ask(trust_anchors=[pem])["verdict"] == "accept"
+    assert ask(trust_anchors=scoped[1:])["failed"] == ["issuer_auth.trust_scope"]
+
+
 def test_members_that_may_be_left_out_have_the_protocol_s_defaults() -> None:
     task = task_of()
     for member in ("reader_key", "request", "crls", "status_tokens", "policy", "revocation"):
@@ -258,7 +268,20 @@ def test_a_verifier_that_breaks_refuses(monkeypatch: pytest.MonkeyPatch, caplog:
 
 MALFORMED_TASKS: dict[str, list[object]] = {
     "response": [None, 7, ["AA"]],
-    "trust_anchors": [None, "PEM", [7], ["no PEM"], ["\ud800"], [""], ["-----BEGIN CERTIFICATE-----\n"], ["x"] * 1001],
+    "trust_anchors": [
+        None,
+        "PEM",
+        [7],
+        ["no PEM"],
+        ["\ud800"],
+        [""],
+        [{}],
+        [{"certificate": HONEST.anchors[0].pem}],
+        [{"certificate": HONEST.anchors[0].pem, "doctypes": []}],
+        [{"certificate": 7, "doctypes": ["a"]}],
+        ["-----BEGIN CERTIFICATE-----\n"],
+        ["x"] * 1001,
+    ],
     "session_transcript": [None, 7, "", "A", "+/+/", "gA", "oA", b64u(b"\x83\xf6\xf6"), "AA"],
     "reader_key": [7, "", "no PEM", "\ud800", HONEST.anchors[0].pem],
     "request": [7, "", "A", "oA", "AA", "===="],
