@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make this checkout ready to run: two system tools, a virtual environment, the locked packages, the project itself.
+# Make this checkout ready to run: the system tools, a virtual environment, the locked packages, the project itself.
 # Quick when nothing changed. Needs a Python of pyproject.toml's range with venv, and the ordinary package registries.
 #   PYTHON=/path/to/python  use this interpreter for a new virtual environment
 set -eu
@@ -35,6 +35,28 @@ need_tool() {
     can_install || fail "$1 is missing: install it first (Debian: apt-get install $2; macOS: brew install $3)"
     apt_install "$2"
     command -v "$1" >/dev/null 2>&1 || fail "$2 is installed, but $1 is not on the PATH"
+}
+
+# The tests start a PostgreSQL of their own; where it is missing they skip, so it is wanted and not needed. Debian keeps the
+# server's programs off the PATH.
+has_postgres() {
+    command -v initdb >/dev/null 2>&1 && return
+    for program in /usr/lib/postgresql/*/bin/initdb /opt/homebrew/opt/postgresql*/bin/initdb \
+        /usr/local/opt/postgresql*/bin/initdb; do
+        [ -x "$program" ] && return
+    done
+    return 1
+}
+
+want_postgres() {
+    has_postgres && return
+    if can_install; then
+        apt_install postgresql
+        has_postgres || fail "postgresql is installed, but its initdb is not to be found"
+    else
+        printf 'setup: PostgreSQL is missing, its tests will skip (Debian: apt-get install postgresql; macOS: %s)\n' \
+            'brew install postgresql' >&2
+    fi
 }
 
 # A name on the PATH may be a version manager's shim without a version behind it: only running it tells.
@@ -98,6 +120,7 @@ wanted() {
 
 need_tool openssl openssl openssl
 need_tool softhsm2-util softhsm2 softhsm
+want_postgres
 
 if venv_is_sound; then
     if wanted | cmp -s - "$stamp"; then
