@@ -51,7 +51,7 @@ VICAL_VERSION: Final = "1.0"
 VICAL_ALGORITHMS: Final = frozenset({"ES256", "ES384", "ES512"})
 """The COSE algorithms that may sign a list."""
 
-MAX_VICAL_SIZE: Final = 16 * 1024 * 1024
+MAX_VICAL_SIZE: Final = 4 * 1024 * 1024
 """Largest list that is decoded, in bytes, inclusive."""
 
 TOLERATED: Final[Mapping[str, str]] = MappingProxyType(
@@ -91,7 +91,8 @@ CONTRADICTIONS: Final[Mapping[str, str]] = MappingProxyType(
 _CLAUSE: Final = "18013-5 C.1.7.1"
 _STRUCTURE: Final = "vical.structure"
 _ENTRY: Final = "vical.entry"
-_LIMITS: Final = Limits(max_bytes=MAX_VICAL_SIZE, max_depth=16, max_entries=8192, max_items=1 << 19)
+# A list of thousands of roots is somebody's attempt to keep us busy: each entry costs a signature verification.
+_LIMITS: Final = Limits(max_bytes=MAX_VICAL_SIZE, max_depth=16, max_entries=2048, max_items=1 << 17)
 _TAG_SIGN1: Final = 18
 _POSITIVE_BIGNUM: Final = 2
 _NEGATIVE_BIGNUM: Final = 3

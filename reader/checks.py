@@ -14,7 +14,7 @@ from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from mdl.cbor import decode_columns, decode_sequence
+from mdl.cbor import decode_sequence
 from mdl.cose import ALG, HMAC_256_256, CoseSign1
 from mdl.doctypes import Answer, age_over, age_over_threshold, age_statements, check_elements
 from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
@@ -73,7 +73,7 @@ _DOCUMENT_CHECKS: Final = tuple(name for name in CHECKS if name not in RESPONSE_
 
 @lru_cache(maxsize=64)
 def _prepared(document: int | None) -> tuple[dict[str, Check], dict[str, Check], dict[str, Check]]:
-    """The plain checks of one document, made once, as most checks simply pass: indeterminate, passed, not applicable."""
+    """The plain checks of one document, made once, as most simply pass: indeterminate, passed, not applicable."""
     names = RESPONSE_CHECKS if document is None else _DOCUMENT_CHECKS
     indeterminate, passed, not_applicable = (
         {name: Check(name, outcome, "", document) for name in names}
@@ -224,19 +224,9 @@ def examine_items(
     digest = getattr(hashlib, hash_name) if hash_name else None
     unique = well_formed = True
     shortest = _MIN_RANDOM
-    name_spaces = document.issuer_signed.name_spaces
-    # One call for all namespaces: most of what a call costs does not depend on how many items it reads.
-    table = _known_columns([content for items in name_spaces.values() for content, _ in items])
-    start = end = 0
-    for namespace, received in name_spaces.items():
+    for namespace, received in document.issuer_signed.name_spaces.items():
         items = received
-        start, end = end, end + len(items)
-        columns: _Columns | None
-        if table is not None:
-            ids, all_randoms, names, all_values = table
-            columns = ids[start:end], all_randoms[start:end], names[start:end], all_values[start:end]
-        else:
-            columns = _columns(_decode_items([item.content for item in items]))
+        columns = _columns(_decode_items([content for content, _ in items]))
         if columns is None:
             # Something is no IssuerSignedItem: the others are still looked at.
             well_formed = False
@@ -294,19 +284,7 @@ def _decode_item(content: bytes) -> Any:
 
 
 _Columns: TypeAlias = tuple[tuple[int, ...], tuple[bytes, ...], tuple[str, ...], tuple[Any, ...]]
-_MEMBERS: Final = {"digestID": int, "random": bytes, "elementIdentifier": str, "elementValue": None}
-_FIELDS: Final = itemgetter(*_MEMBERS)
-
-
-def _known_columns(contents: list[bytes]) -> _Columns | None:
-    """`_columns` of encoded items that have the four members of the standard and no other; None where one has not."""
-    columns = decode_columns(contents, _MEMBERS)
-    if columns is None:
-        return None
-    digest_ids, randoms, identifiers, values = columns
-    if min(digest_ids) < 0 or max(digest_ids) >= MAX_DIGEST_ID or "" in identifiers:
-        return None
-    return digest_ids, randoms, identifiers, values
+_FIELDS: Final = itemgetter("digestID", "random", "elementIdentifier", "elementValue")
 
 
 def _columns(items: list[Any]) -> _Columns | None:

@@ -38,7 +38,16 @@ from mdl.pki import (
     lint_certificate,
 )
 
-__all__ = ["ANY_DOCTYPE", "AnyDoctype", "FollowLinks", "Purpose", "TrustAnchor", "TrustStore", "follow_link"]
+__all__ = [
+    "ANY_DOCTYPE",
+    "VICAL_PROVIDER_CA",
+    "AnyDoctype",
+    "FollowLinks",
+    "Purpose",
+    "TrustAnchor",
+    "TrustStore",
+    "follow_link",
+]
 
 
 class Purpose(StrEnum):
@@ -224,7 +233,7 @@ class TrustAnchor:
         if self.state is not None and document_signer.state not in (self.state, None):
             return "the root is not trusted for the document signer's state or province"
         if not self.is_current(at):
-            return "the trust in the root has ended: its list is too old"
+            return "the trust in the root has ended: its list or link is too old"
         return None
 
 

@@ -181,8 +181,13 @@ class TrustFile:
 
     # use
 
-    def assemble(self, *, at: datetime) -> AssembledTrust:
-        """Verify everything in the file again, and take what is trusted at that time."""
+    def assemble(self, *, at: datetime, crls: tuple[bytes, ...] = ()) -> AssembledTrust:
+        """Verify everything in the file again, and take what is trusted at that time.
+
+        Args:
+            at: When, aware.
+            crls: The providers' revocation lists at hand, DER or PEM; those of others are ignored.
+        """
         given: list[TrustAnchor] = []
         imports: list[VicalImport] = []
         refusals: list[TrustRefusal] = []
@@ -204,6 +209,7 @@ class TrustFile:
                         accepted=held.accepted,
                         at=at,
                         max_stale=held.max_stale,
+                        crls=crls,
                     )
                 )
             except MdlError as exc:
@@ -263,8 +269,8 @@ class TrustFile:
 
     @staticmethod
     def is_one(content: bytes) -> bool:
-        """Whether a file's content looks like a trust store."""
-        return content.lstrip()[:1] == b"{" and f'"{_FORMAT}"'.encode() in content[:200]
+        """Whether a file's content looks like a trust store, and not like certificates or a list."""
+        return content.lstrip()[:1] == b"{"
 
     @classmethod
     def load(cls, path: Path) -> TrustFile:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mdl.cbor import Tagged24, decode_view
 from mdl.cli import terminal
-from mdl.errors import DecodeError, MdlError
+from mdl.errors import MdlError, VerificationError
 from mdl.keys import EphemeralKey
 from mdl.mdoc import DeviceRequest, SessionTranscript
 from mdl.pki import Certificate
@@ -141,7 +141,8 @@ def read_trust(arguments: argparse.Namespace) -> TrustStore:
             failure = failure or refusal.error
             terminal.write_error(f"{label}: not used: {refusal.error}")
     if not anchors:
-        raise failure or DecodeError("the trust store holds nothing", code="trust.nothing", path="--trust")
+        msg = "no root is trusted at that time, for these document types"
+        raise failure or VerificationError(msg, code="trust.nothing")
     return TrustStore(anchors)
 
 

@@ -60,6 +60,7 @@ def add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
                 metavar="DAYS",
                 help=f"tell what ends within so many days (default: {_SOON})",
             )
+            _add_crls(verb)
         _add_common(verb)
     diff = verbs.add_parser(
         "diff",
@@ -82,6 +83,17 @@ def _add_common(verb: argparse.ArgumentParser) -> None:
         help="as of this time, for example 2026-01-31T00:00:00Z; without it, now",
     )
     verb.add_argument("--json", action="store_true", help="write JSON")
+
+
+def _add_crls(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--crl",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="the provider's revocation lists, DER or PEM",
+    )
 
 
 def _add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -119,14 +131,7 @@ def _add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="DAYS",
         help=f"use a VICAL for so many days after its next update was due (default: {DEFAULT_MAX_STALE.days})",
     )
-    verb.add_argument(
-        "--crl",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FILE",
-        help="the provider's revocation lists, DER or PEM",
-    )
+    _add_crls(verb)
     verb.add_argument(
         "--revocation",
         choices=[revocation.value for revocation in Revocation],
@@ -151,7 +156,7 @@ def _import(arguments: argparse.Namespace) -> int:
     store = Path(arguments.store)
     file = TrustFile.load(store) if store.exists() else TrustFile()
     pinned = _read_provider_root(arguments)
-    crls = tuple(read_bytes(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl))
+    crls = _read_crls(arguments)
     roots: list[Certificate] = []
     imports: list[VicalImport] = []
     for index, name in enumerate(arguments.file):
@@ -188,6 +193,10 @@ def _import(arguments: argparse.Namespace) -> int:
     for one in imports:
         terminal.write(_vical_lines(one))
     return _DONE
+
+
+def _read_crls(arguments: argparse.Namespace) -> tuple[bytes, ...]:
+    return tuple(read_bytes(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl))
 
 
 def _read_provider_root(arguments: argparse.Namespace) -> Certificate | None:
@@ -435,7 +444,7 @@ class _Finding:
 
 def _check(arguments: argparse.Namespace) -> int:
     at = _time(arguments)
-    assembled = _assembled(arguments.store, at)
+    assembled = TrustFile.load(Path(arguments.store)).assemble(at=at, crls=_read_crls(arguments))
     found = [*_refusal_findings(assembled), *_list_findings(assembled.imports, at, arguments.soon)]
     for row in _rows(assembled):
         found += _anchor_findings(row.anchor, at, arguments.soon)

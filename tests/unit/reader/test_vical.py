@@ -519,6 +519,37 @@ def test_an_anchor_does_not_outlive_the_pin() -> None:
     assert take(forge(), providers=provider().pinned(until=end)).anchors[0].until == end
 
 
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+
+def certified(**changes: Any) -> dict[str, Any]:
+    """How to sign with a signer's certificate that departs from the regular one."""
+    return {"x5chain": [provider().signer_recipe.with_changes(**changes).build(), provider().ca.der]}
+
+
+FORGERIES: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "vical.algorithm": (forge(signing={"algorithm": -35}), {}),
+    "vical.signature": (forge(signing={"key": deterministic_key("Thief")}), {}),
+    "vical.path": (forge(signing={"x5chain": provider().signer.der}), {}),
+    "vical.signer_profile": (forge(signing=certified(extensions={"eku": None})), {}),
+    "vical.signer_validity": (forge(signing=certified(not_after=AT - dt.timedelta(hours=1))), {}),
+    "vical.signer_revocation": (forge(), {"crls": (provider().crl(revoked=[provider().signer.serial]),)}),
+    "vical.version": (forge(version="2.0"), {}),
+    "vical.date": (forge(date=TDate.of(AT + dt.timedelta(hours=1))), {}),
+    "vical.signed_within_certificate": (forge(date=TDate.of(AT - 101 * DAY)), {}),
+    "vical.issue_id": (forge(), {"accepted": AcceptedVical(issue_id=8, date=DATE)}),
+    "vical.freshness": (forge(), {"at": AT + 92 * DAY}),
+    "vical.entries": (forge(info(UTAH, ski=bytes(20))), {}),
+    "vical.scope": (forge(), {"providers": provider().pinned(doctypes=frozenset([PHOTO_ID]))}),
+}
+
+
+def test_every_check_has_a_forgery_that_it_alone_stops() -> None:
+    assert FORGERIES.keys() == VICAL_CHECKS.keys()
+    for name, (data, changes) in FORGERIES.items():
+        assert only_failure(data, **changes) == name
+
+
 # --- misuse -----------------------------------------------------------------------------------------------------------
 
 
