@@ -15,18 +15,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from mdl.cbor import TDate
-from mdl.errors import DecodeError, FetchError, MdlError, VerificationError
+from mdl.errors import DecodeError, MdlError, VerificationError
 from mdl.pki import Certificate
+from reader.files import write_whole
 from reader.report import Revocation
 from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor, TrustStore
 from reader.vical import DEFAULT_MAX_STALE, NOTHING_ACCEPTED, AcceptedVical, VicalImport, import_vical
@@ -293,18 +291,7 @@ class TrustFile:
         Raises:
             FetchError: It cannot be written (code ``trust.unwritable``); what was there before is still there.
         """
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            with beside.open("xb") as stream:
-                stream.write(self.encode())
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(path)
-        except OSError as exc:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
-            message = f"cannot write the trust store: {exc.strerror or type(exc).__name__}"
-            raise FetchError(message, code="trust.unwritable", url=str(path)) from exc
+        write_whole(path, self.encode(), code="trust.unwritable", what="the trust store")
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------

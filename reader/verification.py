@@ -40,7 +40,7 @@ from mdl.mdoc import (
     MobileSecurityObject,
     ValidityInfo,
 )
-from mdl.pki import Certificate, PathResult, Severity, validate_path
+from mdl.pki import Certificate, KeyPurpose, PathResult, Severity, validate_path
 from reader.checks import (
     Findings,
     SessionContext,
@@ -74,6 +74,9 @@ MAX_CLOCK_SKEW: Final = timedelta(seconds=60)
 _MAX_SIGNERS: Final = 1024
 # The document type whose subject must be what the document signer is certified for.
 MDL_DOCTYPE: Final = "org.iso.18013.5.1.mDL"
+# What asks for the mDL's own purpose in extendedKeyUsage. A signer that has the generic purpose of ISO/IEC 23220-4
+# instead (facts sheet pki §9) is as good for every other document type, and never for an mDL.
+_MDL_PURPOSE_RULES: Final = frozenset(("ds.eku.purpose", "ds.eku.extra"))
 _DOCUMENTS_CLAUSE: Final = CHECKS["response.documents"]
 _MSO_LIMITS: Final = Limits(max_bytes=1024 * 1024)
 
@@ -426,7 +429,7 @@ class Verifier:
         """The document signer of that certificate, assessed now or remembered for a time that covers `at`."""
         # The document type is the sender's word. What no anchor names is one and the same scope, or strangers could
         # fill the memory with made-up names under an honest signer's certificate.
-        scope = doctype if doctype in self._trust.doctypes else ""
+        scope = doctype if doctype in self._trust.doctypes or doctype == MDL_DOCTYPE else ""
         signer = self._signers.get((der, scope))
         if (
             signer is None
@@ -450,8 +453,11 @@ class Verifier:
             path = validate_path(certificate, [anchor.certificate for anchor in anchors], at=at, skew=self._skew)
             in_scope = False
         deviations: dict[str, str] = {}
+        found = path.profile.findings
+        if doctype != MDL_DOCTYPE and KeyPurpose.MDOC_SIGNER in (certificate.extended_key_usage or ()):
+            found = tuple(one for one in found if one.rule not in _MDL_PURPOSE_RULES)
         # The gravest first: the first one that refuses is the reason that is told.
-        for finding in sorted(path.profile.findings, key=lambda one: not one.security):
+        for finding in sorted(found, key=lambda one: not one.security):
             error = "profile" if finding.severity is Severity.ERROR else "profile.minor"
             deviations.setdefault(finding.rule if finding.security else error, str(finding))
         pool = scoped if in_scope else anchors

@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ObjectIdentifier
 
 from mdl.cbor import FullDate, TDate, encode, wrap24
 from mdl.doctypes import MDL_NAMESPACE, Answer
 from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
 from mdl.mdoc import DeviceResponse, SessionTranscript
-from mdl.pki import Certificate
+from mdl.pki import Certificate, KeyPurpose
 from mdl.testing import (
     MDL_DOCTYPE,
     TEST_TIME,
@@ -565,6 +567,23 @@ def test_a_remembered_signer_expires_to_the_second() -> None:
         (end + timedelta(microseconds=1), False),
     ):
         assert ours.examine(given.response, **expectations(given, at=at)).accepted is accepted
+
+
+def test_a_generic_signer_signs_other_documents_and_never_an_mdl() -> None:
+    """Whatever one verifier has seen of that signer before, and in whatever order."""
+    purposes = x509.ExtendedKeyUsage([ObjectIdentifier(KeyPurpose.MDOC_SIGNER)])
+    signer = HOUSE.deviant_ds(extensions={"eku": (purposes, True)})
+    pid = Recipe(doctype=PID, namespaces={PID: {"family_name": "Mustermann"}}, x5chain=signer).present()
+    licence = present(namespaces=SMALL, x5chain=signer)
+    for policy in Policy:
+        ours = verifier(policy=policy)
+        for _ in range(2):
+            assert ours.examine(pid.response, **expectations(pid)).accepted
+            assert ours.examine(licence.response, **expectations(licence)).failed == ("issuer_auth.profile",)
+    foreign = x509.ExtendedKeyUsage([ObjectIdentifier(KeyPurpose.MDOC_READER_AUTHENTICATION)])
+    reader = HOUSE.deviant_ds(extensions={"eku": (foreign, True)})
+    pid = Recipe(doctype=PID, namespaces={PID: {"family_name": "Mustermann"}}, x5chain=reader).present()
+    assert verifier().examine(pid.response, **expectations(pid)).failed == ("issuer_auth.profile",)
 
 
 def test_a_remembered_signer_does_not_outlive_its_root() -> None:

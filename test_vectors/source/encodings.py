@@ -6,13 +6,13 @@ What the issuer and the device sign is broken before they sign it, so that nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from mdl.cbor import Tag, encode, wrap24
+from mdl.cbor import Tag, TDate, encode, wrap24
 from mdl.testing import DeviceAuth, Recipe, SeededEntropy, pairs, raw
-from tests.attacks.sabotage import How, places, sabotaged
-from tests.attacks.stage import AUTHORITY, NAMESPACE, Fields, device_auth, document, issuer_auth
+from test_vectors.source.case import Kind, Malformed
+from test_vectors.source.sabotage import How, places, sabotaged
+from test_vectors.source.stage import AUTHORITY, NAMESPACE, Fields, device_auth, document, issuer_auth
 
 # Small, so that every place of it can be tried.
 SMALL = {NAMESPACE: {"family_name": "Mustermann", "age_over_18": True}}
@@ -20,31 +20,8 @@ AUTHORISED = {"nameSpaces": ["org.example"], "dataElements": {"org.example.other
 DEVICE_ELEMENTS = {"org.example": {"a": [1, "x"]}, "org.example.other": {"b": {"c": b"d"}}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undecodable:
-    """A response that must not decode.
-
-    Attributes:
-        name: What is wrong with it.
-        code: The error's code, or how it begins.
-        fields: What departs from the honest scene.
-        path: How the error's path begins, where the decoder can tell.
-    """
-
-    name: str
-    code: str
-    fields: Callable[..., Fields]
-    path: str = ""
-
-
-REFUSED: list[Undecodable] = []
+refuse = Malformed(base={"namespaces": SMALL})
 _value: Any
-
-
-def refuse(name: str, code: str, fields: Callable[..., Fields] | Fields, path: str = "") -> None:
-    build: Callable[..., Fields] = fields if callable(fields) else lambda: fields
-    REFUSED.append(Undecodable(name=name, code=code, fields=lambda: {"namespaces": SMALL} | build(), path=path))
-
 
 # --- the bytes as a whole ---------------------------------------------------------------------------------------------
 
@@ -64,8 +41,6 @@ for _name, _code, _change in (
     ("wrapped in an array", "mdoc.structure", lambda given: b"\x81" + given),
     ("under the tag for CBOR", "mdoc.structure", lambda given: b"\xd9\xd9\xf7" + given),
     ("as hex", "", lambda given: given.hex().encode()),
-    ("a megabyte of nothing in particular", "", lambda _: SeededEntropy("noise")(1 << 20)),
-    ("longer than any response", "cbor.too_long", lambda given: given + bytes(4 << 20)),
     ("a map of 2**32 entries announced", "cbor.too_many", lambda _: b"\xba\xff\xff\xff\xff"),
     ("an array of 2**64 entries announced", "cbor.too_many", lambda _: b"\x9b" + b"\xff" * 8),
     ("bytes of 2**63 announced", "cbor.truncated", lambda _: b"\x5b\x7f" + b"\xff" * 7),
@@ -80,6 +55,18 @@ for _name, _code, _change in (
     refuse(f"the response: {_name}", _code, tampered(_change))
 
 
+refuse(
+    "the response: a megabyte of nothing in particular",
+    "",
+    tampered(lambda _: SeededEntropy("noise")(1 << 20)),
+    bulky=True,
+)
+refuse(
+    "the response: longer than any response",
+    "cbor.too_long",
+    tampered(lambda given: given + bytes(4 << 20)),
+    bulky=True,
+)
 # --- a sabotaged place in everything that is decoded ------------------------------------------------------------------
 
 
@@ -156,13 +143,15 @@ def item_sabotages(how: How) -> Iterator[tuple[str, Fields]]:
 
 
 def _told(place: tuple[Any, ...]) -> str:
-    return ".".join(str(step) for step in place if step != "entry") or "its head"
+    steps = (f"minus {-step}" if isinstance(step, int) and step < 0 else str(step) for step in place if step != "entry")
+    return ".".join(steps) or "its head"
 
 
 for _name, _fields in sabotages("duplicate"):
     refuse(f"a key twice {_name}", "cbor.duplicate_key", _fields)
 for _name, _fields in sabotages("indefinite"):
-    refuse(f"an indefinite length {_name}", "cbor.indefinite", _fields)
+    # Not of the standard either, but some readers take it.
+    refuse(f"an indefinite length {_name}", "cbor.indefinite", _fields, kind=Kind.MAY_REJECT)
 
 
 def _twice(name: str, first: Any, second: Any) -> Callable[[dict[str, Any]], Any]:
@@ -187,6 +176,17 @@ refuse("two document types in the security object", "cbor.duplicate_key",
 # --- the structure of the response ------------------------------------------------------------------------------------
 
 STRUCTURE = "mdoc.structure"
+# Of parts that say nothing of the holder: a reader that does not look at them takes these.
+_SELDOM_READ = frozenset(
+    (
+        *("documentErrors that are a map", "documentErrors of text", "documentErrors that hold text"),
+        *("errors that are a list", "errors that hold text", "a critical header that it has"),
+    )
+)
+
+
+def _kind_of(name: str) -> Kind:
+    return Kind.MAY_REJECT if name in _SELDOM_READ else Kind.MUST_REJECT
 
 
 def response(**members: Any) -> Fields:
@@ -215,16 +215,19 @@ for _name, _fields, _path in (
     ("documentErrors of text", response(documentErrors=["x"]), "documentErrors"),
     ("documentErrors that hold text", response(documentErrors=[{"x": "0"}]), "documentErrors"),
 ):
-    refuse(f"the response: {_name}", STRUCTURE, _fields, _path)
-refuse("the response: a key that is a number", STRUCTURE, {"mutate_response": lambda given: given.update({1: 2})})
+    refuse(f"the response: {_name}", STRUCTURE, _fields, _path, kind=_kind_of(_name))
+refuse("the response: a key that is a number", STRUCTURE, {"mutate_response": lambda given: given.update({1: 2})},
+       kind=Kind.MAY_REJECT)  # fmt: skip
 refuse("the response: a key that is null", "cbor.key",
-       {"encode_response": lambda given: pairs([*given.items(), (None, 1)]).raw})  # fmt: skip
+       {"encode_response": lambda given: pairs([*given.items(), (None, 1)]).raw}, kind=Kind.MAY_REJECT)  # fmt: skip
 refuse("the response: a key that is true", "cbor.key",
-       {"encode_response": lambda given: pairs([*given.items(), (True, 1)]).raw})  # fmt: skip
+       {"encode_response": lambda given: pairs([*given.items(), (True, 1)]).raw}, kind=Kind.MAY_REJECT)  # fmt: skip
 refuse("the response: text that is not UTF-8", "cbor.utf8", response(comment=raw(b"\x61\xff")))
 refuse("the response: a reserved head", "cbor.reserved", response(comment=raw(b"\x1c")))
-refuse("the response: nested too deeply", "cbor.too_deep", response(comment=raw(b"\x81" * 40 + b"\0")))
-refuse("the response: more entries than there may be", "cbor.too_many", response(comment=[0] * 8193))
+refuse("the response: nested too deeply", "cbor.too_deep", response(comment=raw(b"\x81" * 40 + b"\0")),
+       kind=Kind.MAY_REJECT)  # fmt: skip
+refuse("the response: more entries than there may be", "cbor.too_many", response(comment=[0] * 8193),
+       kind=Kind.MAY_REJECT)  # fmt: skip
 
 
 def doc(**members: Any) -> Fields:
@@ -243,7 +246,7 @@ for _name, _fields, _path in (
     ("errors that are a list", doc(errors=[]), "documents[0].errors"),
     ("errors that hold text", doc(errors={NAMESPACE: {"x": "0"}}), "documents[0].errors"),
 ):
-    refuse(f"a document: {_name}", STRUCTURE, _fields, _path)
+    refuse(f"a document: {_name}", STRUCTURE, _fields, _path, kind=_kind_of(_name))
 
 
 def spaces(value: Any) -> Fields:
@@ -320,7 +323,7 @@ for _name, _code, _fields in (
     ),
     ("a header label that is bytes", "cose.structure", {"issuer_protected": {1: -7, b"x": 1}}),
 ):
-    refuse(f"issuerAuth: {_name}", _code, _fields, _AUTH)
+    refuse(f"issuerAuth: {_name}", _code, _fields, _AUTH, kind=_kind_of(_name))
 for _name, _value in {"text": "x", "null": None, "a map": {}, "bytes": b"\x84"}.items():
     refuse(
         f"issuerAuth: is {_name}",
@@ -361,9 +364,11 @@ for _name, _code, _change in (
     ("with a byte behind it inside", "cbor.trailing", lambda mso: wrap24(mso + b"\0")),
     ("cut short inside", "cbor.truncated", lambda mso: wrap24(mso[:-1])),
     ("a list", STRUCTURE, lambda _: wrap24(b"\x80")),
-    ("longer than any security object", "cbor.too_long", lambda mso: wrap24(mso + bytes(1 << 20))),
 ):
     refuse(f"the payload: {_name}", _code, payload(_change), _PAYLOAD)
+
+refuse("the payload: longer than any security object", "cbor.too_long",
+       payload(lambda mso: wrap24(mso + bytes(1 << 20))), _PAYLOAD, bulky=True)  # fmt: skip
 
 
 def mso(change: Callable[..., object]) -> Fields:
@@ -398,6 +403,8 @@ refuse("the security object: a digest id that is true", "cbor.key",
        mso(lambda one: one["valueDigests"].update({NAMESPACE: pairs([(True, _DIGEST)])})))  # fmt: skip
 refuse("the security object: a digest id that is a float", "cbor.key",
        mso(lambda one: one["valueDigests"].update({NAMESPACE: pairs([(1.0, _DIGEST)])})))  # fmt: skip
+refuse("the security object: a time that is tagged twice", "cbor.",
+       mso(lambda one: one["validityInfo"].update(signed=Tag(0, TDate("2026-05-31T12:00:00Z")))))  # fmt: skip
 refuse("the security object: an empty docType", STRUCTURE, mso(lambda one: one.update(docType="")), _PAYLOAD)
 refuse(
     "the security object: no device key", STRUCTURE, mso(lambda one: one["deviceKeyInfo"].pop("deviceKey")), _PAYLOAD
@@ -451,7 +458,8 @@ for _name, _fields, _path in (
 refuse("deviceSigned: nameSpaces with a byte behind it", "cbor.trailing", {"device_name_spaces": b"\xa0\0"})
 refuse("deviceSigned: nameSpaces that are empty bytes", "cbor.truncated", {"device_name_spaces": b""})
 refuse("deviceSigned: nameSpaces nested too deeply", "cbor.too_deep",
-       {"device_name_spaces": encode({"org.example": {"a": raw(b"\x81" * 30 + b"\0")}})})  # fmt: skip
+       {"device_name_spaces": encode({"org.example": {"a": raw(b"\x81" * 30 + b"\0")}})},
+       kind=Kind.MAY_REJECT)  # fmt: skip
 for _kind, _form, _tags in (
     ("deviceSignature", DeviceAuth.SIGNATURE, (17, 98)),
     ("deviceMac", DeviceAuth.MAC, (18, 97)),
@@ -489,3 +497,6 @@ for _kind, _form, _tags in (
             {"device_auth": _form} | device_auth(lambda auth, kind=_kind, value=_value: auth.update({kind: value})),
             f"{_DEVICE}.deviceAuth.{_kind}",
         )
+
+
+CASES = refuse.rows

@@ -1,4 +1,4 @@
-"""The stage for attacks: one presentation before one reader, and what is expected to come of it.
+"""The stage for cases: one presentation before one reader.
 
 `scene` takes the fields of `mdl.testing.Recipe` together with those of the reader's side; without any it is honest.
 """
@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from mdl.cbor import encode, wrap24
+from cryptography import x509
+
+from mdl.cbor import TDate, encode, wrap24
 from mdl.keys import EphemeralKey, SoftwareSigner
 from mdl.mdoc import DeviceRequest, SessionTranscript
 from mdl.pki import Certificate
@@ -28,7 +30,7 @@ from mdl.testing import (
     sample_transcript,
     throwaway_authority,
 )
-from reader.report import Outcome, Policy, Report, Revocation
+from reader.report import Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, Evidence
 from reader.trust import ANY_DOCTYPE, TrustStore
 from reader.verification import SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
@@ -40,12 +42,28 @@ NAMESPACE = "org.iso.18013.5.1"
 DOMESTIC = "org.iso.18013.5.1.US-UT"
 PID = "eu.europa.ec.eudi.pid.1"
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+PRINTABLE = x509.name._ASN1Type.PrintableString  # noqa: SLF001 - there is no other way to ask for a string type
+
+
+# What is left out of the sample licence: it makes every case longer and none better.
+_LEFT_OUT = frozenset(
+    (
+        *("height", "weight", "eye_colour", "hair_colour", "birth_place", "resident_address", "portrait_capture_date"),
+        *("age_in_years", "age_birth_year", "nationality", "resident_city", "resident_state", "resident_postal_code"),
+        *("resident_country", "family_name_national_character"),
+    )
+)
 
 
 def licence(*extra: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The sample licence with a small portrait, and further elements."""
-    elements = sample_licence(portrait_size=64)
+    """The sample licence with a small portrait and little beyond what is mandatory, and further elements."""
+    whole = sample_licence(portrait_size=64)
+    elements = {
+        namespace: {name: value for name, value in each.items() if name not in _LEFT_OUT}
+        for namespace, each in whole.items()
+    }
     for given in extra:
         for namespace, more in given.items():
             elements.setdefault(namespace, {}).update(more)
@@ -139,64 +157,29 @@ def trust_in(*roots: Certificate, doctypes: Collection[str] | None = None) -> Tr
     return TrustStore.from_certificates(roots, doctypes=ANY_DOCTYPE if doctypes is None else frozenset(doctypes))
 
 
-# --- what is expected -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attack:
-    """A presentation that must be refused.
-
-    Attributes:
-        name: What is wrong with it.
-        check: The check that must refuse.
-        fields: What departs from the honest scene.
-        also: Checks that fail as well, where nothing can break the one without the others.
-        left_open: Checks that cannot be judged then, and refuse for that reason.
-        why: Why there are such checks.
-        tolerated: The policies that tolerate it, with a warning.
-        policies: The policies under which it is tried.
-        outcome: What must come of the check: it fails, or cannot be judged where it has to be.
-    """
-
-    name: str
-    check: str
-    fields: Callable[..., Fields]
-    also: tuple[str, ...] = ()
-    left_open: tuple[str, ...] = ()
-    why: str = ""
-    tolerated: tuple[Policy, ...] = ()
-    policies: tuple[Policy, ...] = tuple(Policy)
-    outcome: Outcome = Outcome.FAILED
-
-    def __post_init__(self) -> None:
-        assert bool(self.also or self.left_open) == bool(self.why), f"{self.name}: say why, or do not"
-
-    @property
-    def id(self) -> str:
-        return f"{self.check}: {self.name}"
-
-
-LENIENT = (Policy.LENIENT,)
-
-
-@dataclass(slots=True)
-class Table:
-    """Attacks on one part of a response; a row is added by a call."""
-
-    rows: list[Attack] = field(default_factory=list)
-
-    def __call__(self, check: str, name: str, fields: Callable[..., Fields] | Fields, **expected: Any) -> None:
-        build = fields if callable(fields) else lambda: fields
-        self.rows.append(Attack(name=name, check=check, fields=build, **expected))
-
+# The other forms of a document that the second edition's draft has; nobody made these.
+ZK_DOCUMENTS = [
+    {
+        "documentData": raw(
+            wrap24(encode({"docType": MDL_DOCTYPE, "zkSystemId": "x", "timestamp": TDate("2026-06-01T12:00:00Z")}))
+        ),
+        "proof": bytes(64),
+    }
+]
+ENCRYPTED_DOCUMENTS = [{"enc": bytes(65), "cipherText": bytes(64), "docRequestID": 0}]
 
 # --- pieces of which attacks are made ---------------------------------------------------------------------------------
 
 
 def asking(*, for_: Collection[str] = (), but: Collection[str] = (), doctype: str = MDL_DOCTYPE) -> DeviceRequest:
-    """A request for these elements of the sample licence, or for all but some."""
-    names = list(for_) or [name for name in sample_licence()[NAMESPACE] if name not in but]
+    """A request for these elements of the licence, or for all but some."""
+    names = list(for_) or [name for name in licence()[NAMESPACE] if name not in but]
     return request_for((doctype, {NAMESPACE: names}))
+
+
+def valued(**values: Any) -> Fields:
+    """A licence with these elements, in place of its own or besides."""
+    return {"namespaces": licence({NAMESPACE: values})}
 
 
 def document(change: Callable[..., object], index: int = 0) -> Fields:
@@ -236,6 +219,15 @@ def issuer_auth(change: Callable[..., object]) -> Fields:
 def signer(**changes: Any) -> Fields:
     """A document signer's certificate that departs from the regular one, issued by the honest root."""
     return {"x5chain": AUTHORITY.deviant_ds(**changes)}
+
+
+def usage(**bits: bool) -> tuple[x509.ExtensionType, bool]:
+    """A critical keyUsage with these bits."""
+    names = (
+        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+        *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+    )
+    return x509.KeyUsage(**(dict.fromkeys(names, False) | bits)), True
 
 
 def root(**changes: Any) -> Fields:

@@ -6,12 +6,13 @@ import hashlib
 import hmac
 from typing import Any
 
-from mdl.cbor import FullDate, bstr, encode, wrap24
+from mdl.cbor import FullDate, bstr, decode_view, encode, wrap24
 from mdl.cose import encode_key
 from mdl.keys import hkdf_sha256, raw_to_der
 from mdl.mdoc import SessionTranscript
 from mdl.testing import (
     MDL_DOCTYPE,
+    TEST_TIME,
     DeviceAuth,
     Recipe,
     deterministic_ephemeral_key,
@@ -20,12 +21,14 @@ from mdl.testing import (
     request_for,
     sample_transcript,
 )
-from tests.attacks.stage import (
+from test_vectors.source.case import Attacks, Honest, Kind
+from test_vectors.source.signers import NO_ROOT, NO_ROOT_WHY, stranger
+from test_vectors.source.stage import (
     AUTHORITY,
     NAMESPACE,
     PID,
+    SECOND,
     Fields,
-    Table,
     asking,
     device_auth,
     device_authentication,
@@ -34,7 +37,9 @@ from tests.attacks.stage import (
     licence,
 )
 
-attack = Table()
+attack = Attacks()
+_recipe: Any
+_expected: Any
 _fields: Any
 _key: Any
 
@@ -57,13 +62,14 @@ _present("a proof of another name", device_auth(lambda auth: auth.update(signatu
 DEVICE_ALGORITHM = "device_auth.algorithm"
 
 
-def _device_algorithm(name: str, fields: Any, *, mac: bool = False) -> None:
+def _device_algorithm(name: str, fields: Any, *, mac: bool = False, **expected: Any) -> None:
     attack(
         DEVICE_ALGORITHM,
         name,
         fields,
         left_open=("device_auth.mac" if mac else "device_auth.signature",),
         why="a proof is not tried with an algorithm that is not its key's",
+        **expected,
     )
 
 
@@ -77,11 +83,13 @@ for _name, _header in {
     "RS256": {1: -257},
     "ES256K": {1: -47},
     "HMAC 256/256": {1: 5},
-    "a fully specified name of the same": {1: -9},
     "text": {1: "ES256"},
     "true": {1: True},
 }.items():
     _device_algorithm(f"deviceSignature names {_name}", {"device_protected": _header})
+_device_algorithm(
+    "deviceSignature names a fully specified name of the same", {"device_protected": {1: -9}}, kind=Kind.MAY_REJECT
+)
 for _name, _header in {
     "none": {},
     "an empty header": b"",
@@ -142,8 +150,6 @@ _device_signature("for no document type", {"device_doctype": ""})
 
 def _transcript_changed(change: Any) -> Fields:
     """The device has seen another transcript than the reader."""
-    from mdl.cbor import decode_view
-
     parts = decode_view(_other_session("session").encoded)
     return {"device_transcript": SessionTranscript(encode(change(parts)))}
 
@@ -239,6 +245,7 @@ for _name, _fields in {
 _device_signature(
     "with the payload sent along",
     device_auth(lambda auth: auth["deviceSignature"].__setitem__(2, wrap24(device_authentication()))),
+    kind=Kind.MAY_REJECT,
 )
 _device_signature(
     "with an empty payload sent along", device_auth(lambda auth: auth["deviceSignature"].__setitem__(2, b""))
@@ -421,4 +428,85 @@ attack(
     why="what was not asked for cannot be complete",
 )
 
-ATTACKS = attack.rows
+for _name, _check, _recipe, _expected in (
+    ("expired", "mso.validity", {"valid_until": TEST_TIME - SECOND}, {}),
+    ("of a stranger", "issuer_auth.path", {"x5chain": stranger().ds_certificate.der, "issuer_key": stranger().ds_key},
+     {"left_open": NO_ROOT, "why": NO_ROOT_WHY}),
+    ("signed by another key", "issuer_auth.signature", {"issuer_key": deterministic_key("attacker")}, {}),
+    ("without a proof of its device", "device_auth.present", {"device_auth": DeviceAuth.NONE},
+     {"left_open": _NO_PROOF, "why": _NO_PROOF_WHY}),
+    ("with a MAC for another reader", "device_auth.mac",
+     {"device_auth": DeviceAuth.MAC, "device_signer": deterministic_key("attacker")}, {}),
+    ("with an element that its device may not sign", "device_data.authorized",
+     {"device_elements": {"org.example": {"amount": 1}}}, {}),
+):  # fmt: skip
+    attack(
+        _check,
+        f"the second of two documents {_name}",
+        lambda recipe=_recipe: {"others": [_second(**recipe)]},
+        **_expected,
+    )
+attack(
+    "issuer_auth.signature",
+    "the first of two documents signed by another key",
+    lambda: {"issuer_key": deterministic_key("attacker"), "others": [_second()]},
+)
+
+# --- sessions that are in order ---------------------------------------------------------------------------------------
+
+accept = Honest()
+accept.section("device", "18013-5 9.1.5.1")
+
+
+def _session(*, handover: Any, engagement: Any = None, reader_key: Any = None) -> Fields:
+    """A session of another kind, which reader and device have seen alike."""
+    return {"transcript": SessionTranscript(encode([engagement, reader_key, handover]))}
+
+
+def _parts() -> list[Any]:
+    """Engagement, reader's key and handover of the plain scene, the first two encoded."""
+    whole = sample_transcript(deterministic_ephemeral_key("reader").public_key).encoded
+    return [raw(part.raw) for part in decode_view(whole)[:2]]
+
+
+for _proof, _form in {"by signature": DeviceAuth.SIGNATURE, "by MAC": DeviceAuth.MAC}.items():
+    accept(
+        f"a session that NFC began, {_proof}",
+        lambda form=_form: (
+            _session(handover=[b"\x91\x02handover select", None], engagement=_parts()[0], reader_key=_parts()[1])
+            | {"device_auth": form}
+        ),
+    )
+    accept(
+        f"a session that NFC negotiated, {_proof}",
+        lambda form=_form: (
+            _session(handover=[b"\x91\x02select", b"\x91\x02request"], engagement=_parts()[0], reader_key=_parts()[1])
+            | {"device_auth": form}
+        ),
+    )
+accept("a session over the internet, without engagement and reader's key",
+       lambda: _session(handover=["OpenID4VPHandover", bytes(32)]) | {"without_key": True})  # fmt: skip
+accept(
+    "a session whose transcript is not encoded as we would",
+    lambda: {"transcript": SessionTranscript(b"\x98\x03" + b"".join(part.raw for part in _parts()) + b"\xf6")},
+)
+accept.section("device", "18013-5 9.1.3.4")
+accept(
+    "device-signed namespaces whose maps are in no order",
+    {
+        "device_name_spaces": encode({"org.example": {"payee": "x", "amount": 1}, "a": {"b": {"z": 1, "a": 2}}}),
+        "key_authorizations": {"nameSpaces": ["org.example", "a"]},
+        "without_request": True,
+    },
+)
+accept(
+    "device-signed elements with values of every kind",
+    {
+        "device_elements": {
+            "org.example": {"map": {1: b"x", "y": [1.5, None]}, "date": FullDate("2026-06-01"), "text": "", "no": False}
+        },
+        "key_authorizations": {"nameSpaces": ["org.example"]},
+    },
+)
+
+CASES = [*attack.rows, *accept.rows]

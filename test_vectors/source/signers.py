@@ -1,4 +1,4 @@
-"""Attacks on the document signer, its certificate, its revocation, and the issuer's signature."""
+"""Attacks on the document signer: its certificate, the path to a root, the profile, the scope of trust."""
 
 from __future__ import annotations
 
@@ -7,40 +7,33 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from asn1crypto import core, keys
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-from mdl.cbor import encode
-from mdl.keys import SoftwareSigner, raw_to_der
-from mdl.pki import Certificate, Crl
+from mdl.keys import raw_to_der
+from mdl.pki import Certificate
 from mdl.testing import TEST_TIME, ThrowawayAuthority, deterministic_key, distinguished_name
-from mdl.testing.authority import _key_usage
-from reader.report import Outcome, Policy
+from reader.report import Policy
 from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
-from tests.attacks.stage import (
+from test_vectors.source.case import LENIENT, Attacks, Kind, refused
+from test_vectors.source.stage import (
     AUTHORITY,
     DAY,
-    LENIENT,
     PID,
+    PRINTABLE,
     SECOND,
     Fields,
-    Table,
     asking,
-    evidence,
-    issuer_auth,
     moment,
     root,
     signer,
     trust_in,
+    usage,
 )
-from tests.x509_forgery import forge, forge_crl, put, set_field
+from tests.x509_forgery import forge, put, set_field
 
-attack = Table()
+attack = Attacks()
 
 # What hangs on the document signer's certificate, and on its root.
 NO_SIGNER = (
@@ -51,8 +44,6 @@ NO_SIGNER = (
 NO_SIGNER_WHY = "without a document signer's certificate there is nothing to hold anything against"
 NO_ROOT = ("issuer_auth.profile", "issuer_auth.certificate_validity", "issuer_auth.trust_scope")
 NO_ROOT_WHY = "without a root there is nothing to compare the certificate with"
-NO_ALGORITHM = ("issuer_auth.signature",)
-NO_ALGORITHM_WHY = "a signature is not tried with an algorithm that is not its key's"
 
 # --- the certificate in the message -----------------------------------------------------------------------------------
 
@@ -71,7 +62,6 @@ for _name, _fields in {
     "an empty array": header([]),
     "an array with text": header(["certificate"]),
     "an array with an array": header([[DS]]),
-    "nine certificates": header([DS] * 9),
     "text": header(AUTHORITY.ds_certificate.pem),
     "an integer": header(1),
     "empty": header(b""),
@@ -85,7 +75,6 @@ for _name, _fields in {
     "in a header of another number": {"issuer_unprotected": {34: DS}},
     "a text label": {"issuer_unprotected": {"x5chain": DS}},
     "an indefinite length in it": header(b"\x30\x80" + DS[4:] + b"\0\0"),
-    "longer than any certificate": header(DS[:-40] + bytes(70_000)),
 }.items():
     attack(X5CHAIN, _name, _fields, left_open=NO_SIGNER, why=NO_SIGNER_WHY)
 
@@ -98,10 +87,10 @@ def _doubled_extension() -> Fields:
         first = body["extensions"][0].dump()
         body["extensions"] = type(body["extensions"])(contents=body["extensions"].contents + first)
 
-    return header(_forged_der(honest, twice))
+    return header(forged_der(honest, twice))
 
 
-def _forged_der(certificate: Certificate, change: Any) -> bytes:
+def forged_der(certificate: Certificate, change: Any) -> bytes:
     """A changed certificate that `Certificate` itself would refuse to hold."""
     fields = asn1_x509.Certificate.load(certificate.der)
     body = fields["tbs_certificate"].copy()
@@ -118,6 +107,10 @@ def _forged_der(certificate: Certificate, change: Any) -> bytes:
     )
 
 
+attack(X5CHAIN, "nine certificates", header([DS] * 9), left_open=NO_SIGNER, why=NO_SIGNER_WHY,
+       kind=Kind.MAY_REJECT)  # fmt: skip
+attack(X5CHAIN, "longer than any certificate", header(DS[:-40] + bytes(70_000)), left_open=NO_SIGNER,
+       why=NO_SIGNER_WHY, bulky=True)  # fmt: skip
 attack(X5CHAIN, "an extension twice", _doubled_extension, left_open=NO_SIGNER, why=NO_SIGNER_WHY)
 
 for _oid, _name in {
@@ -130,7 +123,7 @@ for _oid, _name in {
     attack(
         X5CHAIN,
         f"{_name} that cannot be read",
-        lambda oid=_oid: header(_forged_der(AUTHORITY.ds_certificate, put(oid, b"\x04\x05gar"))),
+        lambda oid=_oid: header(forged_der(AUTHORITY.ds_certificate, put(oid, b"\x04\x05gar"))),
         left_open=NO_SIGNER,
         why=NO_SIGNER_WHY,
     )
@@ -139,7 +132,7 @@ for _oid, _name in {"2.5.29.31": "cRLDistributionPoints", "2.5.29.18": "issuerAl
     attack(
         X5CHAIN,
         f"{_name} that is critical and cannot be read",
-        lambda oid=_oid: header(_forged_der(AUTHORITY.ds_certificate, put(oid, b"\x04\x05gar", critical=True))),
+        lambda oid=_oid: header(forged_der(AUTHORITY.ds_certificate, put(oid, b"\x04\x05gar", critical=True))),
         left_open=NO_SIGNER,
         why=NO_SIGNER_WHY,
     )
@@ -147,6 +140,7 @@ for _oid, _name in {"2.5.29.31": "cRLDistributionPoints", "2.5.29.18": "issuerAl
 # --- the path ---------------------------------------------------------------------------------------------------------
 
 PATH = "issuer_auth.path"
+PROFILE = "issuer_auth.profile"
 
 
 @cache
@@ -184,7 +178,11 @@ _path(
 _path(
     "a stranger of the same name who names no key",
     lambda: by_stranger(stranger(), x5chain=stranger().deviant_ds(extensions={"aki": None})),
-    policies=(Policy.LENIENT,),
+    policy=Policy.LENIENT,
+    under=dict.fromkeys(
+        (Policy.ISO_STRICT, Policy.AAMVA),
+        refused(PATH, PROFILE, left_open=("issuer_auth.certificate_validity", "issuer_auth.trust_scope")),
+    ),
 )
 
 
@@ -222,20 +220,20 @@ def _key_changed() -> Fields:
 _path("another key put into it", _key_changed)
 
 
-def _named(**attributes: str) -> Any:
+def named(**attributes: str) -> Any:
     return distinguished_name(**{"C": "US", "ST": "US-UT", "CN": "Throwaway IACA"} | attributes)
 
 
-_path("issuer of another name, signed by the root's key", lambda: signer(issuer=_named(CN="Throwaway IACA 2")))
-_path("issuer's name in other case", lambda: signer(issuer=_named(CN="throwaway iaca")))
-_path("issuer's name with a blank more", lambda: signer(issuer=_named(CN="Throwaway  IACA")))
+_path("issuer of another name, signed by the root's key", lambda: signer(issuer=named(CN="Throwaway IACA 2")))
+_path("issuer's name in other case", lambda: signer(issuer=named(CN="throwaway iaca")))
+_path("issuer's name with a blank more", lambda: signer(issuer=named(CN="Throwaway  IACA")))
 
 
 def _reencoded_issuer() -> Fields:
     """The issuer's name with the same text in another string type; the honest one is UTF8String."""
     name = x509.Name(
         [
-            x509.NameAttribute(each.oid, str(each.value), _PRINTABLE if each.oid == NameOID.COMMON_NAME else None)
+            x509.NameAttribute(each.oid, str(each.value), PRINTABLE if each.oid == NameOID.COMMON_NAME else None)
             for each in AUTHORITY.iaca_recipe.subject
         ]
     )
@@ -243,7 +241,6 @@ def _reencoded_issuer() -> Fields:
     return signer(issuer=name)
 
 
-_PRINTABLE = x509.name._ASN1Type.PrintableString
 _path("issuer's name encoded in another way", _reencoded_issuer)
 
 
@@ -264,7 +261,7 @@ def _root_identifier() -> bytes:
 def _intermediate(*, chain: bool) -> Fields:
     """Root, CA below it, document signer below that: 18013-5 knows no such path."""
     key = deterministic_key("intermediate")
-    name = _named(CN="Throwaway intermediate")
+    name = named(CN="Throwaway intermediate")
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key.key)
     middle = AUTHORITY.ds_recipe.with_changes(
         subject=name,
@@ -293,7 +290,7 @@ def _signer_as_issuer() -> Fields:
         x509.SubjectKeyIdentifier.from_public_key(AUTHORITY.ds_key.public_key.key)
     )
     leaf = honest.with_changes(
-        subject=_named(CN="Throwaway document signer 2"),
+        subject=named(CN="Throwaway document signer 2"),
         issuer=honest.subject,
         public_key=mine.public_key,
         signer=AUTHORITY.ds_key,
@@ -318,7 +315,7 @@ _path(
     also=("issuer_auth.profile",),
     left_open=("issuer_auth.certificate_validity", "issuer_auth.trust_scope"),
     why="a certificate that names itself as issuer breaks the profile in that very name; and there is no root",
-    policies=(Policy.ISO_STRICT, Policy.AAMVA),
+    under={Policy.LENIENT: refused(PATH, left_open=NO_ROOT)},
 )
 _path(
     "the root's certificate and key",
@@ -380,9 +377,31 @@ _path(
     why="EdDSA breaks the profile, and no path is built on it",
 )
 
-# --- the profile ------------------------------------------------------------------------------------------------------
+_path(
+    "the root first, and the document signer behind it",
+    header([ROOT, DS]),
+    also=("issuer_auth.profile", "issuer_auth.signature"),
+    left_open=("issuer_auth.certificate_validity", "issuer_auth.trust_scope"),
+    why="the first certificate counts, and the root has neither the profile nor the key of the document signer",
+)
 
-PROFILE = "issuer_auth.profile"
+
+def _linked() -> Fields:
+    """The authority has taken a new key and a new name; the reader trusts the old root, and the link is sent along."""
+    successor = other_authority()
+    aki = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+        x509.SubjectKeyIdentifier.from_public_key(AUTHORITY.iaca_key.public_key.key)
+    )
+    link = successor.iaca_recipe.with_changes(
+        issuer=AUTHORITY.iaca_recipe.subject, signer=AUTHORITY.iaca_key, extensions={"aki": (aki, False)}
+    ).build()
+    return by_stranger(successor, x5chain=[successor.ds_certificate.der, link])
+
+
+# A reader may follow a link, which was given to it beforehand; it is no part of a document signer's path.
+_path("a new root, and the link from the trusted one sent along", _linked, kind=Kind.MAY_REJECT)
+
+# --- the profile ------------------------------------------------------------------------------------------------------
 
 
 def _purpose(*oids: str, critical: bool = True) -> Fields:
@@ -402,24 +421,20 @@ for _name, _oid in {
 attack(PROFILE, "no extendedKeyUsage", lambda: signer(extensions={"eku": None}))
 
 
-def _usage(**bits: bool) -> Any:
-    return (_key_usage(**bits), True)
-
-
 attack(PROFILE, "no keyUsage", lambda: signer(extensions={"ku": None}))
-attack(PROFILE, "keyUsage without digitalSignature", lambda: signer(extensions={"ku": _usage(key_agreement=True)}))
+attack(PROFILE, "keyUsage without digitalSignature", lambda: signer(extensions={"ku": usage(key_agreement=True)}))
 attack(
     PROFILE,
     "keyUsage with keyCertSign",
-    lambda: signer(extensions={"ku": _usage(digital_signature=True, key_cert_sign=True)}),
+    lambda: signer(extensions={"ku": usage(digital_signature=True, key_cert_sign=True)}),
 )
 attack(
-    PROFILE, "keyUsage with cRLSign", lambda: signer(extensions={"ku": _usage(digital_signature=True, crl_sign=True)})
+    PROFILE, "keyUsage with cRLSign", lambda: signer(extensions={"ku": usage(digital_signature=True, crl_sign=True)})
 )
 attack(
     PROFILE,
     "keyUsage with more than it needs",
-    lambda: signer(extensions={"ku": _usage(digital_signature=True, content_commitment=True)}),
+    lambda: signer(extensions={"ku": usage(digital_signature=True, content_commitment=True)}),
     tolerated=LENIENT,
 )
 attack(
@@ -436,11 +451,11 @@ attack(
 )
 
 
-def _unknown(oid: str = "1.2.3.4.5", *, critical: bool = True) -> Any:
+def unknown_extension(oid: str = "1.2.3.4.5", *, critical: bool = True) -> Any:
     return (x509.UnrecognizedExtension(ObjectIdentifier(oid), b"\x05\x00"), critical)
 
 
-attack(PROFILE, "an unknown critical extension", lambda: signer(extensions={"other": _unknown()}))
+attack(PROFILE, "an unknown critical extension", lambda: signer(extensions={"other": unknown_extension()}))
 attack(
     PROFILE,
     "critical certificate policies",
@@ -489,10 +504,7 @@ attack(PROFILE, "of another country than its root", lambda: _of_country("CA"))
 attack(
     PROFILE,
     "of another state than its root",
-    lambda: (
-        _subject(C="US", ST="US-NV", CN=_CN)
-        | {"items": {"issuing_jurisdiction": {"value": "US-NV"}, "resident_state": {"value": "Nevada"}}}
-    ),
+    lambda: _subject(C="US", ST="US-NV", CN=_CN) | {"items": {"issuing_jurisdiction": {"value": "US-NV"}}},
 )
 attack(
     PROFILE,
@@ -580,10 +592,69 @@ attack(
     tolerated=LENIENT,
 )
 
+attack(
+    PROFILE,
+    "of a country in small letters",
+    lambda: (
+        _subject(C="us", ST="US-UT", CN=_CN)
+        | {"items": {"issuing_country": {"disclosed": False}}}
+        | _without("issuing_country")
+    ),
+)
+attack(
+    PROFILE,
+    "of two states",
+    lambda: (
+        signer(subject=x509.Name([x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, "US-NV"), *_subject_of_ds()]))
+        | {"items": {"issuing_jurisdiction": {"disclosed": False}}}
+        | _without("issuing_jurisdiction")
+    ),
+    under={Policy.AAMVA: refused(PROFILE, "subject.jurisdiction")},
+)
+
+
+def _subject_of_ds() -> x509.Name:
+    return AUTHORITY.ds_recipe.subject
+
+
+# The first edition forbids these five extensions, critical or not.
+for _oid, _name in {
+    "2.5.29.33": "policyMappings",
+    "2.5.29.36": "policyConstraints",
+    "2.5.29.46": "freshestCRL",
+}.items():
+    for _critical in (True, False):
+        attack(
+            PROFILE,
+            f"{_name}, {'' if _critical else 'not '}critical",
+            lambda oid=_oid, critical=_critical: _forged(put(oid, b"\x30\x00", critical=critical)),
+        )
+attack(
+    PROFILE,
+    "a distribution point of another issuer's list",
+    lambda: signer(
+        extensions={
+            "crldp": (
+                x509.CRLDistributionPoints(
+                    [
+                        x509.DistributionPoint(
+                            [x509.UniformResourceIdentifier("https://throwaway.example/iaca.crl")],
+                            None,
+                            None,
+                            [x509.DirectoryName(named(CN="Somebody"))],
+                        )
+                    ]
+                ),
+                False,
+            )
+        }
+    ),
+    tolerated=LENIENT,
+)
 attack(PROFILE, "the root is no CA", lambda: root(extensions={"bc": (x509.BasicConstraints(False, None), True)}))
 attack(PROFILE, "the root has no basicConstraints", lambda: root(extensions={"bc": None}))
-attack(PROFILE, "the root must not sign certificates", lambda: root(extensions={"ku": _usage(crl_sign=True)}))
-attack(PROFILE, "the root has an unknown critical extension", lambda: root(extensions={"other": _unknown()}))
+attack(PROFILE, "the root must not sign certificates", lambda: root(extensions={"ku": usage(crl_sign=True)}))
+attack(PROFILE, "the root has an unknown critical extension", lambda: root(extensions={"other": unknown_extension()}))
 attack(PROFILE, "the root has no keyUsage", lambda: root(extensions={"ku": None}), tolerated=LENIENT)
 attack(
     PROFILE,
@@ -683,265 +754,4 @@ attack(
     },
 )
 
-# --- its revocation ---------------------------------------------------------------------------------------------------
-
-REVOCATION = "issuer_auth.certificate_revocation"
-_SERIAL = AUTHORITY.ds_certificate.serial
-
-
-def _pem(der: bytes) -> bytes:
-    return Crl(der).pem.encode()
-
-
-def _forged_crl(change: Any, *, revoked: Sequence[int] = ()) -> bytes:
-    return forge_crl(Crl(AUTHORITY.crl(revoked=revoked)), change, signer=AUTHORITY.iaca_key).der
-
-
-def _entry(oid: str, *, critical: bool) -> Any:
-    """A CRL entry extension on the first entry."""
-
-    def change(body: Any) -> None:
-        body["revoked_certificates"][0]["crl_entry_extensions"] = [
-            {"extn_id": oid, "critical": critical, "extn_value": core.ParsableOctetString(b"\x05\x00")}
-        ]
-
-    return change
-
-
-for _name, _crls in {
-    "revoked": lambda: [AUTHORITY.crl(revoked=[_SERIAL])],
-    "revoked, among others": lambda: [AUTHORITY.crl(revoked=[1, 2**100, _SERIAL, _SERIAL + 1])],
-    "revoked by a list that is stale": lambda: [
-        AUTHORITY.crl(revoked=[_SERIAL], this_update=moment(-60 * DAY), next_update=moment(-30 * DAY))
-    ],
-    "revoked by the older of two lists": lambda: [AUTHORITY.crl(number=2), AUTHORITY.crl(revoked=[_SERIAL])],
-    "revoked by the newer of two lists": lambda: [AUTHORITY.crl(), AUTHORITY.crl(revoked=[_SERIAL], number=2)],
-    "revoked by a list in PEM": lambda: [_pem(AUTHORITY.crl(revoked=[_SERIAL]))],
-    "revoked by a list with an issuer it does not know before it": lambda: [
-        other_authority().crl(),
-        AUTHORITY.crl(revoked=[_SERIAL]),
-    ],
-    "revoked by a list from the future": lambda: [AUTHORITY.crl(revoked=[_SERIAL], this_update=moment(SECOND))],
-    "stale by a second": lambda: [AUTHORITY.crl(this_update=moment(-30 * DAY), next_update=TEST_TIME - SECOND)],
-    "from the future by a second": lambda: [AUTHORITY.crl(this_update=moment(SECOND))],
-    "a list signed by a stranger": lambda: [AUTHORITY.crl(signer=stranger().iaca_key)],
-    "a list signed by the document signer": lambda: [AUTHORITY.crl(signer=AUTHORITY.ds_key)],
-    "a list changed after signing": lambda: [
-        AUTHORITY.crl(revoked=[_SERIAL]).replace(_SERIAL.to_bytes(16), (_SERIAL ^ 1).to_bytes(16), 1)
-    ],
-    "no list at all": lambda: [b"no list"],
-    "an empty file": lambda: [b""],
-    "a certificate in place of a list": lambda: [ROOT],
-    "a PEM text with two lists": lambda: [_pem(AUTHORITY.crl()) * 2],
-    "a list cut short": lambda: [AUTHORITY.crl()[:-1]],
-    "a list with bytes behind it": lambda: [AUTHORITY.crl() + b"\0"],
-    "an unknown critical extension": lambda: [AUTHORITY.crl(extensions={"other": _unknown()})],
-    "a partial list, by distribution point": lambda: [
-        AUTHORITY.crl(
-            extensions={
-                "idp": (
-                    x509.IssuingDistributionPoint(
-                        full_name=None,
-                        relative_name=None,
-                        only_contains_user_certs=False,
-                        only_contains_ca_certs=True,
-                        only_some_reasons=None,
-                        indirect_crl=False,
-                        only_contains_attribute_certs=False,
-                    ),
-                    True,
-                )
-            }
-        )
-    ],
-    "a delta list": lambda: [AUTHORITY.crl(extensions={"delta": (x509.DeltaCRLIndicator(1), True)})],
-    "a list that never ages": lambda: [_forged_crl(set_field("next_update", None))],
-    "a list with a critical entry extension": lambda: [
-        _forged_crl(_entry("1.2.3.4.5", critical=True), revoked=[12345])
-    ],
-}.items():
-    attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()))
-
-attack(REVOCATION, "evidence demanded and absent", lambda: evidence(required=True), outcome=Outcome.INDETERMINATE)
-attack(
-    REVOCATION,
-    "evidence demanded, and only other roots' at hand",
-    lambda: evidence(other_authority().crl(), stranger().crl(revoked=[_SERIAL]), required=True),
-    outcome=Outcome.INDETERMINATE,
-)
-attack(
-    REVOCATION,
-    "evidence demanded, and the root's list under another name",
-    lambda: evidence(AUTHORITY.crl(issuer=_named(CN="Throwaway IACA 2")), required=True),
-    outcome=Outcome.INDETERMINATE,
-)
-attack(
-    REVOCATION,
-    "a list by a root that must not sign lists",
-    lambda: root(extensions={"ku": _usage(key_cert_sign=True)}) | evidence(AUTHORITY.crl()),
-    also=(PROFILE,),
-    why="a root without cRLSign breaks its own profile",
-)
-
-# --- the issuer's signature -------------------------------------------------------------------------------------------
-
-ALGORITHM = "issuer_auth.algorithm"
-
-
-def _algorithm(name: str, fields: Any, **expected: Any) -> None:
-    attack(ALGORITHM, name, fields, **({"left_open": NO_ALGORITHM, "why": NO_ALGORITHM_WHY} | expected))
-
-
-for _name, _header in {
-    "none": {},
-    "an empty header": b"",
-    "reserved 0": {1: 0},
-    "null": {1: None},
-    "ES384 with P-256": {1: -35},
-    "ES512 with P-256": {1: -36},
-    "EdDSA with P-256": {1: -8},
-    "RS256": {1: -257},
-    "PS256": {1: -37},
-    "ES256K": {1: -47},
-    "HMAC 256/256": {1: 5},
-    "a fully specified name of the same": {1: -9},
-    "as text": {1: "ES256"},
-    "true": {1: True},
-    "a float": {1: -7.0},
-    "under a text label": {"1": -7},
-}.items():
-    _algorithm(f"names {_name}", {"issuer_protected": _header})
-
-
-@cache
-def authority_on(curve: str) -> ThrowawayAuthority:
-    return ThrowawayAuthority(f"On {curve}", ds_curve=curve)
-
-
-for _curve, _named_algorithm in (("P-384", -7), ("P-521", -35), ("Ed25519", -7), ("Ed448", -36), ("P-256", -8)):
-    _algorithm(
-        f"a {_curve} signer under algorithm {_named_algorithm}",
-        lambda curve=_curve, named=_named_algorithm: {
-            "authority": authority_on(curve),
-            "issuer_protected": {1: named},
-        },
-    )
-_algorithm(
-    "the digest of another curve's algorithm, signed and named",
-    lambda: {"issuer_protected": {1: -35}} | issuer_auth(_sign_with_sha384),
-)
-
-
-def _private(key: SoftwareSigner) -> ec.EllipticCurvePrivateKey:
-    loaded = serialization.load_pem_private_key(key.to_pkcs8(password=None), None)
-    assert isinstance(loaded, ec.EllipticCurvePrivateKey)
-    return loaded
-
-
-def _sign_with_sha384(message: list[Any]) -> None:
-    der = _private(AUTHORITY.ds_key).sign(_to_be_signed(message), ec.ECDSA(hashes.SHA384()))
-    r, s = decode_dss_signature(der)
-    message[3] = r.to_bytes(32) + s.to_bytes(32)
-
-
-def _to_be_signed(message: list[Any], *, context: str = "Signature1", aad: bytes = b"") -> bytes:
-    return encode([context, message[0], aad, message[2]])
-
-
-def _of_foreign_kind(kind: str) -> Fields:
-    """A certificate for a key that this standard does not know, issued by the honest root."""
-    key: Any
-    if kind == "RSA":
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    else:
-        key = ec.generate_private_key({"secp256k1": ec.SECP256K1(), "P-224": ec.SECP224R1()}[kind])
-    spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-    def change(body: Any) -> None:
-        body["subject_public_key_info"] = keys.PublicKeyInfo.load(spki)
-
-    return {"x5chain": _forged_der(AUTHORITY.ds_certificate, change)}
-
-
-for _kind in ("RSA", "secp256k1", "P-224"):
-    _algorithm(
-        f"a document signer's key of kind {_kind}",
-        lambda kind=_kind: _of_foreign_kind(kind),
-        also=(PROFILE,),
-        why="a key of another cipher suite breaks the profile, and there is no algorithm for it",
-    )
-
-SIGNATURE = "issuer_auth.signature"
-_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-
-
-def _signature(change: Any) -> Fields:
-    """Change the signature itself."""
-    return issuer_auth(lambda message: message.__setitem__(3, change(message[3])))
-
-
-for _name, _change in {
-    "one bit changed": lambda given: given[:-1] + bytes((given[-1] ^ 1,)),
-    "cut short": lambda given: given[:-1],
-    "a byte longer": lambda given: given + b"\0",
-    "a zero in front": lambda given: b"\0" + given,
-    "DER": raw_to_der,
-    "empty": lambda _: b"",
-    "all zeros": lambda _: bytes(64),
-    "r and s exchanged": lambda given: given[32:] + given[:32],
-    "r zero": lambda given: bytes(32) + given[32:],
-    "s plus the order": lambda given: (
-        given[:32] + ((int.from_bytes(given[32:]) + _P256_ORDER) % (1 << 256)).to_bytes(32)
-    ),
-}.items():
-    attack(SIGNATURE, _name, lambda change=_change: _signature(change))
-attack(SIGNATURE, "by another key", lambda: {"issuer_key": deterministic_key("attacker")})
-attack(SIGNATURE, "by the root's key", lambda: {"issuer_key": AUTHORITY.iaca_key})
-attack(SIGNATURE, "by the device's own key", lambda: {"issuer_key": deterministic_key("device")})
-
-
-def _signed_otherwise(to_be_signed: Any) -> Fields:
-    return issuer_auth(lambda message: message.__setitem__(3, AUTHORITY.ds_key.sign(to_be_signed(message))))
-
-
-for _name, _form in {
-    "over the bare payload": lambda message: message[2],
-    "in the context of a countersignature": lambda message: _to_be_signed(message, context="CounterSignature1"),
-    "in the context of several signers": lambda message: _to_be_signed(message, context="Signature"),
-    "with external data": lambda message: _to_be_signed(message, aad=b"\0"),
-    "over an empty protected header": lambda message: encode(["Signature1", b"", b"", message[2]]),
-    "over the decoded protected header": lambda message: encode(["Signature1", {1: -7}, b"", message[2]]),
-}.items():
-    attack(SIGNATURE, _name, lambda form=_form: _signed_otherwise(form))
-
-attack(
-    SIGNATURE,
-    "a header added to the protected ones",
-    issuer_auth(lambda message: message.__setitem__(0, encode({1: -7, 16: "application/mdoc"}))),
-)
-attack(
-    SIGNATURE,
-    "the protected header encoded again",
-    issuer_auth(lambda message: message.__setitem__(0, bytes.fromhex("a1180126"))),
-)
-
-
-def _payload_changed(message: list[Any]) -> None:
-    """The licence is prolonged by a year."""
-    assert message[2].count(b"2026-06-30") == 1
-    message[2] = message[2].replace(b"2026-06-30", b"2027-06-30")
-
-
-attack(SIGNATURE, "the security object changed after signing", issuer_auth(_payload_changed))
-attack(
-    SIGNATURE,
-    "the payload detached",
-    issuer_auth(lambda message: message.__setitem__(2, None)),
-    left_open=(
-        *("mso.version", "mso.doctype", "mso.digest_algorithm", "mso.validity", "mso.signed_within_certificate"),
-        *("issuer_data.digest", "device_auth.algorithm", "device_auth.signature"),
-    ),
-    why="without a payload there is no security object",
-)
-
-ATTACKS = attack.rows
+CASES = attack.rows

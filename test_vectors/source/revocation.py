@@ -1,0 +1,327 @@
+"""The document signer's revocation: lists that revoke it, and lists that must not be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from asn1crypto import core
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+
+from mdl.pki import Crl
+from mdl.testing import TEST_TIME, Recipe, ThrowawayAuthority
+from reader.report import Outcome, Revocation
+from reader.revocation import Evidence
+from test_vectors.source.case import Attacks, Honest, Kind
+from test_vectors.source.encodings import SMALL
+from test_vectors.source.signers import (
+    PROFILE,
+    ROOT,
+    named,
+    other_authority,
+    stranger,
+    unknown_extension,
+)
+from test_vectors.source.stage import (
+    AUTHORITY,
+    DAY,
+    SECOND,
+    evidence,
+    moment,
+    root,
+    usage,
+)
+from test_vectors.source.trusted import generations
+from tests.x509_forgery import forge_crl, set_field
+
+attack = Attacks()
+accept = Honest()
+
+REVOCATION = "issuer_auth.certificate_revocation"
+_SERIAL = AUTHORITY.ds_certificate.serial
+
+
+def _pem(der: bytes) -> bytes:
+    return Crl(der).pem.encode()
+
+
+def _forged_crl(change: Any, *, revoked: Sequence[int] = ()) -> bytes:
+    return forge_crl(Crl(AUTHORITY.crl(revoked=revoked)), change, signer=AUTHORITY.iaca_key).der
+
+
+def _entry(oid: str, *, critical: bool) -> Any:
+    """A CRL entry extension on the first entry."""
+
+    def change(body: Any) -> None:
+        body["revoked_certificates"][0]["crl_entry_extensions"] = [
+            {"extn_id": oid, "critical": critical, "extn_value": core.ParsableOctetString(b"\x05\x00")}
+        ]
+
+    return change
+
+
+for _name, _crls in {
+    "revoked": lambda: [AUTHORITY.crl(revoked=[_SERIAL])],
+    "revoked, among others": lambda: [AUTHORITY.crl(revoked=[1, 2**100, _SERIAL, _SERIAL + 1])],
+    "revoked by a list that is stale": lambda: [
+        AUTHORITY.crl(revoked=[_SERIAL], this_update=moment(-60 * DAY), next_update=moment(-30 * DAY))
+    ],
+    "revoked by the older of two lists": lambda: [AUTHORITY.crl(number=2), AUTHORITY.crl(revoked=[_SERIAL])],
+    "revoked by the newer of two lists": lambda: [AUTHORITY.crl(), AUTHORITY.crl(revoked=[_SERIAL], number=2)],
+    "revoked by a list in PEM": lambda: [_pem(AUTHORITY.crl(revoked=[_SERIAL]))],
+    "revoked by a list with an issuer it does not know before it": lambda: [
+        other_authority().crl(),
+        AUTHORITY.crl(revoked=[_SERIAL]),
+    ],
+    "revoked by a list from the future": lambda: [AUTHORITY.crl(revoked=[_SERIAL], this_update=moment(SECOND))],
+    "stale by a second": lambda: [AUTHORITY.crl(this_update=moment(-30 * DAY), next_update=TEST_TIME - SECOND)],
+    "from the future by a second": lambda: [AUTHORITY.crl(this_update=moment(SECOND))],
+    "a list signed by a stranger": lambda: [AUTHORITY.crl(signer=stranger().iaca_key)],
+    "a list signed by the document signer": lambda: [AUTHORITY.crl(signer=AUTHORITY.ds_key)],
+    "a list changed after signing": lambda: [
+        AUTHORITY.crl(revoked=[_SERIAL]).replace(_SERIAL.to_bytes(16), (_SERIAL ^ 1).to_bytes(16), 1)
+    ],
+    "no list at all": lambda: [b"no list"],
+    "an empty file": lambda: [b""],
+    "a certificate in place of a list": lambda: [ROOT],
+    "a PEM text with two lists": lambda: [_pem(AUTHORITY.crl()) * 2],
+    "a list cut short": lambda: [AUTHORITY.crl()[:-1]],
+    "a list with bytes behind it": lambda: [AUTHORITY.crl() + b"\0"],
+    "an unknown critical extension": lambda: [AUTHORITY.crl(extensions={"other": unknown_extension()})],
+    "a partial list, by distribution point": lambda: [
+        AUTHORITY.crl(
+            extensions={
+                "idp": (
+                    x509.IssuingDistributionPoint(
+                        full_name=None,
+                        relative_name=None,
+                        only_contains_user_certs=False,
+                        only_contains_ca_certs=True,
+                        only_some_reasons=None,
+                        indirect_crl=False,
+                        only_contains_attribute_certs=False,
+                    ),
+                    True,
+                )
+            }
+        )
+    ],
+    "a delta list": lambda: [AUTHORITY.crl(extensions={"delta": (x509.DeltaCRLIndicator(1), True)})],
+    "a list that never ages": lambda: [_forged_crl(set_field("next_update", None))],
+    "a list with a critical entry extension": lambda: [
+        _forged_crl(_entry("1.2.3.4.5", critical=True), revoked=[12345])
+    ],
+}.items():
+    attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()))
+
+attack(REVOCATION, "evidence demanded and absent", lambda: evidence(required=True), outcome=Outcome.INDETERMINATE)
+attack(
+    REVOCATION,
+    "evidence demanded, and only other roots' at hand",
+    lambda: evidence(other_authority().crl(), stranger().crl(revoked=[_SERIAL]), required=True),
+    outcome=Outcome.INDETERMINATE,
+)
+attack(
+    REVOCATION,
+    "evidence demanded, and the root's list under another name",
+    lambda: evidence(AUTHORITY.crl(issuer=named(CN="Throwaway IACA 2")), required=True),
+    outcome=Outcome.INDETERMINATE,
+)
+attack(
+    REVOCATION,
+    "a list by a root that must not sign lists",
+    lambda: root(extensions={"ku": usage(key_cert_sign=True)}) | evidence(AUTHORITY.crl()),
+    also=(PROFILE,),
+    why="a root without cRLSign breaks its own profile",
+)
+
+for _name, _crls in {
+    "revoked, with a reason": lambda: [_forged_crl(_reason(x509.ReasonFlags.superseded), revoked=[_SERIAL])],
+    "taken off hold by a full list, which lists it still": lambda: [
+        _forged_crl(_reason(x509.ReasonFlags.remove_from_crl), revoked=[_SERIAL])
+    ],
+    "revoked from tomorrow": lambda: [_forged_crl(_dated(moment(DAY)), revoked=[_SERIAL])],
+    "revoked by a list without an end": lambda: [_forged_crl(set_field("next_update", None), revoked=[_SERIAL])],
+    "revoked by a list signed over SHA-384": lambda: [
+        forge_crl(
+            Crl(AUTHORITY.crl(revoked=[_SERIAL])),
+            set_field("signature", {"algorithm": "sha384_ecdsa"}),
+            signer=AUTHORITY.iaca_key,
+            digest="sha384",
+        ).der
+    ],
+    "an indirect list": lambda: [AUTHORITY.crl(extensions={"idp": _distribution(indirect_crl=True)})],
+    "a partial list, of user certificates": lambda: [
+        AUTHORITY.crl(extensions={"idp": _distribution(only_contains_user_certs=True)})
+    ],
+}.items():
+    attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()))
+
+
+def _reason(reason: x509.ReasonFlags) -> Any:
+    """A reason on the first entry."""
+    code = {x509.ReasonFlags.superseded: 4, x509.ReasonFlags.remove_from_crl: 8}[reason]
+
+    def change(body: Any) -> None:
+        body["revoked_certificates"][0]["crl_entry_extensions"] = [
+            {"extn_id": "2.5.29.21", "critical": False, "extn_value": core.ParsableOctetString(bytes((10, 1, code)))}
+        ]
+
+    return change
+
+
+def _dated(moment: datetime) -> Any:
+    """Another date on the first entry."""
+
+    def change(body: Any) -> None:
+        body["revoked_certificates"][0]["revocation_date"] = asn1_x509.Time({"utc_time": moment})
+
+    return change
+
+
+_PARTS = ("only_contains_user_certs", "only_contains_ca_certs", "indirect_crl", "only_contains_attribute_certs")
+
+
+def _distribution(**flags: bool) -> tuple[x509.ExtensionType, bool]:
+    return (
+        x509.IssuingDistributionPoint(
+            full_name=None, relative_name=None, only_some_reasons=None, **(dict.fromkeys(_PARTS, False) | flags)
+        ),
+        True,
+    )
+
+
+# A list that says where it is to be found and is complete: a reader may understand that.
+attack(
+    REVOCATION,
+    "a complete list that names its distribution point",
+    lambda: evidence(
+        AUTHORITY.crl(
+            extensions={
+                "idp": (
+                    x509.IssuingDistributionPoint(
+                        [x509.UniformResourceIdentifier("https://throwaway.example/iaca.crl")],
+                        **dict.fromkeys(_PARTS, False),
+                        relative_name=None,
+                        only_some_reasons=None,
+                    ),
+                    True,
+                )
+            }
+        )
+    ),
+    kind=Kind.MAY_REJECT,
+)
+attack(
+    REVOCATION,
+    "the second of two document signers revoked",
+    lambda: {
+        "others": [Recipe(namespaces=SMALL, authority=generations()[0])],
+        "namespaces": SMALL,
+        **evidence(AUTHORITY.crl(), generations()[0].crl(revoked=[generations()[0].ds_certificate.serial])),
+    },
+)
+attack(
+    REVOCATION,
+    "evidence demanded for two documents of two roots, and one list at hand",
+    lambda: {
+        "others": [Recipe(namespaces=SMALL, authority=generations()[0])],
+        "namespaces": SMALL,
+        **evidence(AUTHORITY.crl(), required=True),
+    },
+    outcome=Outcome.INDETERMINATE,
+)
+
+# --- lists that let it pass -------------------------------------------------------------------------------------------
+
+accept.section("revocation", "18013-5 B.3")
+_OTHER = AUTHORITY.ds_certificate.serial + 1
+for _name, _crls in {
+    "an empty list": lambda: [AUTHORITY.crl()],
+    "a list of others": lambda: [AUTHORITY.crl(revoked=[1, 2, _OTHER])],
+    "a list in PEM": lambda: [Crl(AUTHORITY.crl()).pem.encode()],
+    "a stale list and a fresh one": lambda: [
+        AUTHORITY.crl(this_update=moment(-60 * DAY), next_update=moment(-30 * DAY)),
+        AUTHORITY.crl(number=2),
+    ],
+    "other roots' lists with the same serial number": lambda: [
+        generations()[0].crl(revoked=[AUTHORITY.ds_certificate.serial]),
+        AUTHORITY.crl(),
+    ],
+    "a list in its first second": lambda: [AUTHORITY.crl(this_update=TEST_TIME)],
+    "a list in its last second": lambda: [AUTHORITY.crl(this_update=moment(-DAY), next_update=TEST_TIME)],
+    "a list for 90 days": lambda: [AUTHORITY.crl(next_update=moment(89 * DAY))],
+}.items():
+    for _required in (False, True):
+        accept(
+            f"evidence{' demanded' if _required else ''}: {_name}",
+            lambda crls=_crls, required=_required: evidence(*crls(), required=required),
+            judged=True,
+        )
+for _name, _crls, _code in (
+    ("a list for 91 days", lambda: [AUTHORITY.crl(next_update=moment(91 * DAY))], "crl.profile"),
+    ("a list without a number", lambda: [AUTHORITY.crl(extensions={"number": None})], "crl.profile"),
+    ("a list without a key identifier", lambda: [AUTHORITY.crl(extensions={"aki": None})], "crl.profile"),
+):
+    accept(
+        f"evidence: {_name}",
+        lambda crls=_crls: evidence(*crls(), required=True),
+        judged=True,
+        warnings=[_code],
+    )
+for _name, _crls in {
+    "of another root": lambda: [generations()[0].crl(revoked=[AUTHORITY.ds_certificate.serial])],
+    "of another root of the same name, with the same serial number": lambda: [
+        ThrowawayAuthority(generation=2).crl(revoked=[AUTHORITY.ds_certificate.serial])
+    ],
+}.items():
+    accept(f"evidence that is not used: a list {_name}", lambda crls=_crls: evidence(*crls()))
+accept(
+    "evidence demanded for two documents of two roots",
+    lambda: {
+        "others": [Recipe(namespaces=SMALL, authority=generations()[0])],
+        "namespaces": SMALL,
+        "evidence": Evidence(crls=(AUTHORITY.crl(), generations()[0].crl())),
+        "revocation": Revocation.REQUIRED,
+    },
+    judged=True,
+)
+
+for _name, _crls in {
+    "a list with a reason for another": lambda: [_forged_crl(_reason(x509.ReasonFlags.superseded), revoked=[12345])],
+    "a list that is empty and says so": lambda: [_forged_crl(_emptied, revoked=[12345])],
+}.items():
+    accept(
+        f"evidence: {_name}",
+        lambda crls=_crls: evidence(*crls(), required=True),
+        judged=True,
+        warnings=["crl.profile"],
+    )
+
+
+def _emptied(body: Any) -> None:
+    body["revoked_certificates"] = []
+
+
+accept(
+    "evidence: a list signed over SHA-384 by a root on P-256",
+    lambda: evidence(
+        forge_crl(
+            Crl(AUTHORITY.crl()),
+            set_field("signature", {"algorithm": "sha384_ecdsa"}),
+            signer=AUTHORITY.iaca_key,
+            digest="sha384",
+        ).der,
+        required=True,
+    ),
+    judged=True,
+    warnings=["crl.profile"],
+)
+accept(
+    "evidence: a thousand others", lambda: evidence(AUTHORITY.crl(revoked=range(1, 1001)), required=True), judged=True
+)
+accept("no evidence, and none demanded")
+
+CASES = [*attack.rows, *accept.rows]
