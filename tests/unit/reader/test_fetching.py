@@ -590,6 +590,7 @@ def test_no_other_module_of_the_reader_opens_a_connection() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
-            if NETWORK.intersection(name.partition(".")[0] for name in names):
+            # Taking an address apart opens no connection.
+            if NETWORK.intersection(name.partition(".")[0] for name in names if name != "urllib.parse"):
                 found.add(file.relative_to(folder).as_posix())
     assert found - {"service.py"} == {"fetching.py"}
