@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from mdl.cbor import decode_sequence
 from mdl.cose import ALG, HMAC_256_256, CoseSign1
-from mdl.doctypes import Answer, age_over, age_over_threshold, age_statements, check_elements
+from mdl.doctypes import Answer, Code, age_over, age_over_threshold, age_statements, check_elements
 from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
 from mdl.keys import KeyAgreement, PublicKey
 from mdl.mdoc import (
@@ -486,9 +486,9 @@ def examine_types(findings: Findings, document: Document, elements: Mapping[str,
     spaces: list[tuple[str, Mapping[str, Any]]] = list(elements.items())
     if document.device_signed is not None:
         spaces += document.device_signed.name_spaces.items()
-    wrong = [
-        f"{namespace}/{identifier}: {code}"
-        for namespace, values in spaces
-        for identifier, code in check_elements(document.doctype, namespace, values.items())
-    ]
-    findings.judge("elements.types", {"elements.type": wrong[0]} if wrong else {})
+    deviations: dict[str, str] = {}
+    for namespace, values in spaces:
+        for identifier, code in check_elements(document.doctype, namespace, values.items()):
+            kind = "elements.date_form" if code == Code.DATE_FORM else "elements.type"
+            deviations.setdefault(kind, f"{namespace}/{identifier}: {code}")
+    findings.judge("elements.types", deviations)

@@ -203,6 +203,12 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
             ("state.missing", "subject.jurisdiction", "the document signer names no state", _AAMVA),
             ("request.element_missing", "request.elements", "an element that was asked for is not there", _ALL),
             ("request.element_unrequested", "request.unrequested", "an element that was not asked for is there", _ALL),
+            (
+                "elements.date_form",
+                "elements.types",
+                "a date as text without its tag",
+                _NONE,
+            ),
             ("elements.type", "elements.types", "a value is not of the type that the document type gives it", _ALL),
         )
     }

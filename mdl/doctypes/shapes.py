@@ -66,6 +66,7 @@ class Code(enum.StrEnum):
     COUNTRY = "element.country"
     SUBDIVISION = "element.subdivision"
     DATE = "element.date"
+    DATE_FORM = "element.date_form"
     IMAGE = "element.image"
     BIOMETRIC = "element.biometric"
     EMPTY = "element.empty"
@@ -352,6 +353,13 @@ _COMMON_DAYS = frozenset(
 )
 
 
+def _is_date(value: FullDate | TDate) -> bool:
+    try:
+        return bool(value.date if isinstance(value, FullDate) else value.datetime)
+    except DecodeError:
+        return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Date(Shape):
     """A day, a point in time, or either of them.
@@ -377,6 +385,8 @@ class Date(Shape):
             Code.DATE,
             "must be a moment in UTC, YYYY-MM-DDThh:mm:ssZ" if strict else "must be an RFC 3339 moment",
         )
+        # What some issuers in the field send (facts sheet mdoc §6): a date all the same, but for its tag.
+        odd_form = wrong_type if strict else Fault(Code.DATE_FORM, f"must be {self._says()}")
         full_date, tdate = self.full_date, self.tdate
 
         def check(value: object) -> Fault | None:
@@ -402,6 +412,8 @@ class Date(Shape):
                 except DecodeError:
                     return no_moment
                 return None
+            if type(value) is str and ((full_date and _is_date(FullDate(value))) or (tdate and _is_date(TDate(value)))):
+                return odd_form
             return wrong_type
 
         return check
@@ -560,6 +572,8 @@ class Either(Shape):
 
 
 _MAX_DEPTH = 8
+# A reader refuses larger integers as map keys (mdl.cbor), exclusive on both sides.
+_MAX_KEY = 1 << 60
 _MAX_NODES = 10_000
 
 
@@ -598,6 +612,8 @@ class Anything(Shape):
                     elif isinstance(each, dict):
                         if not all(type(key) is str or type(key) is int for key in each):
                             return wrong_type
+                        if not all(type(key) is str or -_MAX_KEY < key < _MAX_KEY for key in each):
+                            return out_of_range
                         below.extend(each.keys())
                         below.extend(each.values())
                     elif type(each) is int:

@@ -328,6 +328,21 @@ for _name, _values in {
     "an identifier that the namespace does not have": {"no_such_element": "x"},
 }.items():
     accept(f"elements: {_name}", lambda values=_values: valued(**values), kind=Kind.MAY_REJECT)
+for _name, _values in {
+    "a day as text without its tag": {"expiry_date": "2032-02-11"},
+    "a moment as text without its tag": {"issue_date": "2024-02-11T00:00:00Z"},
+    "a birth date as text without its tag": {"birth_date": "1990-02-11"},
+    "a privilege's date as text": {
+        "driving_privileges": [{"vehicle_category_code": "B", "issue_date": "2024-02-11"}],
+    },
+}.items():
+    accept(
+        f"elements: {_name}",
+        lambda values=_values: valued(**values),
+        kind=Kind.MAY_REJECT,
+        warnings=["elements.date_form"],
+        note="issuers in the field write dates so, and nobody gains by it",
+    )
 
 # --- what was asked ---------------------------------------------------------------------------------------------------
 

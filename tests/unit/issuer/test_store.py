@@ -505,7 +505,8 @@ def test_an_identifier_is_listed_when_it_is_revoked(store: Store, signer: Certif
 
 def test_what_was_never_handed_out_is_not_revoked(store: Store, signer: Certificate) -> None:
     batch = reserve(store, signer, None)
-    for arguments in ({"reference": batch.credentials[0].reference}, {"batch": b"x" * 16}):
+    unknown: list[dict[str, Any]] = [{"reference": batch.credentials[0].reference}, {"batch": b"x" * 16}]
+    for arguments in unknown:
         with pytest.raises(LocalProtocolError) as error, store.transaction(at=NOW, actor=ROLE) as tx:
             tx.revoke_credentials(**arguments)
         assert error.value.code == "store.unknown"

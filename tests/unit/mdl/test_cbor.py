@@ -649,6 +649,7 @@ def test_strict_moments(text: str, moment: dt.datetime) -> None:
     assert date.is_strict
     assert date.datetime == moment
     assert date.datetime.tzinfo is UTC
+    assert date.strict_datetime == moment
     assert TDate.of(moment) == date
 
 
@@ -672,6 +673,7 @@ def test_strict_moments(text: str, moment: dt.datetime) -> None:
 def test_loose_moments_are_understood_and_told_apart(text: str, moment: dt.datetime) -> None:
     date = TDate(text)
     assert not date.is_strict
+    assert date.strict_datetime is None
     assert date.datetime == moment
     assert date.datetime.utcoffset() == dt.timedelta(0)
 
@@ -698,6 +700,7 @@ def test_loose_moments_are_understood_and_told_apart(text: str, moment: dt.datet
 )  # fmt: skip
 def test_what_is_no_moment(text: str) -> None:
     assert not TDate(text).is_strict or RFC3339_FORM.fullmatch(text)
+    assert TDate(text).strict_datetime is None
     with pytest.raises(DecodeError) as caught:
         _ = TDate(text).datetime
     assert caught.value.code == "cbor.date"
@@ -725,6 +728,7 @@ def test_a_moment_is_understood_only_in_the_form_of_rfc_3339(data: st.DataObject
     assert RFC3339.fullmatch(date.text)
     assert moment.utcoffset() == dt.timedelta(0)
     assert not date.is_strict or date == TDate.of(moment)
+    assert date.strict_datetime == (moment if date.is_strict else None)
 
 
 @given(st.datetimes(min_value=dt.datetime(1, 1, 3), max_value=dt.datetime(9999, 12, 29), timezones=st.timezones()))  # noqa: DTZ001

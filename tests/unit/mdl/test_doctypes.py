@@ -672,7 +672,7 @@ def test_an_unknown_doctype_is_not_issued() -> None:
 def test_every_code_has_an_order_that_it_alone_refuses() -> None:
     """A code without a case here is a check that could be removed unseen."""
     cases = {code for _, _, code, _ in BAD_ELEMENTS} | {case[2] for case in BAD_ORDERS}
-    own_tests = {Code.MISSING, Code.DATES_BIRTH, Code.DOCTYPE_ALIAS, Code.DOCTYPE_UNKNOWN}
+    own_tests = {Code.MISSING, Code.DATES_BIRTH, Code.DATE_FORM, Code.DOCTYPE_ALIAS, Code.DOCTYPE_UNKNOWN}
     assert sorted(set(Code) - cases - own_tests) == []
 
 
@@ -845,6 +845,16 @@ FREE = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("key", [(1 << 60) - 1, 1 - (1 << 60), 1 << 60, -(1 << 60)])
+def test_a_number_as_a_map_key_is_small_enough_to_be_read_again(key: int) -> None:
+    order = licence()
+    order[DOMESTIC] = {"x": {key: 1}}
+    too_large = abs(key) == 1 << 60
+    assert [code for code, _, _ in found(MDL, order)] == ([Code.RANGE] if too_large else [])
+    if not too_large:
+        assert decode(encode({key: 1})) == {key: 1}
+
+
 @given(FREE)
 def test_whatever_is_allowed_in_a_free_element_can_be_encoded_and_read_again(value: Any) -> None:
     order = licence()
@@ -875,9 +885,30 @@ def test_type_and_range_are_reported_when_read_and_the_unknown_is_tolerated(
     loose_forms = ("2024-01-31T00:00:00.5Z", "2024-01-31T00:00:00+00:00", "2024-01-31t00:00:00z")
     loose_date = isinstance(value, TDate) and identifier == "issue_date" and value.text in loose_forms
     loose = code in tolerated or loose_date or identifier == "portrait_capture_date"
-    expected = None if loose else code
+    untagged = value in ("1990-03-31", "2024-01-31T00:00:00Z")
+    expected = None if loose else Code.DATE_FORM if untagged else code
     assert check_element(MDL, MDL_NAMESPACE, identifier, value) == expected
-    assert check_elements(MDL, MDL_NAMESPACE, [(identifier, value)]) == (((identifier, code),) if expected else ())
+    assert check_elements(MDL, MDL_NAMESPACE, [(identifier, value)]) == (((identifier, expected),) if expected else ())
+
+
+@pytest.mark.parametrize(
+    "identifier,value,code",
+    [
+        ("birth_date", "1990-03-31", Code.DATE_FORM),
+        ("birth_date", "1990-03-31T00:00:00Z", Code.TYPE),
+        ("birth_date", "1990-02-30", Code.TYPE),
+        ("birth_date", TDate("1990-03-31T00:00:00Z"), Code.TYPE),
+        ("issue_date", "2024-01-31", Code.DATE_FORM),
+        ("issue_date", "2024-01-31T00:00:00Z", Code.DATE_FORM),
+        ("issue_date", "2024-01-31 or so", Code.TYPE),
+        ("driving_privileges", [{"vehicle_category_code": "B", "issue_date": "2024-01-31"}], Code.DATE_FORM),
+    ],
+)
+def test_a_date_without_its_tag_is_known_for_what_it_is_when_read(identifier: str, value: Any, code: Code) -> None:
+    assert check_element(MDL, MDL_NAMESPACE, identifier, value) is code
+    order = licence()
+    order[MDL_NAMESPACE][identifier] = value
+    assert {one for one, _, _ in found(MDL, order)} >= {Code.TYPE}
 
 
 def test_a_code_is_plain_text_for_the_reader() -> None:
@@ -918,7 +949,7 @@ def test_a_reader_is_tolerant_of_what_it_need_not_know(
         (PID, PID, "nationality", 7, Code.TYPE),
         (MDL, MDL_NAMESPACE, "portrait_capture_date", FullDate("2024-02-30"), Code.DATE),
         (MDL, MDL_NAMESPACE, "portrait_capture_date", TDate("soon"), Code.DATE),
-        (MDL, MDL_NAMESPACE, "portrait_capture_date", "2024-01-31", Code.TYPE),
+        (MDL, MDL_NAMESPACE, "portrait_capture_date", "2024-01-31", Code.DATE_FORM),
         (MDL, MDL_NAMESPACE, "expiry_date", TDate("soon"), Code.DATE),
         (PHOTO_ID, "org.iso.23220.dtc.1", "dtc_dg16", "", Code.TYPE),
         ("org.iso.7367.1.mVC", "org.iso.7367.1", "vehicle_holder", [], Code.TYPE),
