@@ -364,9 +364,7 @@ class Verifier:
         if signer is not None:
             examine_signature(findings, issuer_auth, signer.key)
         mso = validity = None
-        if issuer_auth.payload is None:
-            findings.fail("issuer_auth.signature", "the payload is detached")
-        else:
+        if issuer_auth.payload is not None:  # a detached one: examine_signature has refused it
             path = f"documents[{findings.document}].issuerSigned.issuerAuth.payload"
             mso = MobileSecurityObject.decode(issuer_auth.payload, path=path, limits=_MSO_LIMITS)
             validity = examine_security_object(findings, mso, document.doctype, certificate, case.at, skew=self._skew)
