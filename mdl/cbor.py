@@ -130,6 +130,25 @@ class TDate:
         return len(text) == 20 and text[10] == "T" and text[19] == "Z" and _LOOSE_TDATE.fullmatch(text) is not None
 
     @property
+    def strict_datetime(self) -> dt.datetime | None:
+        """The moment in UTC where the text is of the one form that 18013-5 allows and names one, otherwise None."""
+        text = self.text
+        if (
+            len(text) == 20
+            and text[10] == "T"
+            and text[19] == "Z"
+            and text[4] == "-" == text[7]
+            and text[13] == ":" == text[16]
+            and text.isascii()
+        ):
+            # The separators stand where they must, so the library takes nothing but digits between them.
+            try:
+                return dt.datetime.fromisoformat(text)
+            except ValueError:
+                pass  # no moment
+        return None
+
+    @property
     def datetime(self) -> dt.datetime:
         """The moment in UTC.
 
@@ -139,18 +158,11 @@ class TDate:
         Raises:
             DecodeError: The text is no RFC 3339 moment (code ``cbor.date``).
         """
-        text = self.text
+        moment = self.strict_datetime
+        if moment is not None:
+            return moment
         try:
-            if (
-                len(text) == 20
-                and text[10] == "T"
-                and text[19] == "Z"
-                and text[4] == "-" == text[7]
-                and text[13] == ":" == text[16]
-                and text.isascii()
-            ):
-                return dt.datetime.fromisoformat(text)
-            match = _LOOSE_TDATE.fullmatch(text)
+            match = _LOOSE_TDATE.fullmatch(self.text)
             if match is not None:
                 year, month, day, hour, minute, second, fraction, zulu, sign, off_hour, off_minute = match.groups()
                 zone = dt.UTC
@@ -371,6 +383,15 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Any:
     Raises:
         DecodeError: The bytes are not one well-formed item within the limits (codes ``cbor.…``).
     """
+    if len(data) <= min(_SMALL, limits.max_bytes, limits.max_entries, limits.max_items):
+        # `decode_sequence` of one small blob, without what many and large ones need.
+        try:
+            values = _loads(b"\x82" + data + _SEPARATOR, limits.max_depth + 1)
+            if type(values) is list and values[1] == _MARK:
+                return values[0]
+        except (CBORDecodeError, DecodeError):
+            pass  # the reader below names the fault
+        return _decode_each((data,), limits)[0]
     return decode_sequence((data,), limits=limits)[0]
 
 

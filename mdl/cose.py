@@ -63,7 +63,7 @@ def sig_structure(protected: bytes, payload: bytes) -> bytes:
     Spec:
         RFC 9052 §4.4.
     """
-    return _SIGNATURE1 + bstr(protected) + _EMPTY_AAD + bstr(payload)
+    return b"".join((_SIGNATURE1, bstr(protected), _EMPTY_AAD, head(2, len(payload)), payload))
 
 
 def mac_structure(protected: bytes, payload: bytes) -> bytes:
@@ -148,8 +148,9 @@ class CoseSign1:
             msg = "the payload is attached where it must be detached, or the reverse"
             raise VerificationError(msg, code="cose.payload", clause="RFC 9052 §4.4")
         payload = self.payload if detached is None else detached
-        if self.algorithm is not key.algorithm:
-            msg = f"the message names {self.algorithm.name}, which does not go with {key.curve.name}"
+        algorithm = self.algorithm
+        if algorithm is not key.algorithm:
+            msg = f"the message names {algorithm.name}, which does not go with {key.curve.name}"
             raise VerificationError(msg, code="cose.algorithm_mismatch", clause="18013-5 9.1.2.4")
         key.verify(self.signature, sig_structure(self.protected, payload or b""))
 
@@ -211,7 +212,7 @@ def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], M
     """Take a decoded four-part message apart; 18013-5 sends it untagged, some peers tag it."""
     if type(value) is Tag and value.number == tag:
         value = value.value
-    if not isinstance(value, list | tuple) or len(value) != 4:
+    if type(value) not in (list, tuple) or len(value) != 4:
         raise _fail(path, "a COSE message is an array of four")
     protected, unprotected, payload, proof = value
     if type(protected) is not bytes or type(proof) is not bytes or not _is_map(unprotected):

@@ -166,17 +166,20 @@ class ValidityInfo:
         has_update = "expectedUpdate" in info
         if has_update:
             moments.append(_get(info, "expectedUpdate", TDate, path))
-        try:
-            times = [moment.datetime for moment in moments]
-        except DecodeError as exc:
-            exc.path = path
-            raise
+        times = [moment.strict_datetime for moment in moments]
+        strict = None not in times
+        if not strict:
+            try:
+                times = [moment.datetime for moment in moments]
+            except DecodeError as exc:
+                exc.path = path
+                raise
         return cls(
             signed=times[0],
             valid_from=times[1],
             valid_until=times[2],
             expected_update=times[3] if has_update else None,
-            strict=all(len(moment.text) == 20 and moment.is_strict for moment in moments),
+            strict=strict,
         )
 
     def to_cbor(self) -> dict[str, TDate]:
@@ -764,7 +767,10 @@ def device_authentication_bytes(transcript: SessionTranscript, doctype: str, nam
     Spec:
         18013-5 first edition 9.1.3.4.
     """
-    return wrap24(b"\x84\x74DeviceAuthentication" + transcript.encoded + encode(doctype) + name_spaces_bytes)
+    name = doctype.encode()
+    return wrap24(
+        b"".join((b"\x84\x74DeviceAuthentication", transcript.encoded, head(3, len(name)), name, name_spaces_bytes))
+    )
 
 
 def device_mac_key(own_key: KeyAgreement, peer: PublicKey, transcript: SessionTranscript) -> bytes:

@@ -181,6 +181,7 @@ def test_a_response_of_nothing_but_what_is_not_implemented_is_no_verdict(status:
     report = verifier().examine(response, **expectations(present()))
     assert not report.accepted
     assert report.indeterminate == ("response.documents",)
+    assert "not implemented: zkDocuments" in [check.detail for check in report]
     assert report.is_unsupported is (status == 0)
     with pytest.raises(UnsupportedError if status == 0 else VerificationError) as refused:
         verifier().verify(response, **expectations(present()))
