@@ -37,7 +37,16 @@ from mdl.pki import (
     lint_certificate,
 )
 
-__all__ = ["DOCUMENT_SIGNER_LIFE", "IACA_LIFE", "Iaca", "request_document_signer"]
+__all__ = [
+    "DOCUMENT_SIGNER_LIFE",
+    "IACA_LIFE",
+    "Iaca",
+    "contacts_of",
+    "request_document_signer",
+    "requested_key",
+    "require_root",
+    "whole_seconds",
+]
 
 IACA_LIFE: Final = timedelta(days=3285)
 """Validity of a root where nothing else is asked for: nine years."""
@@ -65,14 +74,7 @@ class Iaca:
         """
         if certificate.public_key != signer.public_key:
             raise ProfileError("the signer does not hold the key of this IACA certificate", code="iaca.key")
-        grave = tuple(finding for finding in lint_certificate(certificate, IACA) if finding.severity is Severity.ERROR)
-        if grave:
-            raise ProfileError(
-                f"this is no IACA root to issue with: {grave[0]}",
-                code="iaca.profile",
-                clause=grave[0].clause,
-                findings=grave,
-            )
+        require_root(certificate)
         self.certificate = certificate
         self.signer = signer
 
@@ -111,7 +113,7 @@ class Iaca:
         """
         read = _SecondReading()
         serial = draw_serial() if serial is None else serial
-        not_after = _whole_seconds(not_before) + IACA_LIFE if not_after is None else not_after
+        not_after = whole_seconds(not_before) + IACA_LIFE if not_after is None else not_after
         certificate = build_certificate(
             IACA,
             subject=subject,
@@ -190,7 +192,7 @@ class Iaca:
         """
         read = _SecondReading()
         root = self.certificate
-        key = self._key_of(decode_csr(request) if isinstance(request, bytes) else request)
+        key = requested_key(decode_csr(request) if isinstance(request, bytes) else request, root)
         subject = Subject(
             country=root.country or "",
             state=root.state,
@@ -199,11 +201,11 @@ class Iaca:
             locality=locality,
         )
         if not_after is None:
-            not_after = min(_whole_seconds(not_before) + DOCUMENT_SIGNER_LIFE, root.not_after)
+            not_after = min(whole_seconds(not_before) + DOCUMENT_SIGNER_LIFE, root.not_after)
         if crl_uri is None:
             crl_uri = next(iter(root.crl_uris), None)
         serial = draw_serial() if serial is None else serial
-        contacts = self._contact(NameForm.EMAIL), self._contact(NameForm.URI)
+        contacts = contacts_of(root)
         certificate = build_certificate(
             DOCUMENT_SIGNER,
             subject=subject,
@@ -275,27 +277,6 @@ class Iaca:
         )
         return crl
 
-    def _key_of(self, request: CertificateRequest | PublicKey) -> PublicKey:
-        """The key that a certificate is asked for, if this authority may serve the request."""
-        key = request if isinstance(request, PublicKey) else request.public_key
-        if key == self.certificate.public_key:
-            raise IssuanceError("the key of a document signer is not the root's own", code="request.key")
-        if isinstance(request, CertificateRequest):
-            for asked, ours, what in (
-                (request.subject.country, self.certificate.country, "country"),
-                (request.subject.state, self.certificate.state, "state"),
-            ):
-                if asked is not None and asked != ours:
-                    raise IssuanceError(
-                        f"the request is from another {what} than this authority", code=f"request.{what}"
-                    )
-        return key
-
-    def _contact(self, form: NameForm) -> str | None:
-        """The first contact of that form in the root's issuerAltName."""
-        names = self.certificate.issuer_alternative_name or ()
-        return next((name.value for name in names if name.form is form), None)
-
     def __repr__(self) -> str:
         return f"Iaca({self.certificate!r})"
 
@@ -314,6 +295,51 @@ def request_document_signer(signer: Signer, subject: Subject) -> CertificateRequ
     request = build_csr(subject, signer)
     read.request(request.der, subject=subject, public_key=signer.public_key)
     return request
+
+
+def require_root(certificate: Certificate) -> None:
+    """Refuse what is no IACA root to issue with.
+
+    Raises:
+        ProfileError: It breaks the profile (code ``iaca.profile``; see ``findings``).
+    """
+    grave = tuple(finding for finding in lint_certificate(certificate, IACA) if finding.severity is Severity.ERROR)
+    if grave:
+        raise ProfileError(
+            f"this is no IACA root to issue with: {grave[0]}",
+            code="iaca.profile",
+            clause=grave[0].clause,
+            findings=grave,
+        )
+
+
+def contacts_of(root: Certificate) -> tuple[str | None, str | None]:
+    """The first e-mail address and the first URI in a root's issuerAltName."""
+    names = root.issuer_alternative_name or ()
+    email, uri = (
+        next((name.value for name in names if name.form is form), None) for form in (NameForm.EMAIL, NameForm.URI)
+    )
+    return email, uri
+
+
+def requested_key(request: CertificateRequest | PublicKey, root: Certificate) -> PublicKey:
+    """The key that a certificate is asked for, if the authority of that root may serve the request.
+
+    Raises:
+        IssuanceError: The request is from another country (``request.country``) or state (``request.state``), or its
+            key is the root's own (``request.key``).
+    """
+    key = request if isinstance(request, PublicKey) else request.public_key
+    if key == root.public_key:
+        raise IssuanceError("the key of a document signer is not the root's own", code="request.key")
+    if isinstance(request, CertificateRequest):
+        for asked, ours, what in (
+            (request.subject.country, root.country, "country"),
+            (request.subject.state, root.state, "state"),
+        ):
+            if asked is not None and asked != ours:
+                raise IssuanceError(f"the request is from another {what} than this authority", code=f"request.{what}")
+    return key
 
 
 # --- The second reading ----------------------------------------------------------------------------------------------
@@ -337,7 +363,8 @@ _CRLDP, _AKI, _EKU = "2.5.29.31", "2.5.29.35", "2.5.29.37"
 _BOOLEAN, _INTEGER, _BIT_STRING = 1, 2, 3
 
 
-def _whole_seconds(time: datetime) -> datetime:
+def whole_seconds(time: datetime) -> datetime:
+    """A time as certificates carry it: UTC, without fractions."""
     return time.astimezone(UTC).replace(microsecond=0)
 
 
@@ -406,7 +433,7 @@ class _SecondReading:
             issuer_name = body["subject"].dump() if issuer is None else self._subject_of(issuer)
             _same("issuer name", body["issuer"].dump(), issuer_name)
             for bound, asked in zip(("not_before", "not_after"), validity, strict=True):
-                _same(bound, body["validity"][bound].native, _whole_seconds(asked))
+                _same(bound, body["validity"][bound].native, whole_seconds(asked))
             _same("public key", body["subject_public_key_info"].dump(), public_key.spki)
             self._signature(outer, body, outer["signature_value"].native, issuer_key)
             _same("issuer unique id", body["issuer_unique_id"].native, None)
@@ -438,13 +465,13 @@ class _SecondReading:
             _same("version", body["version"].native, "v2")
             _same("issuer name", body["issuer"].dump(), self._subject_of(issuer))
             for bound, asked in zip(("this_update", "next_update"), times, strict=True):
-                _same(bound, body[bound].native, _whole_seconds(asked))
+                _same(bound, body[bound].native, whole_seconds(asked))
             listed = body["revoked_certificates"].native
             if not revoked:
                 _same("list", listed, None)
             else:
                 found = {entry["user_certificate"]: entry["revocation_date"] for entry in listed}
-                _same("list", found, {entry.serial: _whole_seconds(entry.revoked_at) for entry in revoked})
+                _same("list", found, {entry.serial: whole_seconds(entry.revoked_at) for entry in revoked})
                 _same("number of entries", len(listed), len(revoked))
                 _same("entry extensions", [entry["crl_entry_extensions"] for entry in listed], [None] * len(listed))
             self._signature(outer, body, outer["signature"].native, issuer_key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +17,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from issuer.keystore import SecretHandler, secret_from_environment, secret_from_file
-from mdl.doctypes import find_doctype
 from mdl.errors import DecodeError, SigningError
 
-__all__ = ["PinSource", "SignerEntry", "State", "lock", "output_file", "read_file", "unwritable", "write_file"]
+__all__ = ["PinSource", "State", "StorePlace", "lock", "output_file", "read_file", "unwritable", "write_file"]
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 """Largest file that is read, in bytes, inclusive."""
@@ -168,42 +166,51 @@ class PinSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignerEntry:
-    """A document signer in the state: its key's label in the token, and the names of its files."""
+class StorePlace:
+    """A store in PostgreSQL: where it is, and where its password comes from.
 
-    key: str
-    certificate: str
-    request: str
+    Attributes:
+        dsn: What libpq takes, without a password.
+        password: Where the password comes from; None leaves that to libpq.
+    """
+
+    dsn: str
+    password: PinSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The content of ``authority.json``. `ready` is false until the root and the first CRL are in their places."""
+    """The content of ``authority.json``: what belongs to this host and not to the authority.
+
+    Attributes:
+        ready: False until the founding is finished.
+        token: URI of the token with the keys.
+        softhsm: Whether that is a SoftHSM token of the folder's own.
+        pin: Where its PIN comes from.
+        iaca_key: Label that the root key got at the founding.
+        store: The store in PostgreSQL, or None for ``authority.db`` in the folder.
+    """
 
     ready: bool
-    doctype: str
     token: str
     softhsm: bool
     pin: PinSource | None
     iaca_key: str
-    crl_number: int
-    signers: tuple[SignerEntry, ...]
+    store: StorePlace | None = None
 
     def encode(self) -> bytes:
         """The content of the file, JSON."""
-        pin = None if self.pin is None else {"environment": self.pin.environment, "file": self.pin.file}
+        store = None
+        if self.store is not None:
+            store = {"dsn": self.store.dsn, "password": _source_members(self.store.password)}
         members = {
-            "version": 1,
+            "version": 2,
             "ready": self.ready,
-            "doctype": self.doctype,
             "token": self.token,
             "softhsm": self.softhsm,
-            "pin": pin if pin is None else {name: value for name, value in pin.items() if value is not None},
+            "pin": _source_members(self.pin),
             "iaca_key": self.iaca_key,
-            "crl_number": self.crl_number,
-            "signers": [
-                {"key": one.key, "certificate": one.certificate, "request": one.request} for one in self.signers
-            ],
+            "store": store,
         }
         return (json.dumps(members, indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -225,42 +232,30 @@ class State:
         if fault is not None:
             _spoilt(file, fault, "")
         reading = _Reading(members, file, "")
-        if reading.take("version", int) != 1:
+        if reading.take("version", int) != 2:
             message = f"{file} was written by another version of this program"
             raise DecodeError(message, code="authority.version", path="version")
-        pin: PinSource | None = None
-        if (given := reading.take("pin", dict, type(None))) is not None:
-            inner = _Reading(given, file, "pin.")
-            name = "environment" if "environment" in given else "file"
-            pin = PinSource(**{name: inner.take(name, str)})
-            inner.finish()
-        signers = []
-        for index, one in enumerate(reading.take("signers", list)):
-            inner = _Reading(one, file, f"signers[{index}].")
-            signers.append(
-                SignerEntry(
-                    key=inner.take("key", str),
-                    certificate=inner.take_name("certificate"),
-                    request=inner.take_name("request"),
-                )
-            )
+        store: StorePlace | None = None
+        if (given := reading.take("store", dict, type(None))) is not None:
+            inner = _Reading(given, file, "store.")
+            store = StorePlace(dsn=inner.take("dsn", str), password=inner.take_source("password"))
             inner.finish()
         state = cls(
             ready=reading.take("ready", bool),
-            doctype=reading.take("doctype", str),
             token=reading.take("token", str),
             softhsm=reading.take("softhsm", bool),
-            pin=pin,
+            pin=reading.take_source("pin"),
             iaca_key=reading.take("iaca_key", str),
-            crl_number=reading.take("crl_number", int),
-            signers=tuple(signers),
+            store=store,
         )
         reading.finish()
-        if find_doctype(state.doctype) is None:
-            _spoilt(file, "a document type that is not known here", "doctype")
-        if state.crl_number < 0:
-            _spoilt(file, "a negative number", "crl_number")
         return state
+
+
+def _source_members(source: PinSource | None) -> dict[str, str] | None:
+    if source is None:
+        return None
+    return {"file": str(source.file)} if source.environment is None else {"environment": source.environment}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -293,12 +288,16 @@ class _Reading:
             _spoilt(self._file, "of a wrong type", self._prefix + name)
         return value
 
-    def take_name(self, name: str) -> str:
-        """Take the name of a file in the folder itself: it must lead nowhere else."""
-        value: str = self.take(name, str)
-        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", value):
-            _spoilt(self._file, "not the name of a file", self._prefix + name)
-        return value
+    def take_source(self, name: str) -> PinSource | None:
+        """Take where a secret comes from."""
+        given = self.take(name, dict, type(None))
+        if given is None:
+            return None
+        inner = _Reading(given, self._file, f"{self._prefix}{name}.")
+        member = "environment" if "environment" in given else "file"
+        source = PinSource(**{member: inner.take(member, str)})
+        inner.finish()
+        return source
 
     def finish(self) -> None:
         if self._members:

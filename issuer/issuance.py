@@ -147,13 +147,57 @@ class CredentialIssuer:
         """The document signer's certificate."""
         return self._certificate
 
+    @property
+    def doctype(self) -> str:
+        """The document type that it issues."""
+        return self._doctype
+
+    def check(self, order: Order) -> None:
+        """Refuse an order that may not be issued.
+
+        Raises:
+            IssuanceError: It may not; ``.violations`` has everything that is wrong with it.
+        """
+        if not isinstance(order, Order):
+            msg = "an Order is issued"
+            raise TypeError(msg)
+        problem = _form_problem(order.validity)
+        found = violations(self._doctype, order.namespaces, valid_from=None if problem else order.validity.valid_from)
+        problem = problem or self._validity_problem(order.validity, order.namespaces)
+        problem = problem or self._subject_problem(order.namespaces)
+        if problem is None and not (order.namespaces and all(order.namespaces.values())):
+            # A namespace of decoys alone would be issued as an empty array, which no reader takes.
+            problem = "issuance.empty", "the order or a namespace of it has no elements"
+        if found or problem:
+            code, what = problem or (f"issuance.{found[0].code}", f"{found[0].path} {found[0].message}".lstrip())
+            msg = f"not issued: {what}" + (f" (and {len(found) - 1} more)" if not problem and len(found) > 1 else "")
+            raise IssuanceError(msg, code=code, violations=found)
+        if order.device_key.curve.algorithm is None:
+            msg = f"not issued: a device key on {order.device_key.curve.name} cannot sign"
+            raise IssuanceError(msg, code="issuance.device_key", clause="18013-5 9.1.5.2")
+        if order.device_key == self._signer.public_key:
+            msg = "not issued: the device key is the document signer's own key"
+            raise IssuanceError(msg, code="issuance.device_key")
+        if order.status is not None:
+            try:
+                StatusReference.decode(order.status)
+            except DecodeError as exc:
+                msg = "not issued: the status is none that a reader could look up"
+                raise IssuanceError(msg, code="issuance.status") from exc
+        if order.key_authorizations is not None:
+            try:
+                KeyAuthorizations.decode(order.key_authorizations.to_cbor(), "keyAuthorizations")
+            except DecodeError as exc:
+                msg = "not issued: the key authorizations are empty, or give a namespace both whole and in part"
+                raise IssuanceError(msg, code="issuance.key_authorizations", clause="18013-5 9.1.2.4") from exc
+
     def prepare(self, order: Order) -> PreparedMdoc:
         """Check an order and build everything but the signature.
 
         Raises:
             IssuanceError: The order may not be issued; ``.violations`` has everything that is wrong with it.
         """
-        self._check(order)
+        self.check(order)
         items: dict[str, tuple[list[bytes], list[bytes]]] = {}
         digests: list[bytes] = []
         for namespace, elements in order.namespaces.items():
@@ -261,41 +305,6 @@ class CredentialIssuer:
             by_id[2 * digest_id + 1] = entropy[position : position + self._digest_size]
             position += self._digest_size
         return contents, raws, head(5, total) + b"".join(by_id)
-
-    def _check(self, order: Order) -> None:
-        """Refuse an order that may not be issued."""
-        if not isinstance(order, Order):
-            msg = "an Order is issued"
-            raise TypeError(msg)
-        problem = _form_problem(order.validity)
-        found = violations(self._doctype, order.namespaces, valid_from=None if problem else order.validity.valid_from)
-        problem = problem or self._validity_problem(order.validity, order.namespaces)
-        problem = problem or self._subject_problem(order.namespaces)
-        if problem is None and not (order.namespaces and all(order.namespaces.values())):
-            # A namespace of decoys alone would be issued as an empty array, which no reader takes.
-            problem = "issuance.empty", "the order or a namespace of it has no elements"
-        if found or problem:
-            code, what = problem or (f"issuance.{found[0].code}", f"{found[0].path} {found[0].message}".lstrip())
-            msg = f"not issued: {what}" + (f" (and {len(found) - 1} more)" if not problem and len(found) > 1 else "")
-            raise IssuanceError(msg, code=code, violations=found)
-        if order.device_key.curve.algorithm is None:
-            msg = f"not issued: a device key on {order.device_key.curve.name} cannot sign"
-            raise IssuanceError(msg, code="issuance.device_key", clause="18013-5 9.1.5.2")
-        if order.device_key == self._signer.public_key:
-            msg = "not issued: the device key is the document signer's own key"
-            raise IssuanceError(msg, code="issuance.device_key")
-        if order.status is not None:
-            try:
-                StatusReference.decode(order.status)
-            except DecodeError as exc:
-                msg = "not issued: the status is none that a reader could look up"
-                raise IssuanceError(msg, code="issuance.status") from exc
-        if order.key_authorizations is not None:
-            try:
-                KeyAuthorizations.decode(order.key_authorizations.to_cbor(), "keyAuthorizations")
-            except DecodeError as exc:
-                msg = "not issued: the key authorizations are empty, or give a namespace both whole and in part"
-                raise IssuanceError(msg, code="issuance.key_authorizations", clause="18013-5 9.1.2.4") from exc
 
     def _validity_problem(
         self, validity: ValidityInfo, namespaces: Mapping[str, Mapping[str, Any]]

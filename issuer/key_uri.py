@@ -22,6 +22,7 @@ __all__ = [
     "Pkcs11Uri",
     "Secret",
     "SecretHandler",
+    "attributes_of",
     "file_of",
     "invalid_uri",
     "scheme_of",
@@ -189,7 +190,7 @@ class Pkcs11Uri:
         if scheme_of(uri) != "pkcs11":
             raise invalid_uri("it does not begin with pkcs11:")
         path, _, query = uri.partition(":")[2].partition("?")
-        found = _attributes(path, ";", _PATH_ATTRIBUTES) | _attributes(query, "&", _QUERY_ATTRIBUTES)
+        found = attributes_of(path, ";", _PATH_ATTRIBUTES) | attributes_of(query, "&", _QUERY_ATTRIBUTES)
         if found.pop("type", b"private") != b"private":
             raise invalid_uri("only type=private names a key that signs")
         fields: dict[str, Any] = {}
@@ -270,7 +271,12 @@ def invalid_uri(reason: str) -> SigningError:
     return SigningError(f"the key URI cannot be used: {reason}", code="signing.uri_invalid")
 
 
-def _attributes(text: str, separator: str, known: Mapping[str, str]) -> dict[str, bytes]:
+def attributes_of(text: str, separator: str, known: Mapping[str, str]) -> dict[str, bytes]:
+    """The ``name=value`` parts of a URI, unescaped; each name is known and occurs once.
+
+    Raises:
+        SigningError: It is otherwise (code ``signing.uri_invalid``).
+    """
     found: dict[str, bytes] = {}
     for part in filter(None, text.split(separator)):
         name, equals, value = part.partition("=")

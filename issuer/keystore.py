@@ -3,7 +3,8 @@
     with open_signer("pkcs11:token=mdl;object=ds?module-path=/usr/lib/softhsm/libsofthsm2.so", secret=ask) as signer:
         signature = signer.sign(data)
 
-``pkcs11:`` is any PKCS#11 module by its path, ``file:`` an encrypted PKCS#8 file, and `register_signer` adds a scheme.
+``pkcs11:`` is any PKCS#11 module by its path, ``awskms:`` a key in AWS KMS, ``file:`` an encrypted PKCS#8 file, and
+`register_signer` adds a scheme.
 `SigningProcesses` is the same signer in several processes, for bulk. Every failure is a `SigningError` with a stable
 code and what to do about it; a PIN or password is in no message.
 
@@ -38,11 +39,13 @@ from issuer.key_uri import (
     secret_from_environment,
     secret_from_file,
 )
+from issuer.kms import KmsSigner, generate_kms_key, open_kms_signer
 from issuer.token_keys import SIGNING_CURVES, Pkcs11Signer, StoredKey, generate_token_key, list_token_keys
 from mdl.errors import MdlError, SigningError
 from mdl.keys import PublicKey, Signer, SoftwareSigner
 
 __all__ = [
+    "KmsSigner",
     "Pkcs11Signer",
     "Pkcs11Uri",
     "SecretHandler",
@@ -75,8 +78,10 @@ def open_signer(uri: str, *, secret: SecretHandler) -> AbstractContextManager[Si
     """Open the key that a URI names.
 
     Args:
-        uri: ``pkcs11:…`` (RFC 7512, with ``module-path``), ``file:…`` (encrypted PKCS#8 PEM), or a registered scheme.
-        secret: Asked for the PIN or password when it is needed, unless the URI names a ``pin-source``.
+        uri: ``pkcs11:…`` (RFC 7512, with ``module-path``), ``awskms:…`` (key id, alias or ARN), ``file:…`` (encrypted
+            PKCS#8 PEM), or a registered scheme.
+        secret: Asked for the PIN or password when it is needed, unless the URI names a ``pin-source``. For ``awskms:``
+            it is not asked: credentials are found by boto3.
 
     Returns:
         A context that opens the signer on entry and closes it on exit. Before the signer is given out, its private key
@@ -154,7 +159,15 @@ def _open_file_signer(uri: str, secret: SecretHandler) -> Iterator[Signer]:
     yield signer
 
 
-_factories: dict[str, SignerFactory] = {"pkcs11": _open_token_signer, "file": _open_file_signer}
+def _open_cloud_signer(uri: str, _: SecretHandler) -> AbstractContextManager[Signer]:
+    return open_kms_signer(uri)
+
+
+_factories: dict[str, SignerFactory] = {
+    "pkcs11": _open_token_signer,
+    "file": _open_file_signer,
+    "awskms": _open_cloud_signer,
+}
 
 
 # --- Making and listing keys -----------------------------------------------------------------------------------------
@@ -164,12 +177,13 @@ def generate_key(uri: str, curve: str, *, secret: SecretHandler) -> PublicKey:
     """Make a new signing key where a URI says.
 
     Args:
-        uri: ``pkcs11:`` with the new key's ``object``, or ``file:`` for an encrypted PKCS#8 file that does not exist.
+        uri: ``pkcs11:`` with the new key's ``object``, ``awskms:`` with the new key's alias, or ``file:`` for an
+            encrypted PKCS#8 file that does not exist.
         curve: A name of `mdl.keys.CURVES`.
         secret: Asked for the token's PIN, or for the password that will encrypt the file.
 
     Returns:
-        The public half. In a token, the private half is sensitive, never extractable, and for signing only.
+        The public half. In a token or in KMS, the private half is never extractable, and for signing only.
 
     Raises:
         SigningError: A key of that name exists (code ``signing.key_exists``), or the key cannot be made.
@@ -177,6 +191,8 @@ def generate_key(uri: str, curve: str, *, secret: SecretHandler) -> PublicKey:
     scheme = scheme_of(uri)
     if scheme == "pkcs11":
         return generate_token_key(Pkcs11Uri.parse(uri), curve, secret=secret)
+    if scheme == "awskms":
+        return generate_kms_key(uri, curve)
     if scheme != "file":
         raise SigningError(f"keys cannot be made by {scheme}: URIs", code="signing.scheme_unknown")
     path = file_of(uri)

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,12 +81,24 @@ def clone(template: Path, folder: Path) -> Path:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder; the inside of a SoftHSM token is SoftHSM's own affair."""
+    """What lies in a folder; the inside of a SoftHSM token is SoftHSM's own affair.
+
+    Of an authority's store it is what it holds, but for the audit log: that tells of refusals too.
+    """
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(path.relative_to(folder)): _substance(path) if path.name == "authority.db" else path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "tokens" not in path.parts
+        if path.is_file() and "tokens" not in path.parts and path.name not in ("authority.db-wal", "authority.db-shm")
     }
+
+
+def _substance(store: Path) -> bytes:
+    with closing(sqlite3.connect(store)) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
+    del tables["audit"]
+    tables["store"] = [row[:2] for row in tables["store"]]  # without the log's head
+    return repr(sorted(tables.items())).encode()
 
 
 def device_key(name: str = "device", curve: str = "P-256") -> SoftwareSigner:

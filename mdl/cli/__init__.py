@@ -48,7 +48,7 @@ _STATUS: Final[tuple[tuple[type[MdlError], int], ...]] = (
     (FetchError, _CUSTODIAN),
 )
 # Which extra brings a module that is missing.
-_EXTRAS: Final = {"pkcs11": "hsm", "asn1crypto": "issuer", "rich": "cli"}
+_EXTRAS: Final = {"pkcs11": "hsm", "asn1crypto": "issuer", "boto3": "aws", "rich": "cli"}
 
 _COMMANDS: Final = {
     "demo": "the whole story on this machine, in seconds",

@@ -13,6 +13,7 @@ from mdl.pki.build import (
     build_csr,
     decode_csr,
     draw_serial,
+    encode_extensions,
 )
 from mdl.pki.certificate import (
     AlgorithmIdentifier,
@@ -92,6 +93,7 @@ __all__ = [
     "build_csr",
     "decode_csr",
     "draw_serial",
+    "encode_extensions",
     "lint_certificate",
     "lint_crl",
     "validate_path",

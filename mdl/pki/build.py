@@ -26,6 +26,7 @@ from mdl.pki.certificate import (
     MAX_CERTIFICATE_SIZE,
     AttributeId,
     Certificate,
+    Extension,
     ExtensionId,
     KeyPurpose,
     KeyUsage,
@@ -312,6 +313,31 @@ def build_certificate(
         raise _wrong_signature() from exc
     _refuse_findings(lint_certificate(certificate, profile, issuer=issuer, with_signature=False), profile.title)
     return certificate
+
+
+def encode_extensions(
+    profile: Profile,
+    *,
+    public_key: PublicKey,
+    issuer: Certificate | None,
+    crl_uri: str | None = None,
+    contact_email: str | None = None,
+    contact_uri: str | None = None,
+) -> tuple[Extension, ...]:
+    """Encode the extensions of a certificate that another CA's software is to build.
+
+    They are the ones that `build_certificate` would put into it; so are the arguments.
+
+    Raises:
+        ProfileError: The arguments make no such extensions (``build.*``).
+    """
+    contact = _contact(profile, issuer, contact_email, contact_uri)
+    return tuple(
+        Extension(oid=extension.oid.dotted_string, critical=critical, value=extension.public_bytes())
+        for extension, critical in _extensions(
+            profile, public_key=public_key, issuer=issuer, crl_uri=crl_uri, contact=contact
+        )
+    )
 
 
 def build_csr(subject: Subject, signer: Signer) -> CertificateRequest:

@@ -82,6 +82,7 @@ def test_no_program_of_the_readme_is_left_out() -> None:
 SAYS = {
     "issue_and_verify.py": ["accepted: {'age_over_21': True} over 18? YES", "refused: device_auth.signature"],
     "issue_with_hsm.py": ["1000 licences issued"],
+    "write_a_custodian.py": ["a root from a custodian of one's own: C=XU", "refused: signing.pin_incorrect"],
     "verify_files.py": ["session/response.cbor: accepted", "birth-date.cbor: refused", "issuer_data.digest: "],
 }
 
@@ -89,6 +90,14 @@ SAYS = {
 def test_every_example_is_run() -> None:
     assert [file.name for file in EXAMPLES] == sorted(SAYS)
     assert all(f"(examples/{name})" in README for name in SAYS)
+
+
+def test_the_custodian_of_the_how_to_is_the_one_that_runs() -> None:
+    page = (ROOT / "docs" / "how-to" / "write-a-key-custodian.md").read_text("utf-8")
+    program = (ROOT / "examples" / "write_a_custodian.py").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    assert all(block in program for block in blocks)
 
 
 @pytest.mark.parametrize("name", SAYS)

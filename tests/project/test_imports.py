@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("mdl", "issuer", "reader")
 
 # What the extras and the development tools bring; none of it may be needed to import the three packages.
-EXTRAS = ("pkcs11", "asn1crypto", "rich", "pycose", "certvalidator", "oscrypto", "ecdsa")
+EXTRAS = (
+    *("pkcs11", "asn1crypto", "psycopg", "psycopg_binary", "rich", "boto3", "botocore"),
+    *("pycose", "certvalidator", "oscrypto", "ecdsa", "moto", "flask"),
+)
 
 IMPORT_ALL = """
 import importlib, importlib.abc, sys

@@ -342,7 +342,7 @@ def test_keys_are_made_where_a_key_can_be(tmp_path: Path) -> None:
         (f"file:{tmp_path / 'k'}", "X25519", "signing.curve_unsupported"),
         (f"file:{tmp_path / 'no' / 'folder'}", "P-256", "signing.key_unwritable"),
         (f"file:{tmp_path / ('x' * 300)}", "P-256", "signing.key_unwritable"),
-        ("awskms:key", "P-256", "signing.scheme_unknown"),
+        ("vault:key", "P-256", "signing.scheme_unknown"),
         (f"pkcs11:token=t?module-path={MODULE}", "P-256", "signing.uri_invalid"),
     ):
         with pytest.raises(SigningError) as caught:

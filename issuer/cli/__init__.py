@@ -1,4 +1,4 @@
-"""``mdl issuer``: found an authority, make document signers, issue licences, publish CRLs.
+"""``mdl issuer``: found an authority, make document signers, issue licences, publish CRLs, audit.
 
 The work is done by `issuer.authority` and `issuer.issuance`; here arguments become calls, and results text or JSON. No
 PIN is ever an argument, and nothing of a licence but its size and its dates is ever printed.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from issuer.authority import MAX_CRL_DAYS, MAX_SIGNER_DAYS, Authority, Founding
+from issuer.authority import MAX_CRL_DAYS, MAX_SIGNER_DAYS, Authority, Founding, StorePlace
+from issuer.cli.audit import add_audit, secret_source
 from issuer.folder import PinSource, output_file
 from issuer.issuance import Order
 from issuer.keystore import SecretHandler
@@ -20,7 +22,7 @@ from issuer.records import LicenceRecord, parse_record, read_below
 from mdl.cbor import TDate, decode
 from mdl.cli import terminal
 from mdl.cose import decode_key
-from mdl.errors import DecodeError, IssuanceError
+from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError
 from mdl.keys import CURVES, PublicKey
 from mdl.mdoc import ValidityInfo
 from mdl.pki import Certificate, Crl, Subject
@@ -38,6 +40,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_ds(commands)
     _add_issue(commands)
     _add_crl(commands)
+    add_audit(commands)
 
 
 def _add_verb(
@@ -86,6 +89,17 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     keys.add_argument(
         "--doctype", default="org.iso.18013.5.1.mDL", metavar="TYPE", help="what is issued (default: the mDL)"
     )
+    store = verb.add_argument_group("the store (default: a file in the folder)")
+    store.add_argument(
+        "--store",
+        metavar="DSN",
+        help="keep it in PostgreSQL, for several hosts: postgresql://USER@HOST/DATABASE, empty yet, without a password",
+    )
+    password = store.add_mutually_exclusive_group()
+    password.add_argument(
+        "--store-password-env", metavar="NAME", help="take its password from this environment variable, each time"
+    )
+    password.add_argument("--store-password-file", metavar="FILE", help="take its password from this file, each time")
 
 
 def _add_ds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -157,11 +171,17 @@ def _serial(text: str) -> int:
 
 
 def _pin_source(arguments: argparse.Namespace) -> PinSource | None:
-    if arguments.pin_env is not None:
-        return PinSource(environment=arguments.pin_env)
-    if arguments.pin_file is not None:
-        return PinSource(file=str(Path(arguments.pin_file).absolute()))
-    return None
+    return secret_source(arguments.pin_env, arguments.pin_file)
+
+
+def _store_place(arguments: argparse.Namespace) -> StorePlace | None:
+    if arguments.store is None:
+        if arguments.store_password_env is not None or arguments.store_password_file is not None:
+            message = "a password is for a store in PostgreSQL: name it with --store"
+            raise LocalProtocolError(message, code="store.dsn")
+        return None
+    source = secret_source(arguments.store_password_env, arguments.store_password_file)
+    return StorePlace(dsn=arguments.store, password=source)
 
 
 def _authority(arguments: argparse.Namespace) -> Authority:
@@ -224,6 +244,7 @@ def _init(arguments: argparse.Namespace) -> int:
         token=arguments.token_uri,
         iaca_key=arguments.key_label,
         pin=_pin_source(arguments),
+        store=_store_place(arguments),
     )
     authority = Authority.found(arguments.dir, founding, at=_now())
     root, crl = authority.root, authority.current_crl
@@ -243,7 +264,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _ds(arguments: argparse.Namespace) -> int:
     issued = _authority(arguments).certify_signer(
-        at=_now(), common_name=arguments.common_name, curve=arguments.curve, days=arguments.days
+        at=_now, common_name=arguments.common_name, curve=arguments.curve, days=arguments.days
     )
     if arguments.json:
         result = _certificate_json(issued.certificate, issued.certificate_file)
@@ -264,13 +285,20 @@ def _issue(arguments: argparse.Namespace) -> int:
         authority = _authority(arguments)
         if record.doctype != authority.doctype:
             message = "not issued: the record is of another document type than this authority issues"
+            authority.refuse("issue", "authority.doctype", at=_now)
             raise IssuanceError(message, code="authority.doctype")
         at = (arguments.at or _now()).replace(microsecond=0)
         validity = ValidityInfo(signed=at, valid_from=at, valid_until=at + timedelta(days=arguments.valid_days))
         order = Order(namespaces=record.namespaces, device_key=device_key, validity=validity)
-        with output_file(Path(arguments.out), private=True) as commit, authority.open_issuer() as issuer:
-            encoded = issuer.issue(order).encode()
-            commit(encoded)
+        with output_file(Path(arguments.out), private=True) as commit, authority.open_issuer(at=_now) as issuer:
+            (issued,) = issuer.issue_batch([order])
+            encoded = issued.credential.encode() if issued.credential is not None else b""
+            try:
+                commit(encoded)
+            except SigningError:
+                with suppress(MdlError):
+                    issuer.withdraw(issued.record)
+                raise
             signer = issuer.certificate
     except IssuanceError as exc:
         if len(exc.violations) < 2:
@@ -287,6 +315,7 @@ def _issue(arguments: argparse.Namespace) -> int:
                 "signed": _moment(validity.signed),
                 "valid_until": _moment(validity.valid_until),
                 "document_signer": f"{signer.serial:x}",
+                "reference": issued.record.reference.hex(),
             }
         )
         return 0
@@ -295,6 +324,7 @@ def _issue(arguments: argparse.Namespace) -> int:
         ("content", f"{record.doctype}, {elements} elements, {len(encoded)} bytes"),
         ("valid", f"{_moment(validity.valid_from)} to {_moment(validity.valid_until)}"),
         ("signed by", f"{signer.subject}, serial number {signer.serial:x}"),
+        ("reference", f"{issued.record.reference.hex()} (by which it can be revoked)"),
     ]
     _write_result("The licence is issued.", rows, "next: give the file to the holder")
     return 0

@@ -1,0 +1,207 @@
+"""A store in one SQLite file: the default, for an authority on one host."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from issuer.store import schema
+from issuer.store.base import Store
+from issuer.store.schema import Sql
+from issuer.store.transaction import initialise
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError
+
+__all__ = ["SqliteStore"]
+
+_APPLICATION: Final = 0x6D646C31
+"""Tells a store from other SQLite files: "mdl1"."""
+_PATIENCE: Final = 30.0
+
+# The primary result codes of SQLite, https://www.sqlite.org/rescode.html; the file is to blame, or the system under it.
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH})
+_UNWRITABLE: Final = {
+    sqlite3.SQLITE_FULL: "No space left on device",
+    sqlite3.SQLITE_IOERR: "Input/output error",
+    sqlite3.SQLITE_READONLY: "Read-only",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
+    sqlite3.SQLITE_PERM: "Permission denied",
+    sqlite3.SQLITE_NOLFS: "File too large",
+    sqlite3.SQLITE_TOOBIG: "File too large",
+}
+
+
+class SqliteStore(Store):
+    """A store in a file, with a write-ahead log beside it while it is open."""
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
+        """Open a store.
+
+        Args:
+            path: The file.
+            create: Make it where there is none yet.
+
+        Raises:
+            DecodeError: There is none (code ``store.missing``), or the file is something else (``store.not_a_store``)
+                or damaged (``store.damaged``).
+            UnsupportedError: A newer program wrote it (code ``store.version``).
+            SigningError: It cannot be made or opened (code ``authority.unwritable``).
+        """
+        super().__init__()
+        self._path = Path(path)
+        self._create = create
+        self._connection: sqlite3.Connection | None = None
+        try:
+            with self._open(write=False):
+                pass
+        except BaseException:
+            self.close()
+            raise
+        self._create = False
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return str(self._path)
+
+    def close(self) -> None:
+        """Close the file; the next transaction opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):  # what was committed is in the log, which the next one reads
+                connection.close()
+
+    @contextmanager
+    def _open(self, *, write: bool) -> Iterator[Sql]:
+        sql = _Statements(self._connected(), self._path)
+        sql.run("BEGIN IMMEDIATE" if write else "BEGIN")
+        try:
+            yield sql
+            sql.run("COMMIT")
+        except BaseException:
+            sql.rollback()
+            raise
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            return self._connection
+        if not self._path.exists():
+            if not self._create:
+                message = f"the store {self._path} is missing: restore it from a backup"
+                raise DecodeError(message, code="store.missing")
+            try:
+                os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            except OSError as exc:
+                raise _unwritable(self._path, exc.strerror or type(exc).__name__) from exc
+        with _translated(self._path):
+            connection = sqlite3.connect(
+                self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+        try:
+            sql = _Statements(connection, self._path)
+            self._prepare(sql)
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _prepare(self, sql: _Statements) -> None:
+        """Hold the file to what it must be before anything is changed in it."""
+        for setting in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF", "cell_size_check = ON"):
+            sql.run(f"PRAGMA {setting}")
+        ((application,),) = sql.rows("PRAGMA application_id")
+        ((tables,),) = sql.rows("SELECT count(*) FROM sqlite_master")
+        if tables:
+            if application != _APPLICATION or not sql.has_table("schema_version"):
+                raise _foreign(self._path)
+            version = schema.check_version(sql)
+        else:
+            if not self._create:
+                raise _foreign(self._path)
+            version = 0
+        sql.rows("PRAGMA journal_mode = WAL")
+        if version == schema.VERSION:
+            return
+        sql.run("BEGIN IMMEDIATE")
+        try:
+            fresh = not sql.has_table("schema_version")  # another process may have been quicker
+            schema.migrate(sql)
+            if fresh:
+                initialise(sql)
+                sql.run(f"PRAGMA application_id = {_APPLICATION}")
+            sql.run("COMMIT")
+        except BaseException:
+            sql.rollback()
+            raise
+
+
+class _Statements:
+    """`Sql` over a connection of SQLite."""
+
+    bytes_type = "BLOB"
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        with _translated(self._path):
+            return self._connection.execute(statement, parameters).rowcount
+
+    def run_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        with _translated(self._path):
+            self._connection.executemany(statement, rows)
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with _translated(self._path):
+            return self._connection.execute(statement, parameters).fetchall()
+
+    def has_table(self, name: str) -> bool:
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
+
+    def rollback(self) -> None:
+        """Undo the transaction, unless SQLite has undone it by itself."""
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.IntegrityError as exc:
+        message = "the store refuses what would be there twice, or hang in the air"
+        raise LocalProtocolError(message, code="store.conflict") from exc
+    except sqlite3.Error as exc:
+        raise _error(path, exc) from exc
+
+
+def _error(path: Path, exc: sqlite3.Error) -> MdlError:
+    code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _BUSY:
+        message = f"another process works with {path}: try again when it is done"
+        return SigningError(message, code="store.busy", retryable=True)
+    if code in _UNWRITABLE:
+        return _unwritable(path, _UNWRITABLE[code])
+    if code == sqlite3.SQLITE_NOTADB:
+        return _foreign(path)
+    if code in _DAMAGED or code == sqlite3.SQLITE_ERROR:
+        # A statement of ours that SQLite does not understand meets tables that are not ours.
+        return DecodeError(f"the store {path} is damaged: restore it from a backup", code="store.damaged")
+    return SigningError(f"the store {path} failed ({type(exc).__name__})", code="store.failed")
+
+
+def _unwritable(path: Path, reason: str) -> SigningError:
+    return SigningError(f"cannot write {path}: {reason}; nothing was issued", code="authority.unwritable")
+
+
+def _foreign(path: Path) -> DecodeError:
+    return DecodeError(f"{path} is no store of an authority: restore it from a backup", code="store.not_a_store")

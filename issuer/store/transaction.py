@@ -1,0 +1,864 @@
+"""What can be asked of a store, and what can be done in it, whatever database keeps it.
+
+What a method does and its record in the audit log are written together, or neither is. Whatever is unique for ever, a
+serial number, a CRL number, a list's revision, a place in a list, is taken in a transaction of its own before anything
+is signed with it, and that transaction also records that the key is about to be used. So a crash between the two leaves
+a gap in the numbers, and never the same number on two things, or a signature that no record tells of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+from issuer.audit import Actor, AuditRecord, Event, Head, Holdings, KeptRecord, chain_start, hash_record
+from issuer.store import places
+from issuer.store.records import (
+    Batch,
+    CertificateRecord,
+    CredentialRecord,
+    CredentialState,
+    CrlRecord,
+    Reservation,
+    Role,
+    Settings,
+    SignerRecord,
+    SignerState,
+    StatusListRecord,
+    StatusPlace,
+    StatusPlan,
+)
+from issuer.store.schema import Sql
+from mdl.cbor import bstr
+from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError
+from mdl.pki import Certificate
+from mdl.pki.build import draw_serial
+from mdl.status import ListKind
+
+__all__ = ["Reader", "Transaction", "initialise"]
+
+KindT = TypeVar("KindT", bound=StrEnum)
+
+_REFERENCE_SIZE: Final = 16
+_SALT_SIZE: Final = 32
+# How many parameters one statement gets: well below what any database takes.
+_AT_ONCE: Final = 400
+_PAGE: Final = 1000
+
+_CREDENTIAL: Final = (
+    "SELECT c.reference, c.batch, c.signer, c.doctype, c.valid_from, c.valid_until, c.list_id, l.uri, c.list_index,"
+    " c.identifier, c.state, c.state_at, c.reason"
+    " FROM credentials c LEFT JOIN status_lists l ON l.list_id = c.list_id"
+)
+_CERTIFICATE: Final = (
+    "SELECT fingerprint, role, issuer, key_label, der, issued_at, revoked_at, reason FROM certificates"
+)
+_LIST: Final = "SELECT list_id, kind, uri, bits, size, most, used, revision, opened_at FROM status_lists"
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _seconds(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        msg = "times are aware"
+        raise ValueError(msg)
+    return int(moment.timestamp())
+
+
+def _member(kind: type[KindT], value: str) -> KindT:
+    try:
+        return kind(value)
+    except ValueError as exc:
+        raise _damaged(f"a {kind.__name__} that is none") from exc
+
+
+def _digest_of(parts: Iterable[bytes]) -> bytes:
+    """A digest over byte strings in an order that tells nothing."""
+    return hashlib.sha256(b"".join(map(bstr, sorted(parts)))).digest()
+
+
+def initialise(sql: Sql) -> None:
+    """Give a store with new tables its log's id and its salt."""
+    log_id = os.urandom(_REFERENCE_SIZE)
+    sql.run(
+        "INSERT INTO store (singleton, log_id, salt, head_sequence, head_hash) VALUES (1, ?, ?, 0, ?)",
+        (log_id, os.urandom(_SALT_SIZE), chain_start(log_id)),
+    )
+
+
+class Reader:
+    """What can be asked of a store: all answers are of one moment."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+        rows = sql.rows("SELECT log_id, salt, head_sequence, head_hash, head_time FROM store")
+        if len(rows) != 1:
+            raise _damaged("its first page")
+        self._log_id, self._salt, sequence, digest, seconds = rows[0]
+        self._head = Head(sequence, digest, None if seconds is None else _time(seconds))
+
+    # --- settings and the log ---
+
+    def settings(self) -> Settings | None:
+        """What was decided about the authority, or None if nothing was yet."""
+        rows = self._sql.rows("SELECT version, document FROM settings ORDER BY version DESC LIMIT 1")
+        if not rows:
+            return None
+        try:
+            document = json.loads(rows[0][1])
+        except ValueError as exc:
+            raise _damaged("the settings") from exc
+        return Settings(version=rows[0][0], document=document)
+
+    @property
+    def log_id(self) -> bytes:
+        """The id of the audit log, 16 random bytes."""
+        return bytes(self._log_id)
+
+    def audit_head(self) -> Head:
+        """The head of the audit log."""
+        return self._head
+
+    def audit_records(self, *, start: int = 1) -> Iterator[KeptRecord]:
+        """The audit log, from a sequence number on (inclusive)."""
+        while rows := self._sql.rows(
+            "SELECT sequence, hash, record FROM audit WHERE sequence >= ? ORDER BY sequence LIMIT ?", (start, _PAGE)
+        ):
+            yield from (KeptRecord(*row) for row in rows)
+            start = rows[-1][0] + 1
+
+    def holdings(self) -> Holdings:
+        """What the audit log must tell of."""
+        handed_out = CredentialState.ISSUED.value, CredentialState.REVOKED.value
+        certificates = self.certificates()
+        ((revoked,),) = self._sql.rows(
+            "SELECT COUNT(*) FROM credentials WHERE state = ?", (CredentialState.REVOKED.value,)
+        )
+        return Holdings(
+            certificates=frozenset(one.certificate.fingerprint for one in certificates),
+            revoked=frozenset(one.certificate.fingerprint for one in certificates if one.revoked_at),
+            crls=frozenset(hashlib.sha256(one.der).digest() for one in self._crls("")),
+            batches=dict(
+                self._sql.rows(
+                    "SELECT batch, COUNT(*) FROM credentials WHERE state IN (?, ?) GROUP BY batch", handed_out
+                )
+            ),
+            revoked_credentials=revoked,
+        )
+
+    # --- keys, certificates, CRLs ---
+
+    def signers(self, role: Role | None = None, *, state: SignerState | None = None) -> tuple[SignerRecord, ...]:
+        """The keys in the order in which they were made, of one role and one state if these are given."""
+        rows = self._sql.rows(
+            "SELECT key_label, role, state, public_key, certificate, made_at FROM signers ORDER BY ordinal"
+        )
+        found = (
+            SignerRecord(
+                key=key,
+                role=_member(Role, role_name),
+                state=_member(SignerState, state_name),
+                public_key=public_key,
+                certificate=certificate,
+                made_at=_time(made_at),
+            )
+            for key, role_name, state_name, public_key, certificate, made_at in rows
+        )
+        return tuple(one for one in found if role in (None, one.role) and state in (None, one.state))
+
+    def signer(self, key: str) -> SignerRecord:
+        """The key of that label.
+
+        Raises:
+            LocalProtocolError: There is none (code ``store.unknown``).
+        """
+        for one in self.signers():
+            if one.key == key:
+                return one
+        raise _unknown("key of that label")
+
+    def certificates(self, role: Role | None = None) -> tuple[CertificateRecord, ...]:
+        """The certificates in the order in which they were issued, of one role if it is given."""
+        return tuple(one for one in self._certificates("") if role in (None, one.role))
+
+    def certificate(self, fingerprint: bytes) -> CertificateRecord:
+        """The certificate with that SHA-256.
+
+        Raises:
+            LocalProtocolError: There is none (code ``store.unknown``).
+        """
+        for one in self._certificates("WHERE fingerprint = ?", fingerprint):
+            return one
+        raise _unknown("certificate with that fingerprint")
+
+    def certificate_of_serial(self, serial: int) -> CertificateRecord | None:
+        """The certificate with that serial number, or None."""
+        return next(iter(self._certificates("WHERE serial = ?", f"{serial:x}")), None)
+
+    def _certificates(self, where: str, *parameters: Any) -> list[CertificateRecord]:
+        rows = self._sql.rows(
+            f"{_CERTIFICATE} {where} ORDER BY ordinal",
+            parameters,
+        )
+        found = []
+        for fingerprint, role, issuer, key, der, issued_at, revoked_at, reason in rows:
+            try:
+                certificate = Certificate.decode(der)
+            except MdlError as exc:
+                raise _damaged("a certificate") from exc
+            if certificate.fingerprint != fingerprint:
+                raise _damaged("a certificate")
+            record = CertificateRecord(
+                certificate=certificate,
+                role=_member(Role, role),
+                issuer=issuer,
+                key=key,
+                issued_at=_time(issued_at),
+                revoked_at=None if revoked_at is None else _time(revoked_at),
+                reason=reason,
+            )
+            found.append(record)
+        return found
+
+    def crls(self, issuer: bytes) -> tuple[CrlRecord, ...]:
+        """The CRLs of an issuer by growing number.
+
+        Args:
+            issuer: SHA-256 of its certificate.
+        """
+        return self._crls("WHERE issuer = ? ORDER BY number", issuer)
+
+    def last_crl(self, issuer: bytes) -> CrlRecord | None:
+        """The CRL of an issuer with the highest number, or None."""
+        return next(iter(self._crls("WHERE issuer = ? ORDER BY number DESC LIMIT 1", issuer)), None)
+
+    def _crls(self, where: str, *parameters: Any) -> tuple[CrlRecord, ...]:
+        rows = self._sql.rows(
+            f"SELECT issuer, number, der, this_update, next_update FROM crls {where}",  # noqa: S608 - as above
+            parameters,
+        )
+        return tuple(
+            CrlRecord(issuer=one, number=number, der=der, this_update=_time(this), next_update=_time(following))
+            for one, number, der, this, following in rows
+        )
+
+    # --- status lists and credentials ---
+
+    def status_lists(self, kind: ListKind | None = None) -> tuple[StatusListRecord, ...]:
+        """The lists in the order in which they were opened, of one kind if it is given."""
+        return tuple(one for one in self._lists("") if kind in (None, one.kind))
+
+    def status_list(self, list_id: str) -> StatusListRecord:
+        """The list of that id.
+
+        Raises:
+            LocalProtocolError: There is none (code ``store.unknown``).
+        """
+        for one in self._lists("WHERE list_id = ?", list_id):
+            return one
+        raise _unknown("status list of that id")
+
+    def _lists(self, where: str, *parameters: Any) -> list[StatusListRecord]:
+        return [
+            StatusListRecord(
+                list_id=list_id,
+                kind=_member(ListKind, kind),
+                uri=uri,
+                bits=bits,
+                size=size,
+                limit=limit,
+                used=used,
+                revision=revision,
+                opened_at=_time(opened_at),
+            )
+            for list_id, kind, uri, bits, size, limit, used, revision, opened_at in self._sql.rows(
+                f"{_LIST} {where} ORDER BY ordinal", parameters
+            )
+        ]
+
+    def revoked_indices(self, list_id: str) -> list[int]:
+        """The indices of a status list that are to be shown as invalid, decoys that are shown included, in order."""
+        rows = self._sql.rows(
+            "SELECT list_index FROM credentials WHERE list_id = ? AND state = ?"
+            " UNION SELECT list_index FROM decoys WHERE list_id = ? AND shown_at IS NOT NULL ORDER BY 1",
+            (list_id, CredentialState.REVOKED.value, list_id),
+        )
+        return [index for (index,) in rows if index is not None]
+
+    def revoked_identifiers(self, list_id: str) -> list[bytes]:
+        """The identifiers that an identifier list names, in order."""
+        rows = self._sql.rows(
+            "SELECT identifier FROM credentials WHERE list_id = ? AND state = ? ORDER BY identifier",
+            (list_id, CredentialState.REVOKED.value),
+        )
+        return [identifier for (identifier,) in rows if identifier is not None]
+
+    def signed_list(self, list_id: str) -> tuple[int, bytes, datetime, datetime] | None:
+        """The last token of a list: its revision, the token, when it was signed and when it expires; or None."""
+        rows = self._sql.rows(
+            "SELECT revision, token, issued_at, expires_at FROM signed_lists WHERE list_id = ? AND token IS NOT NULL"
+            " ORDER BY revision DESC LIMIT 1",
+            (list_id,),
+        )
+        return None if not rows else (rows[0][0], rows[0][1], _time(rows[0][2]), _time(rows[0][3]))
+
+    def credential(self, reference: bytes) -> CredentialRecord:
+        """The credential of that reference.
+
+        Raises:
+            LocalProtocolError: There is none (code ``store.unknown``).
+        """
+        for one in self._credentials("WHERE c.reference = ?", reference):
+            return one
+        raise _unknown("credential of that reference")
+
+    def credentials(
+        self, *, batch: bytes | None = None, signer: bytes | None = None, list_id: str | None = None
+    ) -> Iterator[CredentialRecord]:
+        """The credentials in the order of their references, which tells nothing; of one batch, signer or list."""
+        after = b""
+        wanted = {"c.batch": batch, "c.signer": signer, "c.list_id": list_id}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        condition = " AND ".join(["c.reference > ?", *(f"{name} = ?" for name in given)])
+        where = f"WHERE {condition} ORDER BY c.reference LIMIT {_PAGE}"
+        while found := self._credentials(where, after, *given.values()):
+            yield from found
+            after = found[-1].reference
+
+    def _credentials(self, where: str, *parameters: Any) -> list[CredentialRecord]:
+        return [_credential(row) for row in self._sql.rows(f"{_CREDENTIAL} {where}", parameters)]
+
+    def order_digest(self, order_key: str) -> bytes:
+        """The salted digest by which a repeated order is known again."""
+        return hmac.digest(self._salt, order_key.encode(), "sha256")
+
+
+class Transaction(Reader):
+    """What can be done in a store: all of it, or nothing.
+
+    Attributes:
+        at: The time of everything that is done in it, whole seconds.
+        actor: Who does it.
+    """
+
+    def __init__(self, sql: Sql, *, at: datetime, actor: Actor) -> None:
+        super().__init__(sql)
+        self.at = at
+        self.actor = actor
+        self._pending: list[tuple[int, bytes, bytes]] = []
+
+    # --- the log ---
+
+    def record(self, event: Event, **subjects: str | int | bytes) -> int:
+        """Append to the audit log; every other method of this class that changes something does so by itself.
+
+        Args:
+            event: What happened.
+            subjects: What it happened to; see `issuer.audit.SUBJECTS`.
+
+        Returns:
+            The record's sequence number.
+
+        Raises:
+            ValueError: A record has no such member.
+        """
+        encoded = AuditRecord(
+            log_id=self.log_id,
+            sequence=self._head.sequence + 1,
+            time=self.at,
+            actor=self.actor,
+            event=event,
+            subjects=subjects,
+            previous=self._head.hash,
+        ).encode()
+        self._head = Head(self._head.sequence + 1, hash_record(encoded), self.at)
+        self._pending.append((self._head.sequence, self._head.hash, encoded))
+        return self._head.sequence
+
+    def flush(self) -> None:
+        """Write what is still to be written; the store calls this before it commits."""
+        if self._pending:
+            self._sql.run_many("INSERT INTO audit (sequence, hash, record) VALUES (?, ?, ?)", self._pending)
+            self._sql.run(
+                "UPDATE store SET head_sequence = ?, head_hash = ?, head_time = ?",
+                (self._head.sequence, self._head.hash, _seconds(self.at)),
+            )
+            self._pending = []
+
+    def refuse(self, verb: str, code: str, **subjects: str | int | bytes) -> int:
+        """Record that something was refused, by the error's code."""
+        return self.record(Event.REFUSAL, verb=verb, code=code, **subjects)
+
+    # --- settings, keys ---
+
+    def put_settings(self, document: Mapping[str, Any]) -> Settings:
+        """Decide anew about the authority; what was decided before is kept.
+
+        Args:
+            document: The decisions, plain JSON values and nothing personal.
+        """
+        last = self.settings()
+        version = 1 if last is None else last.version + 1
+        text = json.dumps(document, sort_keys=True)
+        self._sql.run(
+            "INSERT INTO settings (version, document, changed_at) VALUES (?, ?, ?)",
+            (version, text, _seconds(self.at)),
+        )
+        event = Event.AUTHORITY_FOUNDED if last is None else Event.SETTINGS_CHANGED
+        self.record(event, version=version, digest=hashlib.sha256(text.encode()).digest())
+        return Settings(version=version, document=json.loads(text))
+
+    def add_signer(self, key: str, role: Role, public_key: bytes, *, state: SignerState = SignerState.PREPARED) -> None:
+        """Remember a key that was made in the token.
+
+        Args:
+            key: Its label.
+            role: What it is for.
+            public_key: Its SubjectPublicKeyInfo, DER.
+            state: What it may be used for.
+
+        Raises:
+            LocalProtocolError: A key has this label, or is this key (code ``store.conflict``).
+        """
+        self._sql.run(
+            "INSERT INTO signers (key_label, role, state, public_key, ordinal, made_at)"
+            " VALUES (?, ?, ?, ?, (SELECT COALESCE(MAX(ordinal), 0) + 1 FROM signers), ?)",
+            (key, role.value, state.value, public_key, _seconds(self.at)),
+        )
+        digest = hashlib.sha256(public_key).digest()
+        self.record(Event.KEY_MADE, label=key, role=role.value, public_key=digest)
+
+    def set_signer_state(self, key: str, state: SignerState) -> None:
+        """Change what a key may be used for. Out of `REVOKED` there is no way.
+
+        Raises:
+            LocalProtocolError: There is no such key (code ``store.unknown``), or it is revoked (``store.final``).
+        """
+        before = self.signer(key).state
+        if before is state:
+            return
+        if before is SignerState.REVOKED:
+            raise LocalProtocolError("the key is revoked, which is final", code="store.final")
+        self._sql.run("UPDATE signers SET state = ? WHERE key_label = ?", (state.value, key))
+        self.record(Event.SIGNER_CHANGED, label=key, state=state.value)
+
+    def use_key(self, key: str, purpose: str, **subjects: str | int | bytes) -> None:
+        """Record that a key is about to be used, in a transaction that ends before it is.
+
+        Args:
+            key: Its label.
+            purpose: What for.
+            subjects: What is to be signed.
+        """
+        self.record(Event.KEY_USED, label=key, purpose=purpose, **subjects)
+
+    # --- certificates ---
+
+    def take_serial(self, key: str) -> int:
+        """Take a serial number, unique for ever, for a certificate that this key is about to sign.
+
+        Args:
+            key: Label of the issuer's key.
+        """
+        while True:
+            serial = draw_serial()
+            if not self._sql.rows("SELECT 1 FROM serials WHERE serial = ?", (f"{serial:x}",)):
+                break
+        self.adopt_serial(serial)
+        self.use_key(key, "certificate", serial=f"{serial:x}")
+        return serial
+
+    def adopt_serial(self, serial: int) -> None:
+        """Take a serial number that was drawn elsewhere, by an offline root or a managed one.
+
+        Raises:
+            LocalProtocolError: It was taken before (code ``store.conflict``).
+        """
+        self._sql.run("INSERT INTO serials (serial, taken_at) VALUES (?, ?)", (f"{serial:x}", _seconds(self.at)))
+
+    def add_certificate(
+        self, certificate: Certificate, role: Role, *, issuer: bytes, key: str | None, activate: bool = True
+    ) -> None:
+        """Record a certificate that was issued.
+
+        Args:
+            certificate: The certificate; its serial number was taken before.
+            role: What it is for.
+            issuer: SHA-256 of the issuer's certificate; its own where it is self-signed.
+            key: Label of its key, which becomes its signer, or None where the key is not in the token.
+            activate: Whether the key may be used from now on.
+
+        Raises:
+            LocalProtocolError: The serial number was not taken, or is another certificate's (code ``store.conflict``).
+        """
+        fingerprint = certificate.fingerprint
+        self._sql.run(
+            "INSERT INTO certificates (fingerprint, serial, role, issuer, key_label, der, ordinal, issued_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, (SELECT COALESCE(MAX(ordinal), 0) + 1 FROM certificates), ?)",
+            (
+                *(fingerprint, f"{certificate.serial:x}", role.value, issuer, key, certificate.der),
+                _seconds(self.at),
+            ),
+        )
+        self.record(
+            Event.CERTIFICATE_ISSUED,
+            certificate=fingerprint,
+            serial=f"{certificate.serial:x}",
+            role=role.value,
+            issuer=issuer,
+            subject=str(certificate.subject),
+            not_before=_seconds(certificate.not_before),
+            not_after=_seconds(certificate.not_after),
+        )
+        if key is not None:
+            self.signer(key)
+            self._sql.run("UPDATE signers SET certificate = ? WHERE key_label = ?", (fingerprint, key))
+            if activate:
+                self.set_signer_state(key, SignerState.ACTIVE)
+
+    def revoke_certificate(self, fingerprint: bytes, *, reason: int = 0) -> bool:
+        """Revoke a certificate, and its key where that has no other; the next CRL of its issuer tells of it.
+
+        Args:
+            fingerprint: SHA-256 of it.
+            reason: Why, a CRL reason code (RFC 5280 5.3.1).
+
+        Returns:
+            Whether it was not revoked before. What was revoked stays as it is.
+
+        Raises:
+            LocalProtocolError: There is no such certificate (code ``store.unknown``).
+        """
+        known = self.certificate(fingerprint)
+        if known.revoked_at is not None:
+            return False
+        self._sql.run(
+            "UPDATE certificates SET revoked_at = ?, reason = ? WHERE fingerprint = ?",
+            (_seconds(self.at), reason, fingerprint),
+        )
+        serial = f"{known.certificate.serial:x}"
+        self.record(Event.CERTIFICATE_REVOKED, certificate=fingerprint, serial=serial, reason=reason)
+        if known.key is not None and self.signer(known.key).certificate == fingerprint:
+            self.set_signer_state(known.key, SignerState.REVOKED)
+        return True
+
+    # --- CRLs ---
+
+    def take_crl_number(self, issuer: bytes, key: str) -> int:
+        """Take the next CRL number of an issuer, for a CRL that this key is about to sign.
+
+        Args:
+            issuer: SHA-256 of its certificate.
+            key: Label of its key.
+        """
+        ((number,),) = self._sql.rows(
+            "SELECT COALESCE(MAX(number), 0) + 1 FROM crl_numbers WHERE issuer = ?", (issuer,)
+        )
+        self._sql.run(
+            "INSERT INTO crl_numbers (issuer, number, taken_at) VALUES (?, ?, ?)", (issuer, number, _seconds(self.at))
+        )
+        self.use_key(key, "crl", issuer=issuer, number=number)
+        return int(number)
+
+    def add_crl(self, crl: CrlRecord) -> None:
+        """Record a CRL that was signed.
+
+        Raises:
+            LocalProtocolError: Its number was not taken, or is another CRL's (code ``store.conflict``).
+        """
+        self._sql.run(
+            "INSERT INTO crls (issuer, number, der, this_update, next_update) VALUES (?, ?, ?, ?, ?)",
+            (crl.issuer, crl.number, crl.der, _seconds(crl.this_update), _seconds(crl.next_update)),
+        )
+        self.record(
+            Event.CRL_SIGNED,
+            issuer=crl.issuer,
+            number=crl.number,
+            digest=hashlib.sha256(crl.der).digest(),
+            next_update=_seconds(crl.next_update),
+        )
+
+    # --- status lists ---
+
+    def take_places(self, plan: StatusPlan, count: int) -> list[StatusPlace]:
+        """Take places in the lists of a plan, each its taker's for ever; lists are opened as needed."""
+        taken: list[StatusPlace] = []
+        while len(taken) < count:
+            record = places.free_list(self._lists("WHERE plan = ?", places.plan_key(plan)))
+            if record is None:
+                record = self._open_list(plan)
+            taken += places.draw_places(self._sql, record, count - len(taken))
+        return taken
+
+    def _open_list(self, plan: StatusPlan) -> StatusListRecord:
+        record = places.open_list(self._sql, plan, self.at)
+        self.record(Event.LIST_OPENED, list=record.list_id, kind=plan.kind.value, count=plan.size)
+        decoys = int(plan.size * plan.decoys) if plan.kind is ListKind.STATUS_LIST else 0
+        if decoys:
+            places.take_decoys(self._sql, record, decoys)
+        return self.status_list(record.list_id)
+
+    def show_decoys(self, list_id: str, count: int) -> int:
+        """Show more decoys of a list as invalid, drawn at random.
+
+        Returns:
+            How many there were left to show, at most `count`.
+        """
+        rows = self._sql.rows("SELECT list_index FROM decoys WHERE list_id = ? AND shown_at IS NULL", (list_id,))
+        chosen = sorted((index for (index,) in rows), key=lambda _: os.urandom(16))[:count]
+        self._sql.run_many(
+            "UPDATE decoys SET shown_at = ? WHERE list_id = ? AND list_index = ?",
+            [(_seconds(self.at), list_id, index) for index in chosen],
+        )
+        return len(chosen)
+
+    def take_revision(self, list_id: str, key: str) -> int:
+        """Take the next revision of a list, for a token that this key is about to sign."""
+        revision = self.status_list(list_id).revision + 1
+        self._sql.run("UPDATE status_lists SET revision = ? WHERE list_id = ?", (revision, list_id))
+        self.use_key(key, "list", list=list_id, revision=revision)
+        return revision
+
+    def add_signed_list(
+        self, list_id: str, revision: int, token: bytes, *, issued_at: datetime, expires_at: datetime
+    ) -> None:
+        """Record the token of a list; of earlier ones only the digest is kept.
+
+        Raises:
+            LocalProtocolError: The revision has a token already, or was not taken (code ``store.conflict``).
+        """
+        if not 1 <= revision <= self.status_list(list_id).revision:
+            raise LocalProtocolError("the list's revision was not taken", code="store.conflict")
+        digest = hashlib.sha256(token).digest()
+        self._sql.run(
+            "INSERT INTO signed_lists (list_id, revision, digest, token, issued_at, expires_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (list_id, revision, digest, token, _seconds(issued_at), _seconds(expires_at)),
+        )
+        self._sql.run(
+            "UPDATE signed_lists SET token = NULL WHERE list_id = ? AND token IS NOT NULL AND revision <"
+            " (SELECT MAX(revision) FROM signed_lists WHERE list_id = ?)",
+            (list_id, list_id),
+        )
+        self.record(Event.LIST_SIGNED, list=list_id, revision=revision, digest=digest, not_after=_seconds(expires_at))
+
+    # --- credentials ---
+
+    def reserve_batch(
+        self,
+        reservations: Sequence[Reservation],
+        *,
+        signer: bytes,
+        key: str,
+        doctype: str,
+        plan: StatusPlan | None = None,
+    ) -> Batch:
+        """Take references and places for credentials that this key is about to sign.
+
+        An order that was carried out before gives the credential of then. One whose signing was broken off is taken
+        over: what was reserved for it then is never handed out.
+
+        Args:
+            reservations: One for each credential.
+            signer: SHA-256 of the document signer's certificate.
+            key: Label of its key.
+            doctype: The document type.
+            plan: Where the credentials' status will be told, or None.
+
+        Raises:
+            IssuanceError: The signer's key may not be used (code ``store.signer_state``).
+            LocalProtocolError: Two reservations have one order key (code ``store.order_twice``).
+        """
+        known = self.signer(key)
+        if known.state is not SignerState.ACTIVE or known.certificate != signer:
+            message = f"not issued: the document signer's key is {known.state.value}"
+            raise IssuanceError(message, code="store.signer_state")
+        digests = [None if one.order_key is None else self.order_digest(one.order_key) for one in reservations]
+        given = [digest for digest in digests if digest is not None]
+        if len(set(given)) != len(given):
+            raise LocalProtocolError("two orders of one batch have the same key", code="store.order_twice")
+        earlier = self._of_orders(given)
+        broken_off = [one.reference for one in earlier.values() if one.state is CredentialState.RESERVED]
+        if broken_off:
+            self._abandon(broken_off)
+        repeated = {digest: one for digest, one in earlier.items() if one.state is not CredentialState.RESERVED}
+        batch = os.urandom(_REFERENCE_SIZE)
+        count = len(reservations) - len(repeated)
+        taken = iter([None] * count if plan is None else self.take_places(plan, count))
+        credentials = [
+            repeated[digest]
+            if digest is not None and digest in repeated
+            else CredentialRecord(
+                reference=os.urandom(_REFERENCE_SIZE),
+                batch=batch,
+                signer=signer,
+                doctype=doctype,
+                valid_from=one.valid_from,
+                valid_until=one.valid_until,
+                place=next(taken),
+                state=CredentialState.RESERVED,
+                state_at=self.at,
+            )
+            for one, digest in zip(reservations, digests, strict=True)
+        ]
+        self._sql.run_many(
+            "INSERT INTO credentials (reference, batch, signer, doctype, valid_from, valid_until, list_id, list_index,"
+            " identifier, order_digest, state, state_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    *(one.reference, batch, signer, doctype, _seconds(one.valid_from), _seconds(one.valid_until)),
+                    *_place_columns(one.place),
+                    *(digest, CredentialState.RESERVED.value, _seconds(self.at)),
+                )
+                for one, digest in zip(credentials, digests, strict=True)
+                if one.batch == batch
+            ],
+        )
+        if count:
+            self.use_key(key, "batch", batch=batch, signer=signer, count=count, repeated=len(repeated))
+        return Batch(reference=batch, credentials=tuple(credentials))
+
+    def complete_batch(self, batch: Batch) -> None:
+        """Record that a batch was signed; before this nothing of it may be handed out.
+
+        Raises:
+            IssuanceError: One of its orders was taken over meanwhile, or the batch was abandoned (code
+                ``store.batch_overtaken``), or its document signer was revoked (code ``store.signer_state``).
+        """
+        new = [one for one in batch.credentials if not batch.is_repeated(one)]
+        if not new:
+            return
+        changed = self._sql.run(
+            "UPDATE credentials SET state = ?, state_at = ? WHERE batch = ? AND state = ?",
+            (
+                *(CredentialState.ISSUED.value, _seconds(self.at), batch.reference),
+                CredentialState.RESERVED.value,
+            ),
+        )
+        if changed != len(new):
+            message = "not issued: another process took over one of the orders, or the batch was abandoned"
+            raise IssuanceError(message, code="store.batch_overtaken")
+        if self.certificate(new[0].signer).revoked_at is not None:
+            message = "not issued: the document signer was revoked meanwhile"
+            raise IssuanceError(message, code="store.signer_state")
+        self.record(
+            Event.BATCH_ISSUED,
+            batch=batch.reference,
+            signer=new[0].signer,
+            count=len(new),
+            doctype=new[0].doctype,
+            digest=_digest_of(one.reference for one in new),
+        )
+
+    def abandon_batch(self, batch: Batch, *, code: str) -> None:
+        """Record that a batch came to nothing; its orders may be placed again.
+
+        Args:
+            batch: The batch.
+            code: Code of the error that ended it.
+        """
+        waiting = self._sql.rows(
+            "SELECT reference FROM credentials WHERE batch = ? AND state = ?",
+            (batch.reference, CredentialState.RESERVED.value),
+        )
+        self._abandon([reference for (reference,) in waiting])
+        self.record(Event.BATCH_ABANDONED, batch=batch.reference, count=len(waiting), code=code)
+
+    def revoke_credentials(
+        self,
+        *,
+        reference: bytes | None = None,
+        batch: bytes | None = None,
+        signer: bytes | None = None,
+        reason: int = 0,
+    ) -> int:
+        """Revoke a credential, or all of a batch, or all of a document signer; exactly one of the three is given.
+
+        Args:
+            reference: A credential's reference.
+            batch: A batch's reference.
+            signer: SHA-256 of a document signer's certificate.
+            reason: Why, a CRL reason code.
+
+        Returns:
+            How many were not revoked before. Revocation is final.
+
+        Raises:
+            LocalProtocolError: There is no such credential that was issued (code ``store.unknown``).
+        """
+        wanted = {"reference": reference, "batch": batch, "signer": signer}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        if len(given) != 1:
+            msg = "a credential, a batch or a document signer is named"
+            raise ValueError(msg)
+        ((name, value),) = given.items()
+        states = CredentialState.ISSUED.value, CredentialState.REVOKED.value
+        if name != "signer" and not self._sql.rows(
+            f"SELECT 1 FROM credentials WHERE {name} = ? AND state IN (?, ?) LIMIT 1",  # noqa: S608 - a name of ours
+            (value, *states),
+        ):
+            raise _unknown("issued credential of that reference")
+        count = self._sql.run(
+            f"UPDATE credentials SET state = ?, state_at = ?, reason = ? WHERE {name} = ? AND state = ?",  # noqa: S608
+            (CredentialState.REVOKED.value, _seconds(self.at), reason, value, CredentialState.ISSUED.value),
+        )
+        if count:
+            subject = {"credential" if name == "reference" else name: value}
+            self.record(Event.CREDENTIAL_REVOKED, count=count, reason=reason, **subject)
+        return count
+
+    def _of_orders(self, digests: Sequence[bytes]) -> dict[bytes, CredentialRecord]:
+        """What was reserved or issued on these orders before."""
+        found: dict[bytes, CredentialRecord] = {}
+        for start in range(0, len(digests), _AT_ONCE):
+            some = digests[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            statement = _CREDENTIAL.replace(" FROM", ", c.order_digest FROM", 1)
+            for row in self._sql.rows(f"{statement} WHERE c.order_digest IN ({marks})", some):
+                found[row[-1]] = _credential(row[:-1])
+        return found
+
+    def _abandon(self, references: Sequence[bytes]) -> None:
+        self._sql.run_many(
+            "UPDATE credentials SET state = ?, state_at = ?, order_digest = NULL WHERE reference = ?",
+            [(CredentialState.ABANDONED.value, _seconds(self.at), one) for one in references],
+        )
+
+
+def _credential(row: Sequence[Any]) -> CredentialRecord:
+    reference, batch, signer, doctype, start, end, list_id, uri, index, identifier, state, state_at, reason = row
+    place = None
+    if list_id is not None:
+        place = StatusPlace(list_id=list_id, uri=uri, index=index, identifier=identifier)
+    return CredentialRecord(
+        reference=reference,
+        batch=batch,
+        signer=signer,
+        doctype=doctype,
+        valid_from=_time(start),
+        valid_until=_time(end),
+        place=place,
+        state=_member(CredentialState, state),
+        state_at=_time(state_at),
+        reason=reason,
+    )
+
+
+def _place_columns(place: StatusPlace | None) -> tuple[str | None, int | None, bytes | None]:
+    return (None, None, None) if place is None else (place.list_id, place.index, place.identifier)
+
+
+def _unknown(what: str) -> LocalProtocolError:
+    return LocalProtocolError(f"the store knows no {what}", code="store.unknown")
+
+
+def _damaged(what: str) -> DecodeError:
+    return DecodeError(f"the store is damaged ({what}): restore it from a backup", code="store.damaged")
