@@ -33,6 +33,11 @@ __all__ = ["CredentialIssuer", "Order", "PreparedMdoc"]
 _RANDOM_SIZE: Final = 32
 # Digest counts are filled up to a multiple of this with random digests, so that a count tells little about the holder.
 _DIGEST_BUCKET: Final = 16
+# What the reader's own limits leave room for, with the rest of a response (mdl.cbor.Limits): bytes of the security
+# object and of all items, elements of one namespace; inclusive.
+_MAX_MSO: Final = 1000 * 1024
+_MAX_ITEMS: Final = 2 * 1024 * 1024
+_MAX_ELEMENTS: Final = 8000
 _NO_OFFSET: Final = timedelta(0)
 
 
@@ -220,6 +225,13 @@ class CredentialIssuer:
             )
         )
         payload = wrap24(mso)
+        if (
+            len(payload) > _MAX_MSO
+            or sum(len(raw) for _, raws in items.values() for raw in raws) > _MAX_ITEMS
+            or any(len(elements) > _MAX_ELEMENTS for elements in order.namespaces.values())
+        ):
+            msg = "not issued: the credential would be larger than readers take"
+            raise IssuanceError(msg, code="issuance.too_large")
         return PreparedMdoc(
             sig_structure(self._protected, payload),
             items,

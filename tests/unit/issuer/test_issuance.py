@@ -560,6 +560,8 @@ FAULTY_ORDERS: list[tuple[str, Order]] = [
     ("issuance.country", an_order(a_licence(issuing_country="CA", issuing_jurisdiction=None))),
     ("issuance.jurisdiction", an_order(a_licence(issuing_jurisdiction="US-CA"))),
     ("issuance.empty", an_order({})),
+    ("issuance.too_large", an_order(a_licence() | {DOMESTIC: {"x": bytes(2 * 1024 * 1024)}})),
+    ("issuance.too_large", an_order(a_licence() | {DOMESTIC: {f"x{number}": 1 for number in range(8001)}})),
     ("issuance.empty", an_order({MDL_NAMESPACE: {}})),
     ("issuance.empty", an_order(a_licence() | {DOMESTIC: {}})),
     ("issuance.device_key", an_order(device_key=AUTHORITY.ds_key.public_key)),
