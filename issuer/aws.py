@@ -330,11 +330,9 @@ def call(operation: Callable[..., Any], **arguments: Any) -> Mapping[str, Any]:
     from botocore.parsers import ResponseParserError
 
     try:
-        answer = operation(**arguments)
+        answer: Mapping[str, Any] = operation(**arguments)
     except (BotoCoreError, ClientError, ResponseParserError, *_ODD_ANSWERS) as exc:
         raise _refusal(exc) from exc
-    if not isinstance(answer, Mapping):
-        raise malformed_answer("no object")
     return answer
 
 

@@ -120,8 +120,9 @@ class PrivateCa:
             VerificationError: The request is not signed by its own key (code ``request.possession``).
             IssuanceError: The request is from another country (``request.country``) or state (``request.state``), or
                 its key is the root's own (``request.key``).
-            ProfileError: The arguments make no document signer certificate under this root (``build.*``), or what the
-                service returned is not what it was asked for (``private_ca.*``, which names what differs).
+            ProfileError: The profile does not allow the key (``request.key_kind``), the arguments make no document
+                signer certificate under this root (``build.*``), or what the service returned is not what it was asked
+                for (``private_ca.*``, which names what differs).
             SigningError: The service refused or failed, or did not deliver in time (``signing.certificate_pending``).
 
         Spec:
@@ -129,7 +130,7 @@ class PrivateCa:
         """
         root = self.certificate
         request = decode_csr(request) if isinstance(request, bytes) else request
-        key = requested_key(request, root)
+        key = requested_key(request, root, profile=DOCUMENT_SIGNER)
         subject = Subject(
             country=root.country or "",
             state=root.state,

@@ -362,6 +362,6 @@ def refuse(name: str, status: int = 400, *, times: int | None = None) -> Callabl
             return honest
         if left is not None:
             left -= 1
-        raise RefusedError(name, status, "the secret of the service is 4711")
+        raise RefusedError(name, status, "words of the service")
 
     return refused

@@ -19,8 +19,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import serialization
 
-from mdl.errors import DecodeError, MdlError, ProfileError, SigningError, VerificationError
-from mdl.keys import PublicKey, Signer, x509_signing_key
+from mdl.errors import DecodeError, MdlError, ProfileError, SigningError, UnsupportedError, VerificationError
+from mdl.keys import PublicKey, Signer, UnsafePostQuantum, x509_signing_key
 from mdl.pki import structures as der_types
 from mdl.pki.certificate import (
     MAX_CERTIFICATE_SIZE,
@@ -245,6 +245,7 @@ def build_certificate(
     contact_uri: str | None = None,
     serial: int | None = None,
     random: Randomness = os.urandom,
+    post_quantum: UnsafePostQuantum | None = None,
 ) -> Certificate:
     """Build a certificate of one profile, and prove it before handing it out.
 
@@ -263,6 +264,7 @@ def build_certificate(
         contact_uri: URI of the issuing authority, for issuerAltName.
         serial: The serial number; None draws one of 20 octets.
         random: The source of randomness for the serial number.
+        post_quantum: Asks for the rehearsal: either key may be one of ML-DSA.
 
     Raises:
         ProfileError: The arguments do not make a certificate of this profile (``build.*``), or the result has
@@ -270,7 +272,7 @@ def build_certificate(
         SigningError: The custodian failed, or its signature does not verify (``signing.wrong_signature``).
         UnsupportedError: The signer's key cannot sign certificates.
     """
-    _check_signer(profile, issuer, signer, public_key)
+    _check_signer(profile, issuer, signer, public_key, post_quantum)
     subject_name = subject.name if isinstance(subject, Subject) else subject
     issuer_name = subject_name if issuer is None else issuer.subject
     not_before, not_after = _utc(not_before), _utc(not_after)
@@ -293,7 +295,7 @@ def build_certificate(
         .serial_number(serial)
         .not_valid_before(not_before)
         .not_valid_after(not_after)
-        .public_key(_x509_public_key(public_key))
+        .public_key(_x509_public_key(public_key, post_quantum))
     )
     for extension, critical in _extensions(
         profile,
@@ -303,7 +305,7 @@ def build_certificate(
         contact=_contact(profile, issuer, contact_email, contact_uri),
     ):
         builder = builder.add_extension(extension, critical=critical)
-    der = _signed(builder, signer)
+    der = _signed(builder, signer, post_quantum)
     certificate = Certificate(der)
     if certificate.issuer != issuer_name or certificate.subject != subject_name:
         raise _refused("a name would not be copied byte for byte", "build.name", "18013-5 Annex B")
@@ -311,7 +313,8 @@ def build_certificate(
         certificate.verify_signature(signer.public_key)
     except VerificationError as exc:
         raise _wrong_signature() from exc
-    _refuse_findings(lint_certificate(certificate, profile, issuer=issuer, with_signature=False), profile.title)
+    findings = lint_certificate(certificate, profile, issuer=issuer, with_signature=False, post_quantum=post_quantum)
+    _refuse_findings(findings, profile.title)
     return certificate
 
 
@@ -380,6 +383,7 @@ def build_crl(
     this_update: datetime,
     next_update: datetime,
     revoked: Iterable[RevokedCertificate] = (),
+    post_quantum: UnsafePostQuantum | None = None,
 ) -> Crl:
     """Build a full, direct CRL of an IACA, and prove it before handing it out.
 
@@ -390,6 +394,7 @@ def build_crl(
         this_update: When it is issued, aware UTC; fractions of a second are cut.
         next_update: When the next one comes: later, by at most 90 days.
         revoked: Every certificate of this IACA that is revoked and not yet expired, each once.
+        post_quantum: Asks for the rehearsal: the IACA's key may be one of ML-DSA.
 
     Raises:
         ProfileError: The arguments do not make a CRL of the profile (``build.*``), or the result has findings.
@@ -398,7 +403,8 @@ def build_crl(
     Spec:
         18013-5 first edition, B.3.
     """
-    if signer.public_key != issuer.public_key:
+    issuer_key = issuer.key_for(post_quantum)
+    if signer.public_key != issuer_key:
         raise _refused("the signer does not hold the issuer's key", "build.signer")
     this_update, next_update = _utc(this_update), _utc(next_update)
     if number < 0:
@@ -427,14 +433,15 @@ def build_crl(
         )
     except ValueError as exc:
         raise _refused("a serial number or a time that no CRL can carry", "build.revoked") from exc
-    crl = Crl(_signed(builder, signer))
+    crl = Crl(_signed(builder, signer, post_quantum))
     if crl.issuer != issuer.subject:
         raise _refused("a name would not be copied byte for byte", "build.name", CRL.clause)
     try:
-        crl.verify_signature(issuer.public_key)
+        crl.verify_signature(issuer_key)
     except VerificationError as exc:
         raise _wrong_signature() from exc
-    _refuse_findings(lint_crl(crl, issuer=issuer, with_signature=False), CRL.title)
+    findings = lint_crl(crl, issuer=issuer, with_signature=False, post_quantum=post_quantum)
+    _refuse_findings(findings, CRL.title)
     return crl
 
 
@@ -460,7 +467,13 @@ def _refuse_findings(findings: tuple[Finding, ...], title: str) -> None:
         )
 
 
-def _check_signer(profile: Profile, issuer: Certificate | None, signer: Signer, public_key: PublicKey) -> None:
+def _check_signer(
+    profile: Profile,
+    issuer: Certificate | None,
+    signer: Signer,
+    public_key: PublicKey,
+    post_quantum: UnsafePostQuantum | None,
+) -> None:
     """The signer holds the issuer's key, and the issuer may issue."""
     if issuer is None:
         if not profile.ca:
@@ -470,10 +483,11 @@ def _check_signer(profile: Profile, issuer: Certificate | None, signer: Signer, 
         return
     if profile.self_issued:
         raise _refused(f"a {profile.title} is self-signed", "build.issuer", profile.clause)
-    if signer.public_key != issuer.public_key:
+    if signer.public_key != issuer.key_for(post_quantum):
         raise _refused("the signer does not hold the issuer's key", "build.signer")
     issuing = PROFILES["iaca"] if profile.scoped else PROFILES["reader-ca"]
-    grave = tuple(finding for finding in lint_certificate(issuer, issuing) if finding.security)
+    findings = lint_certificate(issuer, issuing, post_quantum=post_quantum)
+    grave = tuple(finding for finding in findings if finding.security)
     if grave:
         raise ProfileError(
             f"the issuer may not issue: {grave[0]}", code="build.issuer", clause=grave[0].clause, findings=grave
@@ -499,9 +513,11 @@ def _x509_name(name: Name) -> x509.Name:
         raise _refused("a name that cannot be copied", "build.name") from exc
 
 
-def _x509_public_key(key: PublicKey) -> Any:
-    if key.curve.algorithm is None:
-        raise _refused(f"a key on {key.curve.name} cannot sign", "build.key", "18013-5 Annex B")
+def _x509_public_key(key: PublicKey, post_quantum: UnsafePostQuantum | None) -> Any:
+    try:
+        key.algorithm_for(post_quantum)
+    except UnsupportedError as exc:
+        raise _refused(f"a key on {key.curve.name} cannot sign", "build.key", "18013-5 Annex B") from exc
     return key.key
 
 
@@ -579,13 +595,15 @@ def _key_usage(profile: Profile) -> x509.KeyUsage:
 def _signed(
     builder: x509.CertificateBuilder | x509.CertificateSigningRequestBuilder | x509.CertificateRevocationListBuilder,
     signer: Signer,
+    post_quantum: UnsafePostQuantum | None = None,
 ) -> bytes:
     """Sign what a builder holds; the digest is the one that goes with the signer's curve."""
-    digest = signer.public_key.algorithm.hash
-    if digest is None and not isinstance(builder, x509.CertificateSigningRequestBuilder):
+    digest = signer.public_key.algorithm_for(post_quantum).hash
+    rehearsed = signer.public_key.curve.experimental is not None
+    if digest is None and not rehearsed and not isinstance(builder, x509.CertificateSigningRequestBuilder):
         raise _refused("certificates and CRLs are signed with an EC key", "build.signer", "18013-5 Annex B")
     try:
-        built = builder.sign(x509_signing_key(signer), digest)  # type: ignore[arg-type]
+        built = builder.sign(x509_signing_key(signer, post_quantum=post_quantum), digest)  # type: ignore[arg-type]
         return built.public_bytes(serialization.Encoding.DER)
     except MdlError:
         raise

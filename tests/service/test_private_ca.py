@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from issuer import private_ca
+from issuer.aws import AwsUri, call, connect
 from issuer.certificates import Iaca, request_document_signer
 from issuer.keystore import open_signer
 from issuer.private_ca import PrivateCa, fetch_root, open_private_ca
@@ -19,7 +20,7 @@ from mdl.errors import DecodeError, IssuanceError, MdlError, ProfileError, Signi
 from mdl.keys import Signer, SoftwareSigner
 from mdl.pki import DOCUMENT_SIGNER, Certificate, CertificateRequest, ExtensionId, Subject, build_csr, lint_certificate
 from mdl.testing import CertificateRecipe, ThrowawayAuthority, distinguished_name
-from tests.aws_stand_in import CA, TEMPLATE, Body, StandIn, refuse, serving
+from tests.aws_stand_in import CA, TEMPLATE, Body, StandIn, refuse, serving, set_credentials
 from tests.service.verdicts import assert_accepted
 
 pytestmark = pytest.mark.service
@@ -58,7 +59,7 @@ def issue(ca: PrivateCa, request: CertificateRequest | bytes, **changes: Any) ->
 def refused(ca: PrivateCa, request: CertificateRequest | bytes, kind: type[MdlError], **changes: Any) -> MdlError:
     with pytest.raises(kind) as caught:
         issue(ca, request, **changes)
-    assert "4711" not in str(caught.value)
+    assert "words of the service" not in str(caught.value)
     return caught.value
 
 
@@ -386,3 +387,22 @@ def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(SigningError) as caught:
         fetch_root(f"awspca:///{CA}")
     assert caught.value.code == "signing.extra_missing"
+
+
+def test_a_ca_that_is_not_in_use_yet_is_told_by_the_emulator_of_others(
+    emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_credentials(monkeypatch)
+    uri = AwsUri.parse(f"awspca:///{CA}?endpoint={emulator}", scheme="awspca")
+    with connect("acm-pca", uri) as client:
+        subject = {"Country": "XU", "CommonName": "Utopia IACA"}
+        configuration = {"KeyAlgorithm": "EC_prime256v1", "SigningAlgorithm": "SHA256WITHECDSA", "Subject": subject}
+        made = call(
+            client.create_certificate_authority,
+            CertificateAuthorityConfiguration=configuration,
+            CertificateAuthorityType="ROOT",
+        )
+    for arn, code in ((made["CertificateAuthorityArn"], "signing.ca_unusable"), (CA, "signing.ca_missing")):
+        with pytest.raises(SigningError) as caught:
+            fetch_root(f"awspca:///{arn}?endpoint={emulator}")
+        assert caught.value.code == code

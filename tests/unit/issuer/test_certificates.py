@@ -13,7 +13,7 @@ from asn1crypto.algos import SignedDigestAlgorithm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer import certificates
+from issuer import certificates, second_reading
 from issuer.certificates import Iaca, request_document_signer
 from mdl.errors import (
     DecodeError,
@@ -801,8 +801,8 @@ def test_bytes_left_over_are_refused(iaca: Iaca, builder_goes_wrong: Callable[..
     ],
 )
 def test_what_is_not_der_is_refused(encoded: str) -> None:
-    with pytest.raises(ProfileError) as caught, certificates._careful():
-        certificates._refuse_other_than_der(bytes.fromhex(encoded))
+    with pytest.raises(ProfileError) as caught, second_reading._careful():
+        second_reading._refuse_other_than_der(bytes.fromhex(encoded))
     assert caught.value.code == "issuer.second_reading"
 
 
@@ -811,18 +811,18 @@ def test_what_is_not_der_is_refused(encoded: str) -> None:
     ["", "3003020105", "300402020085", "30030201ff", "30040202ff7f", "3003010100", "30030101ff", "300403020180"],
 )
 def test_what_is_der_passes(encoded: str) -> None:
-    certificates._refuse_other_than_der(bytes.fromhex(encoded))
+    second_reading._refuse_other_than_der(bytes.fromhex(encoded))
 
 
 def test_everything_that_we_issue_is_der(iaca: Iaca, request_: CertificateRequest) -> None:
     crl = iaca.publish_crl(number=1, this_update=NOW, next_update=NOW + timedelta(days=30))
     for der in (iaca.certificate.der, request_.der, crl.der):
-        certificates._refuse_other_than_der(der)
+        second_reading._refuse_other_than_der(der)
     long = bytes.fromhex("3082012c") + b"\x04\x82\x01\x28" + bytes(0x128)
-    certificates._refuse_other_than_der(long)
+    second_reading._refuse_other_than_der(long)
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_pass_or_are_refused(data: bytes) -> None:
-    with contextlib.suppress(ProfileError), certificates._careful():
-        certificates._refuse_other_than_der(data)
+    with contextlib.suppress(ProfileError), second_reading._careful():
+        second_reading._refuse_other_than_der(data)

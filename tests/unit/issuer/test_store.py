@@ -38,6 +38,7 @@ from tests.stores import KINDS, NOW, ROLE, addresses, found, later, open_store
 
 PLAN = StatusPlan(uri="https://mdl.example/status/{list}", size=64)
 DOCTYPE = "org.iso.18013.5.1.mDL"
+ROOT = bytes(32)
 Address = Callable[[str, Path], str]
 
 
@@ -360,7 +361,7 @@ def test_every_free_place_is_as_likely_as_any_other(store: Store) -> None:
     """First draws from 320 lists of 8: each index some 40 times; 5 standard deviations are 30."""
     plan = StatusPlan(uri="https://mdl.example/{list}", size=8, share=0.13)
     with store.transaction(at=NOW, actor=ROLE) as tx:
-        counts = Counter(tx.take_places(plan, 1)[0].index for _ in range(320))
+        counts = Counter(tx.take_places(plan, 1, issuer=ROOT)[0].index for _ in range(320))
     assert counts.keys() == set(range(8))
     assert 10 < min(counts.values()) <= max(counts.values()) < 70
 
@@ -368,10 +369,10 @@ def test_every_free_place_is_as_likely_as_any_other(store: Store) -> None:
 def test_ten_thousand_places_of_a_million_take_no_time(store: Store) -> None:
     plan = StatusPlan(uri="https://mdl.example/{list}")
     with store.transaction(at=NOW, actor=ROLE) as tx:
-        tx.take_places(plan, 1)
+        tx.take_places(plan, 1, issuer=ROOT)
     start = time.perf_counter()
     with store.transaction(at=NOW, actor=ROLE) as tx:
-        places = tx.take_places(plan, 10_000)
+        places = tx.take_places(plan, 10_000, issuer=ROOT)
     taken = time.perf_counter() - start
     assert len({one.index for one in places}) == 10_000
     assert taken < 1, taken
@@ -380,7 +381,7 @@ def test_ten_thousand_places_of_a_million_take_no_time(store: Store) -> None:
 def test_a_list_whose_size_fills_no_byte_or_chunk_has_no_index_beyond_it(store: Store) -> None:
     plan = StatusPlan(uri="https://mdl.example/{list}", size=32_771, share=0.9)
     with store.transaction(at=NOW, actor=ROLE) as tx:
-        places = tx.take_places(plan, 29_493)
+        places = tx.take_places(plan, 29_493, issuer=ROOT)
     indices = {one.index for one in places if one.index is not None}
     assert len(indices) == 29_493
     assert max(indices) < 32_771
@@ -390,7 +391,7 @@ def test_a_list_whose_size_fills_no_byte_or_chunk_has_no_index_beyond_it(store: 
 def test_identifiers_are_random_and_fill_a_list_too(store: Store) -> None:
     plan = StatusPlan(uri="https://mdl.example/{list}", kind=ListKind.IDENTIFIER_LIST, size=8)
     with store.transaction(at=NOW, actor=ROLE) as tx:
-        places = tx.take_places(plan, 14)
+        places = tx.take_places(plan, 14, issuer=ROOT)
     assert len({one.identifier for one in places}) == 14
     assert all(one.index is None and len(one.identifier or b"") == 16 for one in places)
     assert len({one.list_id for one in places}) == 3
@@ -516,7 +517,7 @@ def test_what_was_never_handed_out_is_not_revoked(store: Store, signer: Certific
 
 def test_lists_are_signed_under_revisions_that_grow(store: Store) -> None:
     with store.transaction(at=NOW, actor=ROLE) as tx:
-        list_id = tx.take_places(PLAN, 1)[0].list_id
+        list_id = tx.take_places(PLAN, 1, issuer=ROOT)[0].list_id
         assert [tx.take_revision(list_id, "status-1") for _ in range(3)] == [1, 2, 3]
     for revision in (1, 3):
         with store.transaction(at=NOW, actor=ROLE) as tx:
@@ -702,10 +703,10 @@ def test_an_older_store_is_brought_up_to_date(place: str, monkeypatch: pytest.Mo
 
 def test_a_map_of_places_that_was_cut_is_damaged(store: Store) -> None:
     with store.transaction(at=NOW, actor=ROLE) as tx:
-        tx.take_places(PLAN, 1)
+        tx.take_places(PLAN, 1, issuer=ROOT)
         tx._sql.run("UPDATE status_maps SET taken = ?", (b"\x00",))
     with pytest.raises(DecodeError) as error, store.transaction(at=NOW, actor=ROLE) as tx:
-        tx.take_places(PLAN, 1)
+        tx.take_places(PLAN, 1, issuer=ROOT)
     assert error.value.code == "store.damaged"
 
 
