@@ -4,7 +4,8 @@ A decoded message keeps the protected header as received, because that is what w
 assembled from byte slices here, never by encoding a decoded structure again.
 
 Spec:
-    RFC 9052, RFC 9053, RFC 9360 (x5chain); 18013-5 first edition 9.1.2.4, 9.1.3.5, 9.1.3.6.
+    RFC 9052, RFC 9053, RFC 9360 (x5chain), RFC 9964 (ML-DSA, for the rehearsal only);
+    18013-5 first edition 9.1.2.4, 9.1.3.5, 9.1.3.6.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from typing import Any, Final
 
 from mdl.cbor import Tag, bstr, decode, encode, head
 from mdl.errors import DecodeError, UnsupportedError, VerificationError
-from mdl.keys import ALGORITHMS, CURVES_BY_COSE_ID, Algorithm, PublicKey, hmac_sha256
+from mdl.keys import (
+    ALGORITHMS,
+    CURVES_BY_COSE_ID,
+    EXPERIMENTAL_CURVES,
+    Algorithm,
+    PublicKey,
+    UnsafePostQuantum,
+    hmac_sha256,
+)
 
 __all__ = [
     "ALG",
@@ -107,6 +116,24 @@ class CoseSign1:
             raise UnsupportedError(msg, code="cose.algorithm", clause="18013-5 9.1.2.4")
         return found
 
+    def algorithm_under(self, key: PublicKey) -> Algorithm:
+        """The algorithm that the protected header names, held against the key that it must go with.
+
+        Raises:
+            VerificationError: It is not the one of the key's curve (code ``cose.algorithm_mismatch``).
+            UnsupportedError: It is none of the standard's (code ``cose.algorithm``), or the key only agrees secrets.
+        """
+        expected = key.curve.experimental
+        if expected is not None:
+            number = self.protected_map.get(ALG)
+            if type(number) is int and number == expected.cose_id:
+                return expected
+        algorithm = self.algorithm
+        if expected is not None or algorithm is not key.algorithm:
+            msg = f"the message names {algorithm.name}, which does not go with {key.curve.name}"
+            raise VerificationError(msg, code="cose.algorithm_mismatch", clause="18013-5 9.1.2.4")
+        return algorithm
+
     @property
     def x5chain(self) -> tuple[bytes, ...]:
         """The certificates of header 33, the leaf first, each DER; empty where the header is absent.
@@ -148,10 +175,7 @@ class CoseSign1:
             msg = "the payload is attached where it must be detached, or the reverse"
             raise VerificationError(msg, code="cose.payload", clause="RFC 9052 §4.4")
         payload = self.payload if detached is None else detached
-        algorithm = self.algorithm
-        if algorithm is not key.algorithm:
-            msg = f"the message names {algorithm.name}, which does not go with {key.curve.name}"
-            raise VerificationError(msg, code="cose.algorithm_mismatch", clause="18013-5 9.1.2.4")
+        self.algorithm_under(key)
         key.verify(self.signature, sig_structure(self.protected, payload or b""))
 
     def encode(self) -> bytes:
@@ -269,10 +293,18 @@ def decode_mac0(value: Any, *, path: str = "") -> CoseMac0:
 
 _KTY_OKP: Final = 1
 _KTY_EC2: Final = 2
+_KTY_AKP: Final = 7
+_KEY_ALG: Final = 3
+_AKP_BY_ALGORITHM: Final = {curve.cose_id: curve for curve in EXPERIMENTAL_CURVES.values()}
 
 
-def decode_key(value: Any, *, path: str = "") -> PublicKey:
+def decode_key(value: Any, *, path: str = "", post_quantum: UnsafePostQuantum | None = None) -> PublicKey:
     """Read a public COSE_Key from a decoded CBOR value. Parameters beyond the point are ignored.
+
+    Args:
+        value: The decoded map.
+        path: Where it stands, for errors.
+        post_quantum: Asks for the rehearsal, without which there are no ML-DSA keys.
 
     Raises:
         DecodeError: The map is no public key, or its point is not on its curve (code ``key.malformed``).
@@ -286,6 +318,8 @@ def decode_key(value: Any, *, path: str = "") -> PublicKey:
         ):  # True == 1, so a lookup alone would take it for the key type
             raise _fail(path, "a COSE_Key label is neither an integer nor text", "key.malformed")
     kty, crv, x = value.get(1), value.get(-1), value.get(-2)
+    if type(kty) is int and kty == _KTY_AKP and isinstance(post_quantum, UnsafePostQuantum):
+        return _decode_akp(value, path, post_quantum)
     if type(kty) is not int or type(crv) is not int or type(x) is not bytes:
         raise _fail(path, "a COSE_Key has an integer key type, an integer curve and a byte string x", "key.malformed")
     curve = CURVES_BY_COSE_ID.get(crv)
@@ -306,9 +340,25 @@ def decode_key(value: Any, *, path: str = "") -> PublicKey:
     return PublicKey.from_point(curve, b"\x04" + x + y)
 
 
+def _decode_akp(value: Mapping[Any, Any], path: str, post_quantum: UnsafePostQuantum) -> PublicKey:
+    """Read an ML-DSA key: its algorithm stands in the key, which says what its bytes are (RFC 9964)."""
+    algorithm, public = value.get(_KEY_ALG), value.get(-1)
+    if type(algorithm) is not int or type(public) is not bytes:
+        raise _fail(path, "a COSE_Key of type AKP has an algorithm and a byte string of the key", "key.malformed")
+    curve = _AKP_BY_ALGORITHM.get(algorithm)
+    if curve is None:
+        msg = f"a COSE_Key of type AKP for algorithm {algorithm} is not supported"
+        raise UnsupportedError(msg, code="key.unsupported", clause="RFC 9964")
+    if len(public) != curve.coordinate_size:
+        raise _fail(path, f"the key is not {curve.coordinate_size} bytes long", "key.malformed")
+    return PublicKey.from_point(curve, public, post_quantum=post_quantum)
+
+
 def encode_key(key: PublicKey) -> dict[int, Any]:
     """A public key as the map of its COSE_Key, coordinates at full width, nothing optional."""
     point = key.point
+    if key.curve.kind == "AKP":
+        return {1: _KTY_AKP, _KEY_ALG: key.curve.cose_id, -1: point}
     if key.curve.kind == "OKP":
         return {1: _KTY_OKP, -1: key.curve.cose_id, -2: point}
     size = key.curve.coordinate_size

@@ -5,6 +5,10 @@ edition). A pair outside the table is refused everywhere.
 
 Signatures here are COSE signatures: for ECDSA the integers r and s side by side, each as wide as the curve's field.
 X.509 and most key custodians speak DER; `raw_to_der` and `der_to_raw` translate.
+
+ML-DSA stands in a table of its own, for the post-quantum rehearsal: no edition of 18013-5 permits it. Such a key is
+made or loaded only for a caller who gives `UnsafePostQuantum`, and even then has no `algorithm`: to all code that does
+not know of the rehearsal it is a key that cannot sign.
 """
 
 from __future__ import annotations
@@ -13,11 +17,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast, final, runtime_checkable
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, hmac, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, x448, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -26,6 +30,7 @@ from mdl.errors import DecodeError, SigningError, UnsupportedError, Verification
 __all__ = [
     "ALGORITHMS",
     "CURVES",
+    "EXPERIMENTAL_CURVES",
     "Algorithm",
     "Curve",
     "EphemeralKey",
@@ -33,6 +38,7 @@ __all__ = [
     "PublicKey",
     "Signer",
     "SoftwareSigner",
+    "UnsafePostQuantum",
     "der_to_raw",
     "hkdf_sha256",
     "hmac_sha256",
@@ -40,9 +46,23 @@ __all__ = [
     "x509_signing_key",
 ]
 
-SigningPrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
-VerifyingKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
+MlDsaPrivateKey: TypeAlias = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
+MlDsaPublicKey: TypeAlias = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
+SigningPrivateKey: TypeAlias = (
+    ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | MlDsaPrivateKey
+)
+VerifyingKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | MlDsaPublicKey
 AgreementKey: TypeAlias = ec.EllipticCurvePublicKey | x25519.X25519PublicKey | x448.X448PublicKey
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class UnsafePostQuantum:
+    """Given to take part in the post-quantum rehearsal: ML-DSA keys are made, loaded and believed.
+
+    Unsafe, because no edition of 18013-5 permits ML-DSA: nobody else reads what is issued so, and whoever accepts it
+    accepts what the standard refuses. An experiment, which may change or go.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +72,7 @@ class Algorithm:
     Attributes:
         name: The COSE name, for example ``ES256``.
         cose_id: The COSE algorithm number.
-        hash_name: The hashlib name of the digest that the algorithm signs, or None for EdDSA.
+        hash_name: The hashlib name of the digest that the algorithm signs, or None for EdDSA and ML-DSA.
     """
 
     name: str
@@ -61,12 +81,12 @@ class Algorithm:
 
     @property
     def digest_size(self) -> int | None:
-        """Length in bytes of the digest that is signed, or None for EdDSA."""
+        """Length in bytes of the digest that is signed, or None for EdDSA and ML-DSA."""
         return None if self.hash_name is None else hashlib.new(self.hash_name).digest_size
 
     @property
     def hash(self) -> hashes.HashAlgorithm | None:
-        """The digest as `cryptography` names it, or None for EdDSA."""
+        """The digest as `cryptography` names it, or None for EdDSA and ML-DSA."""
         return None if self.hash_name is None else _HASHES[self.hash_name]
 
 
@@ -88,16 +108,17 @@ ALGORITHMS: Final[Mapping[int, Algorithm]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """An elliptic curve of the standard's cipher suite.
+    """An elliptic curve of the standard's cipher suite, or an ML-DSA parameter set of the rehearsal.
 
     Attributes:
         name: The usual name, for example ``P-256`` or ``brainpoolP256r1``.
-        cose_id: The COSE curve number.
-        kind: ``EC`` (COSE key type 2) or ``OKP`` (COSE key type 1).
-        coordinate_size: Width of a coordinate (EC) or of the public key (OKP), in bytes.
+        cose_id: The COSE curve number; for ML-DSA, which has no curves, the COSE algorithm number.
+        kind: ``EC`` (COSE key type 2) or ``OKP`` (COSE key type 1); ``AKP`` (COSE key type 7) for ML-DSA.
+        coordinate_size: Width of a coordinate (EC) or of the public key (OKP, AKP), in bytes.
         signature_size: Width of a raw signature in bytes; 0 for curves that only agree keys.
-        oid: Dotted object identifier of the curve (EC) or of the key algorithm (OKP).
-        algorithm: The signature algorithm that goes with the curve, or None for X25519 and X448.
+        oid: Dotted object identifier of the curve (EC) or of the key algorithm (OKP, AKP).
+        algorithm: The signature algorithm that goes with the curve, or None for X25519, X448 and ML-DSA.
+        experimental: The signature algorithm of the rehearsal, or None for whatever the standard knows.
     """
 
     name: str
@@ -107,12 +128,13 @@ class Curve:
     signature_size: int
     oid: str
     algorithm: Algorithm | None
+    experimental: Algorithm | None = None
     ec: ec.EllipticCurve | None = field(default=None, repr=False, compare=False)
 
     @property
     def can_agree(self) -> bool:
         """Whether the curve serves key agreement (18013-5 9.1.5.2, first edition)."""
-        return self.kind == "EC" or self.algorithm is None
+        return self.kind == "EC" or (self.kind == "OKP" and self.algorithm is None)
 
 
 def _ec(name: str, cose_id: int, oid: str, algorithm: Algorithm, curve: ec.EllipticCurve) -> Curve:
@@ -141,6 +163,19 @@ def _okp(name: str, cose_id: int, oid: str, algorithm: Algorithm | None, size: i
     )
 
 
+def _akp(name: str, cose_id: int, oid: str, *, size: int, signature_size: int) -> Curve:
+    return Curve(
+        name=name,
+        cose_id=cose_id,
+        kind="AKP",
+        coordinate_size=size,
+        signature_size=signature_size,
+        oid=oid,
+        algorithm=None,
+        experimental=Algorithm(name=name, cose_id=cose_id, hash_name=None),
+    )
+
+
 CURVES: Final[Mapping[str, Curve]] = MappingProxyType(
     {
         curve.name: curve
@@ -159,6 +194,18 @@ CURVES: Final[Mapping[str, Curve]] = MappingProxyType(
     }
 )
 CURVES_BY_COSE_ID: Final[Mapping[int, Curve]] = MappingProxyType({curve.cose_id: curve for curve in CURVES.values()})
+EXPERIMENTAL_CURVES: Final[Mapping[str, Curve]] = MappingProxyType(
+    {
+        curve.name: curve
+        for curve in (
+            _akp("ML-DSA-44", -48, "2.16.840.1.101.3.4.3.17", size=1312, signature_size=2420),
+            _akp("ML-DSA-65", -49, "2.16.840.1.101.3.4.3.18", size=1952, signature_size=3309),
+            _akp("ML-DSA-87", -50, "2.16.840.1.101.3.4.3.19", size=2592, signature_size=4627),
+        )
+    }
+)
+"""The parameter sets of ML-DSA (FIPS 204; RFC 9964 and RFC 9881), for the rehearsal and nothing else."""
+
 _CURVES_BY_EC_NAME: Final = {curve.ec.name: curve for curve in CURVES.values() if curve.ec is not None}
 _OKP_TYPES: Final[tuple[tuple[type[Any], str], ...]] = (
     (ed25519.Ed25519PublicKey, "Ed25519"),
@@ -172,6 +219,12 @@ _OKP_LOADERS: Final[Mapping[str, Any]] = {
     "X25519": x25519.X25519PublicKey.from_public_bytes,
     "X448": x448.X448PublicKey.from_public_bytes,
 }
+_ML_DSA: Final[Mapping[str, tuple[type[Any], type[Any]]]] = {
+    "ML-DSA-44": (mldsa.MLDSA44PrivateKey, mldsa.MLDSA44PublicKey),
+    "ML-DSA-65": (mldsa.MLDSA65PrivateKey, mldsa.MLDSA65PublicKey),
+    "ML-DSA-87": (mldsa.MLDSA87PrivateKey, mldsa.MLDSA87PublicKey),
+}
+_ML_DSA_PRIVATE_KEYS: Final = tuple(private for private, _ in _ML_DSA.values())
 _ECDSA: Final = {name: ec.ECDSA(value) for name, value in _HASHES.items()}
 
 
@@ -203,7 +256,7 @@ def der_to_raw(signature: bytes, curve: Curve) -> bytes:
 
 
 class PublicKey:
-    """A public key on a curve of the table; immutable.
+    """A public key on a curve of the tables; immutable.
 
     Attributes:
         curve: The curve.
@@ -221,8 +274,8 @@ class PublicKey:
         self._spki: bytes | None = None
 
     @classmethod
-    def from_cryptography(cls, key: object) -> PublicKey:
-        """Wrap a key of the `cryptography` package.
+    def from_cryptography(cls, key: object, *, post_quantum: UnsafePostQuantum | None = None) -> PublicKey:
+        """Wrap a key of the `cryptography` package; an ML-DSA key for the rehearsal only.
 
         Raises:
             UnsupportedError: The kind of key or its curve is not in the table (code ``key.unsupported``).
@@ -236,12 +289,16 @@ class PublicKey:
         for kind, name in _OKP_TYPES:
             if isinstance(key, kind):
                 return cls(CURVES[name], cast("VerifyingKey", key))
+        if isinstance(post_quantum, UnsafePostQuantum):
+            for name, (_, public) in _ML_DSA.items():
+                if isinstance(key, public):
+                    return cls(EXPERIMENTAL_CURVES[name], cast("VerifyingKey", key))
         msg = f"a {type(key).__name__} is not in the standard's cipher suite"
         raise UnsupportedError(msg, code="key.unsupported", clause="18013-5 9.1.5.2")
 
     @classmethod
-    def from_spki(cls, spki: bytes) -> PublicKey:
-        """Load a DER SubjectPublicKeyInfo.
+    def from_spki(cls, spki: bytes, *, post_quantum: UnsafePostQuantum | None = None) -> PublicKey:
+        """Load a DER SubjectPublicKeyInfo; one of ML-DSA for the rehearsal only.
 
         Raises:
             DecodeError: The bytes are no SubjectPublicKeyInfo (code ``key.malformed``).
@@ -255,7 +312,7 @@ class PublicKey:
         except (ValueError, TypeError, InternalError) as exc:
             msg = "the bytes are no SubjectPublicKeyInfo"
             raise DecodeError(msg, code="key.malformed") from exc
-        return cls.from_cryptography(key)
+        return cls.from_cryptography(key, post_quantum=post_quantum)
 
     @classmethod
     def from_pem(cls, pem: bytes) -> PublicKey:
@@ -276,19 +333,26 @@ class PublicKey:
         return cls.from_cryptography(key)
 
     @classmethod
-    def from_point(cls, curve: Curve, point: bytes) -> PublicKey:
+    def from_point(cls, curve: Curve, point: bytes, *, post_quantum: UnsafePostQuantum | None = None) -> PublicKey:
         """Load a public key from its encoded point.
 
         Args:
             curve: The curve that the point must be on.
-            point: SEC 1 form, compressed or not (EC), or the key itself (OKP).
+            point: SEC 1 form, compressed or not (EC), or the key itself (OKP, AKP).
+            post_quantum: Asks for the rehearsal, without which there are no AKP keys.
 
         Raises:
             DecodeError: No such point on that curve (code ``key.malformed``).
+            UnsupportedError: An ML-DSA key outside the rehearsal (code ``key.unsupported``).
         """
+        if curve.experimental is not None and not isinstance(post_quantum, UnsafePostQuantum):
+            msg = f"{curve.name} is not in the standard's cipher suite"
+            raise UnsupportedError(msg, code="key.unsupported", clause="18013-5 9.1.5.2")
         try:
             if curve.ec is not None:
                 return cls(curve, ec.EllipticCurvePublicKey.from_encoded_point(curve.ec, point))
+            if curve.experimental is not None:
+                return cls(curve, _ML_DSA[curve.name][1].from_public_bytes(point))
             return cls(curve, _OKP_LOADERS[curve.name](point))
         except (ValueError, TypeError, InternalError) as exc:
             msg = f"the bytes are no point on {curve.name}"
@@ -296,7 +360,7 @@ class PublicKey:
 
     @property
     def point(self) -> bytes:
-        """The encoded point: SEC 1 uncompressed (EC) or the key itself (OKP)."""
+        """The encoded point: SEC 1 uncompressed (EC) or the key itself (OKP, AKP)."""
         if self.curve.kind == "EC":
             return self.key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
         return self.key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -320,30 +384,43 @@ class PublicKey:
         """The signature algorithm that goes with the curve.
 
         Raises:
-            UnsupportedError: The curve only agrees keys (code ``key.cannot_sign``).
+            UnsupportedError: The curve only agrees keys, or the key is one of ML-DSA (code ``key.cannot_sign``).
         """
         if self.curve.algorithm is None:
             msg = f"{self.curve.name} keys cannot sign"
             raise UnsupportedError(msg, code="key.cannot_sign", clause="18013-5 9.1.5.2")
         return self.curve.algorithm
 
+    def algorithm_for(self, post_quantum: UnsafePostQuantum | None) -> Algorithm:
+        """The same, and for the rehearsal the algorithm of an ML-DSA key too.
+
+        Raises:
+            UnsupportedError: See `algorithm`.
+        """
+        if self.curve.experimental is not None and isinstance(post_quantum, UnsafePostQuantum):
+            return self.curve.experimental
+        return self.algorithm
+
     def verify(self, signature: bytes, data: bytes) -> None:
         """Check a raw signature over `data`.
 
         Args:
-            signature: r and s side by side (ECDSA) or the EdDSA signature, exactly as wide as the curve demands.
+            signature: r and s side by side (ECDSA), or the EdDSA or ML-DSA signature, exactly as wide as the curve
+                demands.
             data: What was signed, whole; the digest is taken here.
 
         Raises:
             VerificationError: The signature is not this key's over that data (code ``signature.invalid``).
             UnsupportedError: The curve only agrees keys.
         """
-        algorithm = self.algorithm
         curve = self.curve
+        # An ML-DSA key is held only by somebody who has asked for the rehearsal.
+        algorithm = curve.experimental or self.algorithm
         size = curve.signature_size
         if len(signature) == size:
             try:
                 if algorithm.hash_name is None:
+                    # Pure ML-DSA with an empty context (RFC 9964, RFC 9881) is called just like EdDSA.
                     cast("ed25519.Ed25519PublicKey", self.key).verify(signature, data)
                 else:
                     half = size // 2
@@ -384,7 +461,7 @@ class Signer(Protocol):
             data: The message, whole. The signer takes the digest.
 
         Returns:
-            The raw signature: r and s side by side (ECDSA) or the EdDSA signature.
+            The raw signature: r and s side by side (ECDSA), or the EdDSA or ML-DSA signature.
 
         Raises:
             SigningError: The custodian refused or failed.
@@ -400,32 +477,41 @@ class SoftwareSigner:
 
     __slots__ = ("_deterministic", "_key", "_public_key", "_scheme")
 
-    def __init__(self, key: object, *, deterministic: bool = False) -> None:
+    def __init__(
+        self, key: object, *, deterministic: bool = False, post_quantum: UnsafePostQuantum | None = None
+    ) -> None:
         """Wrap a private key of the `cryptography` package.
 
         Args:
-            key: An EC, Ed25519 or Ed448 private key.
+            key: An EC, Ed25519 or Ed448 private key; for the rehearsal an ML-DSA key too, whose signatures are never
+                reproducible.
             deterministic: Draw the ECDSA nonce from key and message (RFC 6979), for reproducible test vectors.
+            post_quantum: Asks for the rehearsal.
 
         Raises:
             UnsupportedError: The key is not in the table or cannot sign.
         """
-        if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
+        rehearsed = isinstance(key, _ML_DSA_PRIVATE_KEYS) and isinstance(post_quantum, UnsafePostQuantum)
+        if not rehearsed and not isinstance(
+            key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+        ):
             msg = f"a {type(key).__name__} cannot sign here"
             raise UnsupportedError(msg, code="key.cannot_sign")
-        self._key: SigningPrivateKey = key
-        self._public_key = PublicKey.from_cryptography(key.public_key())
+        self._key = cast("SigningPrivateKey", key)
+        self._public_key = PublicKey.from_cryptography(self._key.public_key(), post_quantum=post_quantum)
         self._deterministic = deterministic
-        hash_algorithm = self._public_key.algorithm.hash
+        hash_algorithm = self._public_key.algorithm_for(post_quantum).hash
         self._scheme = None if hash_algorithm is None else ec.ECDSA(hash_algorithm, deterministic_signing=deterministic)
 
     @classmethod
-    def generate(cls, curve: str = "P-256") -> SoftwareSigner:
-        """Make a fresh key on the named curve.
+    def generate(cls, curve: str = "P-256", *, post_quantum: UnsafePostQuantum | None = None) -> SoftwareSigner:
+        """Make a fresh key on the named curve; for the rehearsal, one of that ML-DSA parameter set.
 
         Raises:
             UnsupportedError: No such curve, or it cannot sign.
         """
+        if curve in _ML_DSA and isinstance(post_quantum, UnsafePostQuantum):
+            return cls(_ML_DSA[curve][0].generate(), post_quantum=post_quantum)
         found = CURVES.get(curve)
         if found is None or found.algorithm is None:
             msg = "no signing key can be made on the curve asked for"
@@ -446,8 +532,10 @@ class SoftwareSigner:
         return cls(ec.derive_private_key(secret, found.ec), deterministic=deterministic)
 
     @classmethod
-    def from_pkcs8(cls, data: bytes, *, password: bytes | None = None) -> SoftwareSigner:
-        """Load a PKCS#8 private key, PEM or DER.
+    def from_pkcs8(
+        cls, data: bytes, *, password: bytes | None = None, post_quantum: UnsafePostQuantum | None = None
+    ) -> SoftwareSigner:
+        """Load a PKCS#8 private key, PEM or DER; one of ML-DSA for the rehearsal only.
 
         Raises:
             SigningError: The password does not open it (code ``signing.secret_incorrect``), or the bytes are no private
@@ -468,7 +556,7 @@ class SoftwareSigner:
                 raise SigningError(msg, code="signing.key_malformed") from exc
             msg = "the password does not open the key file"
             raise SigningError(msg, code="signing.secret_incorrect") from exc
-        return cls(key)
+        return cls(key, post_quantum=post_quantum)
 
     def to_pkcs8(self, *, password: bytes | None) -> bytes:
         """Export the key as PKCS#8 PEM, encrypted under `password`; None leaves it readable by anyone."""
@@ -687,13 +775,16 @@ class _CustodianEcKey(ec.EllipticCurvePrivateKey):
     private_bytes = _not_extractable
 
 
-def x509_signing_key(signer: Signer) -> ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey:
+def x509_signing_key(signer: Signer, *, post_quantum: UnsafePostQuantum | None = None) -> SigningPrivateKey:
     """Dress a signer as a private key of `cryptography`, for its certificate, CSR and CRL builders.
 
     Raises:
-        UnsupportedError: The signer's key cannot sign X.509 here (code ``key.cannot_sign``).
+        UnsupportedError: The signer's key cannot sign X.509 here (code ``key.cannot_sign``); one of ML-DSA can for the
+            rehearsal only.
     """
     kind = signer.public_key.curve.name
+    if kind in _CUSTODIAN_ML_DSA_KEYS and isinstance(post_quantum, UnsafePostQuantum):
+        return cast("SigningPrivateKey", _CUSTODIAN_ML_DSA_KEYS[kind](signer))
     if signer.public_key.curve.kind == "EC":
         return _CustodianEcKey(signer)
     if kind == "Ed25519":
@@ -742,3 +833,33 @@ class _CustodianEd448Key(ed448.Ed448PrivateKey):
 
     private_bytes = _not_extractable
     private_bytes_raw = _not_extractable
+
+
+class _CustodianMlDsaKey:
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def public_key(self) -> Any:
+        return self._signer.public_key.key
+
+    def sign(self, data: Any, context: Any = None) -> bytes:
+        if context:
+            msg = "certificates are signed with an empty context"
+            raise SigningError(msg, code="signing.context", clause="RFC 9881")
+        return _signature_of(self._signer, data)
+
+    def __copy__(self) -> _CustodianMlDsaKey:
+        return self
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> _CustodianMlDsaKey:
+        return self
+
+    sign_mu = _not_extractable
+    private_bytes = _not_extractable
+    private_bytes_raw = _not_extractable
+
+
+_CUSTODIAN_ML_DSA_KEYS: Final[Mapping[str, Callable[[Signer], object]]] = {
+    name: type(f"_Custodian{private.__name__}", (_CustodianMlDsaKey, private), {})
+    for name, (private, _) in _ML_DSA.items()
+}

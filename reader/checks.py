@@ -16,10 +16,10 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from mdl.cbor import decode_sequence
-from mdl.cose import ALG, HMAC_256_256, CoseSign1
+from mdl.cose import ALG, HMAC_256_256, CoseSign1, decode_key
 from mdl.doctypes import Answer, Code, age_over, age_over_threshold, age_statements, check_elements
 from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
-from mdl.keys import KeyAgreement, PublicKey
+from mdl.keys import KeyAgreement, PublicKey, UnsafePostQuantum
 from mdl.mdoc import (
     DIGEST_ALGORITHMS,
     MAX_DIGEST_ID,
@@ -147,14 +147,14 @@ def examine_signature(findings: Findings, issuer_auth: CoseSign1, key: PublicKey
         findings.fail("issuer_auth.algorithm", "the document signer's key is not of the standard's cipher suite")
         return
     try:
-        algorithm = issuer_auth.algorithm
-    except UnsupportedError as exc:
+        issuer_auth.algorithm_under(key)
+    except (UnsupportedError, VerificationError) as exc:
         findings.fail("issuer_auth.algorithm", exc.message)
         return
-    if algorithm is not key.curve.algorithm:
-        findings.fail("issuer_auth.algorithm", f"{algorithm.name} does not go with {key.curve.name}")
-        return
-    findings.pass_("issuer_auth.algorithm")
+    rehearsed = key.curve.experimental is not None
+    findings.judge(
+        "issuer_auth.algorithm", {"post_quantum.issuer": "the issuer signed with ML-DSA"} if rehearsed else {}
+    )
     try:
         issuer_auth.verify(key)
     except VerificationError as exc:
@@ -323,6 +323,8 @@ def examine_device_auth(
     document: Document,
     mso: MobileSecurityObject | None,
     context: SessionContext,
+    *,
+    post_quantum: UnsafePostQuantum | None = None,
 ) -> None:
     """Check that the device key authenticated this document in our session, and was authorised for what it signed."""
     signed = document.device_signed
@@ -332,7 +334,12 @@ def examine_device_auth(
         findings.pass_("device_auth.present")
         findings.skip("device_auth.mac" if signed.mac is None else "device_auth.signature")
         if mso is not None:
-            _examine_device_proof(findings, document.doctype, signed, mso, context)
+            try:
+                key = _device_key(mso, post_quantum)
+            except MdlError as exc:
+                findings.fail("device_auth.algorithm", f"the device key cannot be used: {exc}")
+            else:
+                _examine_device_proof(findings, document.doctype, signed, key, context)
     if signed is None or not signed.name_spaces:
         findings.skip("device_data.authorized")
     elif mso is not None:
@@ -347,22 +354,26 @@ def examine_device_auth(
             findings.fail("device_data.authorized", "the issuer did not authorise a device-signed element")
 
 
+def _device_key(mso: MobileSecurityObject, post_quantum: UnsafePostQuantum | None) -> PublicKey:
+    if post_quantum is None:
+        return mso.device_public_key
+    return decode_key(mso.device_key, path="deviceKeyInfo.deviceKey", post_quantum=post_quantum)
+
+
 def _examine_device_proof(
     findings: Findings,
     doctype: str,
     signed: DeviceSigned,
-    mso: MobileSecurityObject,
+    key: PublicKey,
     context: SessionContext,
 ) -> None:
-    try:
-        key = mso.device_public_key
-    except MdlError as exc:
-        findings.fail("device_auth.algorithm", f"the device key cannot be used: {exc}")
-        return
     if not _device_algorithm_fits(signed, key):
         findings.fail("device_auth.algorithm", f"the algorithm does not go with a device key on {key.curve.name}")
         return
-    findings.pass_("device_auth.algorithm")
+    rehearsed = key.curve.experimental is not None
+    findings.judge(
+        "device_auth.algorithm", {"post_quantum.device": "the device key is one of ML-DSA"} if rehearsed else {}
+    )
     payload = device_authentication_bytes(context.transcript, doctype, signed.name_spaces_bytes.raw)
     name = "device_auth.mac" if signed.signature is None else "device_auth.signature"
     try:
@@ -384,9 +395,10 @@ def _device_algorithm_fits(signed: DeviceSigned, key: PublicKey) -> bool:
         algorithm = signed.mac.protected_map.get(ALG) if signed.mac else None
         return type(algorithm) is int and algorithm == HMAC_256_256
     try:
-        return signed.signature.algorithm is key.curve.algorithm
-    except UnsupportedError:
+        signed.signature.algorithm_under(key)
+    except (UnsupportedError, VerificationError):
         return False
+    return True
 
 
 # (8) the subject

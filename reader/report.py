@@ -209,6 +209,24 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
                 "a date as text without its tag",
                 _NONE,
             ),
+            (
+                "post_quantum.certificate",
+                "issuer_auth.profile",
+                "an ML-DSA key or signature in a certificate, where the verifier takes part in the rehearsal",
+                _ALL,
+            ),
+            (
+                "post_quantum.issuer",
+                "issuer_auth.algorithm",
+                "the issuer's signature is one of ML-DSA, where the verifier takes part in the rehearsal",
+                _ALL,
+            ),
+            (
+                "post_quantum.device",
+                "device_auth.algorithm",
+                "the device key is one of ML-DSA, where the verifier takes part in the rehearsal",
+                _ALL,
+            ),
             ("elements.type", "elements.types", "a value is not of the type that the document type gives it", _ALL),
         )
     }

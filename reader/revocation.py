@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mdl.errors import DecodeError, MdlError
+from mdl.keys import UnsafePostQuantum
 from mdl.pki import Certificate, Crl, lint_crl
 from reader.report import Outcome
 
@@ -85,9 +86,13 @@ class _AssessedCrl:
 class CrlJudge:
     """Says whether a certificate is revoked; remembers which CRLs it has verified."""
 
-    def __init__(self, *, skew: timedelta = timedelta(0)) -> None:
-        """Start with nothing remembered; `skew` is how far the clock may be off."""
+    def __init__(self, *, skew: timedelta = timedelta(0), post_quantum: UnsafePostQuantum | None = None) -> None:
+        """Start with nothing remembered; `skew` is how far the clock may be off.
+
+        `post_quantum` asks for the rehearsal: CRLs may be signed with ML-DSA.
+        """
         self._skew = skew
+        self._post_quantum = post_quantum
         self._assessed: OrderedDict[tuple[bytes, bytes], _AssessedCrl] = OrderedDict()
 
     def judge(self, certificate: Certificate, issuer: Certificate, crls: tuple[bytes, ...], at: datetime) -> Judgement:
@@ -134,13 +139,13 @@ class CrlJudge:
         key = (data, issuer.der)
         assessed = self._assessed.get(key)
         if assessed is None:
-            assessed = self._assessed[key] = _assess(data, issuer)
+            assessed = self._assessed[key] = _assess(data, issuer, self._post_quantum)
             while len(self._assessed) > _MAX_REMEMBERED:
                 self._assessed.popitem(last=False)
         return assessed
 
 
-def _assess(data: bytes, issuer: Certificate) -> _AssessedCrl:
+def _assess(data: bytes, issuer: Certificate, post_quantum: UnsafePostQuantum | None) -> _AssessedCrl:
     try:
         crl = Crl.decode_any(data)
     except DecodeError:
@@ -152,10 +157,10 @@ def _assess(data: bytes, issuer: Certificate) -> _AssessedCrl:
         # Several roots may share one name; this list is of another one's key.
         return _AssessedCrl(crl, concerns=False, refusal=None)
     try:
-        crl.verify_signature(issuer.public_key)
+        crl.verify_signature(issuer.key_for(post_quantum))
     except MdlError:
         return _AssessedCrl(crl, concerns=True, refusal="the revocation list's signature does not verify")
-    findings = lint_crl(crl, issuer=issuer, with_signature=False)
+    findings = lint_crl(crl, issuer=issuer, with_signature=False, post_quantum=post_quantum)
     for finding in findings:
         if finding.security:
             return _AssessedCrl(crl, concerns=True, refusal=f"the revocation list breaks its profile: {finding.rule}")

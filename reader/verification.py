@@ -22,7 +22,7 @@ Spec:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -32,7 +32,7 @@ from mdl.cbor import Limits
 from mdl.cose import CoseSign1
 from mdl.doctypes import MDL_NAMESPACE, Answer, age_over, age_statements
 from mdl.errors import MdlError, UnsupportedError
-from mdl.keys import PublicKey
+from mdl.keys import PublicKey, UnsafePostQuantum
 from mdl.mdoc import (
     DeviceRequest,
     DeviceResponse,
@@ -77,6 +77,8 @@ MDL_DOCTYPE: Final = "org.iso.18013.5.1.mDL"
 # What asks for the mDL's own purpose in extendedKeyUsage. A signer that has the generic purpose of ISO/IEC 23220-4
 # instead (facts sheet pki §9) is as good for every other document type, and never for an mDL.
 _MDL_PURPOSE_RULES: Final = frozenset(("ds.eku.purpose", "ds.eku.extra"))
+# What the rehearsal grades as a note (see `mdl.pki.lint_certificate`).
+_ML_DSA_RULES: Final = frozenset(("ds.key.type", "ds.signature.algorithm", "iaca.key.type", "iaca.signature.algorithm"))
 _DOCUMENTS_CLAUSE: Final = CHECKS["response.documents"]
 _MSO_LIMITS: Final = Limits(max_bytes=1024 * 1024)
 
@@ -207,6 +209,12 @@ class _DocumentSigner:
     anchor: TrustAnchor | None
     deviations: Mapping[str, str]
 
+    def holds(self, at: datetime) -> bool:
+        """Whether the assessment holds at that time too; where in doubt it is made again."""
+        if self.anchor is None or not self.anchor.is_current(at):
+            return False
+        return self.path.not_before <= at <= self.path.not_after  # mutants: same
+
 
 class Verifier:
     """Decides whether presented documents are to be believed.
@@ -222,6 +230,7 @@ class Verifier:
         policy: Policy,
         revocation: Revocation,
         clock_skew: timedelta = timedelta(0),
+        post_quantum: UnsafePostQuantum | None = None,
     ) -> None:
         """Fix what the verdicts rest on.
 
@@ -231,9 +240,12 @@ class Verifier:
             revocation: What to demand of revocation evidence.
             clock_skew: How far the clock of whoever gives the time may be off, 0 to `MAX_CLOCK_SKEW`: by so much every
                 period of validity begins earlier and ends later. The standard grants none.
+            post_quantum: Takes part in the post-quantum rehearsal, under the lenient policy only: a document may then
+                rest on ML-DSA keys and signatures, which is reported as a deviation.
 
         Raises:
-            ValueError: The clock skew is negative or too large.
+            ValueError: The clock skew is negative or too large, or the rehearsal is asked for under a policy that
+                claims conformance.
         """
         _demand(trust, TrustStore)
         _demand(policy, Policy)
@@ -242,12 +254,18 @@ class Verifier:
         if not timedelta(0) <= clock_skew <= MAX_CLOCK_SKEW:
             msg = f"a clock skew is 0 to {MAX_CLOCK_SKEW.seconds} seconds"
             raise ValueError(msg)
+        if post_quantum is not None:
+            _demand(post_quantum, UnsafePostQuantum)
+            if policy is not Policy.LENIENT:
+                msg = "no edition of the standard permits ML-DSA: the rehearsal goes with the lenient policy only"
+                raise ValueError(msg)
         self._skew = clock_skew
+        self._post_quantum = post_quantum
         self._trust = trust
         self._policy = policy
         self._revocation = revocation
         self._signers: OrderedDict[tuple[bytes, str], _DocumentSigner] = OrderedDict()
-        self._crls = CrlJudge(skew=clock_skew)
+        self._crls = CrlJudge(skew=clock_skew, post_quantum=post_quantum)
         self._status = StatusJudge(skew=clock_skew)
 
     @property
@@ -370,7 +388,7 @@ class Verifier:
             validity = examine_security_object(findings, mso, document.doctype, certificate, case.at, skew=self._skew)
             self._examine_status(findings, mso, signer, case)
         elements = examine_items(findings, document, mso)
-        examine_device_auth(findings, document, mso, case.context)
+        examine_device_auth(findings, document, mso, case.context, post_quantum=self._post_quantum)
         if document.doctype != MDL_DOCTYPE:
             findings.skip("subject.country")
             findings.skip("subject.jurisdiction")
@@ -429,14 +447,10 @@ class Verifier:
         # fill the memory with made-up names under an honest signer's certificate.
         scope = doctype if doctype in self._trust.doctypes or doctype == MDL_DOCTYPE else ""
         signer = self._signers.get((der, scope))
-        if (
-            signer is None
-            or not signer.path.not_before <= at <= signer.path.not_after
-            or (signer.anchor is not None and not signer.anchor.is_current(at))
-        ):
+        if signer is None or not signer.holds(at):
             signer = self._assess(Certificate.decode(der), doctype, at)
             # What fails is not remembered: strangers must not push out those who are trusted.
-            if signer.anchor is not None and signer.path.validity.holds:
+            if signer.path.validity.holds:
                 self._signers[der, scope] = signer
                 while len(self._signers) > _MAX_SIGNERS:
                     self._signers.popitem(last=False)
@@ -445,11 +459,10 @@ class Verifier:
     def _assess(self, certificate: Certificate, doctype: str, at: datetime) -> _DocumentSigner:
         anchors = tuple(self._trust)
         scoped = [anchor for anchor in anchors if anchor.out_of_scope(doctype, certificate, at=at) is None]
-        path = validate_path(certificate, [anchor.certificate for anchor in scoped or anchors], at=at, skew=self._skew)
-        in_scope = bool(scoped)
-        if in_scope and path.anchor is None:
-            path = validate_path(certificate, [anchor.certificate for anchor in anchors], at=at, skew=self._skew)
-            in_scope = False
+        path = self._path(certificate, scoped or anchors, at)
+        if path.anchor is None and len(scoped) < len(anchors):  # mutants: same
+            scoped = []
+            path = self._path(certificate, anchors, at)
         deviations: dict[str, str] = {}
         found = path.profile.findings
         if doctype != MDL_DOCTYPE and KeyPurpose.MDOC_SIGNER in (certificate.extended_key_usage or ()):
@@ -457,10 +470,15 @@ class Verifier:
         # The gravest first: the first one that refuses is the reason that is told.
         for finding in sorted(found, key=lambda one: not one.security):
             error = "profile" if finding.severity is Severity.ERROR else "profile.minor"
+            if finding.severity is Severity.NOTE and finding.rule in _ML_DSA_RULES:
+                error = "post_quantum.certificate"
             deviations.setdefault(finding.rule if finding.security else error, str(finding))
-        pool = scoped if in_scope else anchors
-        anchor = next((anchor for anchor in pool if anchor.certificate is path.anchor), None)
-        return _DocumentSigner(certificate, _usable_key(certificate), path, anchor, deviations)
+        anchor = next((anchor for anchor in scoped or anchors if anchor.certificate is path.anchor), None)
+        return _DocumentSigner(certificate, _usable_key(certificate, self._post_quantum), path, anchor, deviations)
+
+    def _path(self, certificate: Certificate, anchors: Iterable[TrustAnchor], at: datetime) -> PathResult:
+        roots = [anchor.certificate for anchor in anchors]
+        return validate_path(certificate, roots, at=at, skew=self._skew, post_quantum=self._post_quantum)
 
     def _examine_revocation(self, findings: Findings, signer: _DocumentSigner | None, case: _Case) -> None:
         if signer is None or signer.anchor is None:
@@ -484,8 +502,8 @@ class Verifier:
             )
 
 
-def _usable_key(certificate: Certificate) -> PublicKey | None:
+def _usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None) -> PublicKey | None:
     try:
-        return certificate.public_key
+        return certificate.key_for(post_quantum)
     except MdlError:
         return None

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ObjectIdentifier
 
 from mdl.errors import DecodeError, UnsupportedError, VerificationError
-from mdl.keys import CURVES, PublicKey
+from mdl.keys import CURVES, EXPERIMENTAL_CURVES, PublicKey, UnsafePostQuantum
 from mdl.pki import structures as der_types
 
 ValueT = TypeVar("ValueT")
@@ -284,6 +284,13 @@ _KEY_ALGORITHMS: Final = frozenset(
 )
 """The DER of every key algorithm that a certificate here may carry."""
 
+ML_DSA_SIGNATURES: Final = frozenset(curve.oid for curve in EXPERIMENTAL_CURVES.values())
+"""The signature algorithms of the rehearsal; key and signature have one identifier (RFC 9881)."""
+
+_ML_DSA_KEY_ALGORITHMS: Final = frozenset(
+    asn1.encode_der(der_types.BareAlgorithm(oid=ObjectIdentifier(oid))) for oid in ML_DSA_SIGNATURES
+)
+
 _CACHEABLE_NAME_SIZE: Final = 1_024
 
 ECDSA_SIGNATURES: Final[Mapping[str, hashes.HashAlgorithm]] = MappingProxyType(
@@ -490,6 +497,15 @@ class Certificate:
         if self._public_key is None:
             object.__setattr__(self, "_public_key", public_key_of(self.spki))
         return cast("PublicKey", self._public_key)
+
+    def key_for(self, post_quantum: UnsafePostQuantum | None) -> PublicKey:
+        """The subject's public key, and for the rehearsal an ML-DSA key too.
+
+        Raises:
+            UnsupportedError: See `public_key`.
+            DecodeError: See `public_key`.
+        """
+        return self.public_key if post_quantum is None else public_key_of(self.spki, post_quantum=post_quantum)
 
     def verify_signature(self, issuer_key: PublicKey) -> None:
         """Check the signature under the issuer's key.
@@ -737,11 +753,11 @@ def authority_key_identifier_of(value: bytes) -> bytes | None:
     return _extension(der_types.AuthorityKeyIdentifierFields, value, oid).key_identifier
 
 
-def public_key_of(spki: bytes) -> PublicKey:
+def public_key_of(spki: bytes, *, post_quantum: UnsafePostQuantum | None = None) -> PublicKey:
     """Load a SubjectPublicKeyInfo of the kinds that a certificate of this PKI may carry.
 
     The algorithm is looked at first, so that keys of other kinds never reach their loaders, and so that a curve given
-    by explicit parameters is refused, not recognised.
+    by explicit parameters is refused, not recognised. An ML-DSA key is loaded for the rehearsal only.
 
     Raises:
         UnsupportedError: Neither an EC key on a named curve of `mdl.keys` nor an Ed25519 or Ed448 key
@@ -750,7 +766,10 @@ def public_key_of(spki: bytes) -> PublicKey:
     """
     code = "key.malformed"
     info = der_types.decode(der_types.SubjectPublicKeyInfo, spki, code=code, path="subjectPublicKeyInfo")
-    if der_types.encoded(info.algorithm) not in _KEY_ALGORITHMS:
+    algorithm = der_types.encoded(info.algorithm)
+    if algorithm in _ML_DSA_KEY_ALGORITHMS and isinstance(post_quantum, UnsafePostQuantum):
+        return PublicKey.from_spki(spki, post_quantum=post_quantum)
+    if algorithm not in _KEY_ALGORITHMS:
         raise UnsupportedError(
             "the key is not on a named curve of the standard that is implemented here",
             code="key.unsupported",
@@ -764,8 +783,17 @@ def verify_x509_signature(key: PublicKey, algorithm: AlgorithmIdentifier, data: 
 
     Raises:
         VerificationError: It does not verify (``signature.invalid``), or it is not ECDSA with SHA-2 by an EC key
-            (``signature.algorithm``).
+            (``signature.algorithm``); under an ML-DSA key, which only the rehearsal gives: not of that very key's kind.
     """
+    if key.curve.experimental is not None:
+        if algorithm != AlgorithmIdentifier(oid=key.curve.oid, parameters=None):
+            raise VerificationError(
+                f"the algorithm identifier is not the one of {key.curve.name}",
+                code="signature.algorithm",
+                clause="RFC 9881",
+            )
+        key.verify(signature, data)
+        return
     digest = ECDSA_SIGNATURES.get(algorithm.oid)
     if digest is None or not isinstance(key.key, ec.EllipticCurvePublicKey):
         raise VerificationError(

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from mdl.errors import DecodeError, UnsupportedError, VerificationError
-from mdl.keys import PublicKey
+from mdl.keys import PublicKey, UnsafePostQuantum
 from mdl.pki.certificate import (
     ECDSA_SIGNATURES,
     AttributeId,
@@ -44,6 +44,7 @@ class CertificateCase:
         key: The subject's key, or None where it is not usable here.
         at: The time to judge validity at, or None to leave it unjudged.
         with_signature: Whether to verify the issuer's signature.
+        post_quantum: Asks for the rehearsal: ML-DSA keys are usable, and findings nevertheless.
     """
 
     certificate: Certificate
@@ -52,6 +53,7 @@ class CertificateCase:
     key: PublicKey | None
     at: datetime | None
     with_signature: bool
+    post_quantum: UnsafePostQuantum | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class CrlCase:
     issuer: Certificate | None
     at: datetime | None
     with_signature: bool
+    post_quantum: UnsafePostQuantum | None = None
 
 
 # --- Checks: structure, signature, key --------------------------------------------------------------------------------
@@ -152,11 +155,10 @@ def signature_mismatch(case: CertificateCase) -> str | None:
 
 
 def signature_hash(case: CertificateCase) -> str | None:
-    return _hash_problem(case.certificate, case.issuer)
+    return _hash_problem(case.certificate, issuer_key(case))
 
 
-def _hash_problem(signed: Certificate | Crl, signer: Certificate | None) -> str | None:
-    issuer = _issuer_key(signer)
+def _hash_problem(signed: Certificate | Crl, issuer: PublicKey | None) -> str | None:
     digest = ECDSA_SIGNATURES.get(signed.algorithm.oid)
     if issuer is None or digest is None or issuer.curve.algorithm is None:
         return None
@@ -169,11 +171,10 @@ def _hash_problem(signed: Certificate | Crl, signer: Certificate | None) -> str 
 def signature_invalid(case: CertificateCase) -> str | None:
     if not case.with_signature or case.issuer is None:
         return None
-    return _signature_problem(case.certificate, case.issuer)
+    return _signature_problem(case.certificate, issuer_key(case))
 
 
-def _signature_problem(signed: Certificate | Crl, issuer: Certificate) -> str | None:
-    key = _issuer_key(issuer)
+def _signature_problem(signed: Certificate | Crl, key: PublicKey | None) -> str | None:
     if key is None:
         return "the issuer's key is not usable, so the signature cannot be verified"
     try:
@@ -183,14 +184,15 @@ def _signature_problem(signed: Certificate | Crl, issuer: Certificate) -> str | 
     return None
 
 
-def _issuer_key(issuer: Certificate | None) -> PublicKey | None:
-    return None if issuer is None else usable_key(issuer)
+def issuer_key(case: CertificateCase | CrlCase) -> PublicKey | None:
+    """The issuer's key, or None where there is no issuer to ask or its key is not usable."""
+    return None if case.issuer is None else usable_key(case.issuer, case.post_quantum)
 
 
-def usable_key(certificate: Certificate) -> PublicKey | None:
+def usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None = None) -> PublicKey | None:
     """The subject's key, or None where it is malformed or of a kind that is not implemented."""
     try:
-        return certificate.public_key
+        return certificate.key_for(post_quantum)
     except (DecodeError, UnsupportedError):
         return None
 
@@ -597,11 +599,11 @@ def crl_mismatch(case: CrlCase) -> str | None:
 def crl_invalid(case: CrlCase) -> str | None:
     if not case.with_signature or case.issuer is None:
         return None
-    return _signature_problem(case.crl, case.issuer)
+    return _signature_problem(case.crl, issuer_key(case))
 
 
 def crl_hash(case: CrlCase) -> str | None:
-    return _hash_problem(case.crl, case.issuer)
+    return _hash_problem(case.crl, issuer_key(case))
 
 
 def crl_issuer_name(case: CrlCase) -> str | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from mdl.pki.certificate import Certificate
-from mdl.pki.checks import CertificateCase, CrlCase, usable_key
+from mdl.keys import PublicKey, UnsafePostQuantum
+from mdl.pki.certificate import ML_DSA_SIGNATURES, Certificate
+from mdl.pki.checks import CertificateCase, CrlCase, issuer_key, usable_key
 from mdl.pki.crl import Crl
 from mdl.pki.profiles import CRL, CrlProfile, Profile
 from mdl.pki.rules import Rule, Severity
@@ -49,6 +50,7 @@ def lint_certificate(
     issuer: Certificate | None = None,
     at: datetime | None = None,
     with_signature: bool = True,
+    post_quantum: UnsafePostQuantum | None = None,
 ) -> tuple[Finding, ...]:
     """Hold a certificate against a profile.
 
@@ -59,6 +61,7 @@ def lint_certificate(
             needs none.
         at: Judge the validity at that time, aware UTC. Without it, only the length of the period is judged.
         with_signature: Whether to verify the issuer's signature; for callers that have done so.
+        post_quantum: Asks for the rehearsal: that a key or a signature is one of ML-DSA is then only noted.
 
     Returns:
         The findings in the order of the profile's rules; empty where nothing deviates.
@@ -69,11 +72,15 @@ def lint_certificate(
         certificate=certificate,
         profile=profile,
         issuer=issuer,
-        key=usable_key(certificate),
+        key=usable_key(certificate, post_quantum),
         at=_aware(at),
         with_signature=with_signature,
+        post_quantum=post_quantum,
     )
-    return examine(case, profile.rules)
+    findings = examine(case, profile.rules)
+    if isinstance(post_quantum, UnsafePostQuantum):
+        return _rehearsed(findings, case, certificate, case.key)
+    return findings
 
 
 def lint_crl(
@@ -83,10 +90,21 @@ def lint_crl(
     at: datetime | None = None,
     profile: CrlProfile = CRL,
     with_signature: bool = True,
+    post_quantum: UnsafePostQuantum | None = None,
 ) -> tuple[Finding, ...]:
     """Hold a CRL against its profile; the arguments are those of `lint_certificate`."""
-    case = CrlCase(crl=crl, profile=profile, issuer=issuer, at=_aware(at), with_signature=with_signature)
-    return examine(case, profile.rules)
+    case = CrlCase(
+        crl=crl,
+        profile=profile,
+        issuer=issuer,
+        at=_aware(at),
+        with_signature=with_signature,
+        post_quantum=post_quantum,
+    )
+    findings = examine(case, profile.rules)
+    if isinstance(post_quantum, UnsafePostQuantum):
+        return _rehearsed(findings, case, crl, None)
+    return findings
 
 
 def examine(case: CaseT, rules: Iterable[Rule[CaseT]]) -> tuple[Finding, ...]:
@@ -107,6 +125,27 @@ def examine(case: CaseT, rules: Iterable[Rule[CaseT]]) -> tuple[Finding, ...]:
                 )
             )
     return tuple(findings)
+
+
+def _rehearsed(
+    findings: tuple[Finding, ...],
+    case: CertificateCase | CrlCase,
+    signed: Certificate | Crl,
+    key: PublicKey | None,
+) -> tuple[Finding, ...]:
+    """The findings, with a note in place of those that only say that a key or a signature is one of ML-DSA."""
+    noted = set()
+    if key is not None and key.curve.experimental is not None:
+        noted.add(f"{case.profile.id}.key.type")
+    signer = issuer_key(case)
+    if signed.algorithm.oid in ML_DSA_SIGNATURES and (
+        case.issuer is None or (signer is not None and signer.curve.oid == signed.algorithm.oid)
+    ):
+        noted.add(f"{case.profile.id}.signature.algorithm")
+    return tuple(
+        replace(finding, severity=Severity.NOTE, security=False) if finding.rule in noted else finding
+        for finding in findings
+    )
 
 
 def _aware(at: datetime | None) -> datetime | None:

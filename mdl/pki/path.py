@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final
 
 from mdl.errors import VerificationError
+from mdl.keys import UnsafePostQuantum
 from mdl.pki.certificate import Certificate
 from mdl.pki.checks import usable_key
 from mdl.pki.lint import Finding, lint_certificate
@@ -80,7 +81,12 @@ class PathResult:
 
 
 def validate_path(
-    document_signer: Certificate, anchors: Sequence[Certificate], *, at: datetime, skew: timedelta = timedelta(0)
+    document_signer: Certificate,
+    anchors: Sequence[Certificate],
+    *,
+    at: datetime,
+    skew: timedelta = timedelta(0),
+    post_quantum: UnsafePostQuantum | None = None,
 ) -> PathResult:
     """Find the anchor that issued a document signer, and examine both.
 
@@ -96,6 +102,7 @@ def validate_path(
         anchors: The IACA roots that are trusted, from elsewhere than the message.
         at: The time to judge validity at, aware UTC.
         skew: How far the clock that gave it may be off.
+        post_quantum: Asks for the rehearsal: keys and signatures may be those of ML-DSA.
 
     Raises:
         ValueError: No anchors, or a naive time.
@@ -107,15 +114,17 @@ def validate_path(
         raise ValueError("an empty set of anchors trusts nobody: a mistake of the caller")
     if at.utcoffset() is None:
         raise ValueError("`at` is an aware datetime")
-    path, issuers = _issuers(document_signer, anchors)
+    path, issuers = _issuers(document_signer, anchors, post_quantum)
     if not issuers:
-        return _result(document_signer, None, at, skew, path)
+        return _result(document_signer, None, at, skew, path=path, post_quantum=post_quantum)
     # One key may stand in several anchors, for example a root and its renewal: take the one that serves best.
-    results = [_result(document_signer, anchor, at, skew, path) for anchor in issuers]
+    results = [_result(document_signer, anchor, at, skew, path=path, post_quantum=post_quantum) for anchor in issuers]
     return max(results, key=_merit)
 
 
-def _issuers(document_signer: Certificate, anchors: Sequence[Certificate]) -> tuple[PathFact, list[Certificate]]:
+def _issuers(
+    document_signer: Certificate, anchors: Sequence[Certificate], post_quantum: UnsafePostQuantum | None
+) -> tuple[PathFact, list[Certificate]]:
     """The anchors that have signed the certificate, or why there is none."""
     if any(anchor.der == document_signer.der for anchor in anchors):
         return _no_path("path.signer_is_anchor", "the document signer is itself among the anchors"), []
@@ -133,7 +142,7 @@ def _issuers(document_signer: Certificate, anchors: Sequence[Certificate]) -> tu
     issuers = []
     failure = _no_path("path.anchor_key", "the key of the anchor is not usable")
     for anchor in candidates:
-        key = usable_key(anchor)
+        key = usable_key(anchor, post_quantum)
         if key is None:
             continue
         try:
@@ -156,13 +165,21 @@ def _no_path(code: str, detail: str) -> PathFact:
 
 
 def _result(
-    document_signer: Certificate, anchor: Certificate | None, at: datetime, skew: timedelta, path: PathFact
+    document_signer: Certificate,
+    anchor: Certificate | None,
+    at: datetime,
+    skew: timedelta,
+    *,
+    path: PathFact,
+    post_quantum: UnsafePostQuantum | None,
 ) -> PathResult:
     # The signature is verified above. An anchor's own signature proves nothing: it is trusted for where it came from.
-    findings = lint_certificate(document_signer, DOCUMENT_SIGNER, issuer=anchor, with_signature=False)
+    findings = lint_certificate(
+        document_signer, DOCUMENT_SIGNER, issuer=anchor, with_signature=False, post_quantum=post_quantum
+    )
     not_before, not_after = document_signer.not_before, document_signer.not_after
     if anchor is not None:
-        findings += _anchor_findings(anchor)
+        findings += _anchor_findings(anchor, post_quantum)
         not_before, not_after = max(not_before, anchor.not_before), min(not_after, anchor.not_after)
     return PathResult(
         document_signer=document_signer,
@@ -177,9 +194,9 @@ def _result(
 
 
 @lru_cache(maxsize=256)
-def _anchor_findings(anchor: Certificate) -> tuple[Finding, ...]:
+def _anchor_findings(anchor: Certificate, post_quantum: UnsafePostQuantum | None) -> tuple[Finding, ...]:
     """An anchor's deviations from its profile: they depend on nothing else, and anchors are few."""
-    return lint_certificate(anchor, IACA, with_signature=False)
+    return lint_certificate(anchor, IACA, with_signature=False, post_quantum=post_quantum)
 
 
 def _validity(document_signer: Certificate, anchor: Certificate | None, at: datetime, skew: timedelta) -> PathFact:

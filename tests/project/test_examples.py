@@ -82,6 +82,11 @@ def test_no_program_of_the_readme_is_left_out() -> None:
 SAYS = {
     "issue_and_verify.py": ["accepted: {'age_over_21': True} over 18? YES", "refused: device_auth.signature"],
     "issue_with_hsm.py": ["1000 licences issued"],
+    "post_quantum_rehearsal.py": [
+        "a lenient reader: refused issuer_auth.path issuer_auth.profile issuer_auth.algorithm",
+        "ML-DSA-65 root, ML-DSA-65 document signer:\n  certificate 56",
+        "a lenient reader in the rehearsal: accepted",
+    ],
     "write_a_custodian.py": ["a root from a custodian of one's own: C=XU", "refused: signing.pin_incorrect"],
     "verify_files.py": ["session/response.cbor: accepted", "birth-date.cbor: refused", "issuer_data.digest: "],
 }

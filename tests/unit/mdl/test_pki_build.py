@@ -38,6 +38,7 @@ from mdl.pki import (
     build_csr,
     decode_csr,
     draw_serial,
+    encode_extensions,
     lint_certificate,
     lint_crl,
     validate_path,
@@ -257,6 +258,17 @@ def test_edwards_keys_are_certified_for_document_signers_and_readers_only(profil
         with pytest.raises(ProfileError) as caught:
             honest(profile, key=key)
         assert [finding.rule for finding in caught.value.findings] == [f"{profile.id}.key.type"]
+
+
+@pytest.mark.parametrize("ca", [None, "ours"])
+def test_the_extensions_for_another_builder_are_those_of_our_own(ca: str | None) -> None:
+    issuer = None if ca is None else root()
+    profile = IACA if ca is None else DOCUMENT_SIGNER
+    built = root() if ca is None else document_signer()
+    encoded = encode_extensions(
+        profile, public_key=built.public_key, issuer=issuer, crl_uri=CRL_URI, contact_email=CONTACT
+    )
+    assert {extension.oid: extension for extension in encoded} == dict(built.extensions)
 
 
 def test_an_edwards_key_issues_nothing() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from mdl.keys import UnsafePostQuantum
 from mdl.pki import Certificate, Crl
 from mdl.testing import TEST_TIME, ThrowawayAuthority, throwaway_authority
 from reader import revocation
@@ -113,9 +114,9 @@ def test_a_list_is_assessed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assessed = []
     original = revocation._assess
 
-    def counted(data: bytes, issuer: Certificate) -> Any:
+    def counted(data: bytes, issuer: Certificate, post_quantum: UnsafePostQuantum | None) -> Any:
         assessed.append(data)
-        return original(data, issuer)
+        return original(data, issuer, post_quantum)
 
     monkeypatch.setattr(revocation, "_assess", counted)
     judge = CrlJudge()

@@ -111,6 +111,14 @@ def test_documents_come_out_in_the_order_of_the_response() -> None:
     assert {check.document for check in result.report} == {None, 0, 1, 2, 3, 4}
 
 
+def test_what_is_honest_is_accepted_without_a_warning_and_more_certificates_are_named() -> None:
+    given = present(namespaces=SMALL)
+    assert verifier().examine(given.response, **expectations(given)).warnings == ()
+    given = present(namespaces=SMALL, x5chain=[HOUSE.ds_certificate.der, HOUSE.iaca_certificate.der])
+    report = verifier().examine(given.response, **expectations(given))
+    assert (report.accepted, report.warnings) == (True, (("issuer_auth.x5chain", "x5chain.extra"),))
+
+
 def test_the_age_is_concluded_from_the_nearest_statement() -> None:
     given = present(namespaces={MDL_NAMESPACE: {"age_over_21": True, "age_over_60": False, "sex": 1}})
     document = verified(given)
@@ -570,6 +578,30 @@ def test_a_remembered_signer_expires_to_the_second() -> None:
         assert ours.examine(given.response, **expectations(given, at=at)).accepted is accepted
 
 
+def test_one_root_that_two_lists_name_for_two_document_types_serves_both() -> None:
+    others = ("org.example.a", "org.example.b")
+    ours = verifier(
+        TrustStore(TrustAnchor(certificate=HOUSE.iaca_certificate, doctypes=frozenset({name})) for name in others)
+    )
+    given = [Recipe(doctype=name, namespaces={"org.example": {"n": 1}}).present() for name in others]
+    for one in (*given, *reversed(given)):
+        assert ours.examine(one.response, **expectations(one)).accepted
+
+
+def test_one_root_that_two_lists_name_is_trusted_as_long_as_either_says() -> None:
+    """The signer is remembered with the anchor that it was first assessed under, and that one ends first."""
+    brief, long = (
+        TrustAnchor(certificate=HOUSE.iaca_certificate, doctypes=ANY_DOCTYPE, until=TEST_TIME + days * DAY)
+        for days in (1, 9)
+    )
+    given = present(namespaces=SMALL)
+    for anchors in ([brief, long], [long, brief]):
+        ours = verifier(TrustStore(anchors))
+        for days, failed in ((0, ()), (1, ()), (2, ()), (9, ()), (10, ("issuer_auth.trust_scope",)), (2, ())):
+            report = ours.examine(given.response, **expectations(given, at=TEST_TIME + days * DAY))
+            assert report.failed == failed, days
+
+
 def test_a_generic_signer_signs_other_documents_and_never_an_mdl() -> None:
     """Whatever one verifier has seen of that signer before, and in whatever order."""
     purposes = x509.ExtendedKeyUsage([ObjectIdentifier(KeyPurpose.MDOC_SIGNER)])
@@ -582,9 +614,10 @@ def test_a_generic_signer_signs_other_documents_and_never_an_mdl() -> None:
             assert ours.examine(pid.response, **expectations(pid)).accepted
             assert ours.examine(licence.response, **expectations(licence)).failed == ("issuer_auth.profile",)
     foreign = x509.ExtendedKeyUsage([ObjectIdentifier(KeyPurpose.MDOC_READER_AUTHENTICATION)])
-    reader = HOUSE.deviant_ds(extensions={"eku": (foreign, True)})
-    pid = Recipe(doctype=PID, namespaces={PID: {"family_name": "Mustermann"}}, x5chain=reader).present()
-    assert verifier().examine(pid.response, **expectations(pid)).failed == ("issuer_auth.profile",)
+    for usage in ((foreign, True), None):
+        other = HOUSE.deviant_ds(extensions={"eku": usage})
+        pid = Recipe(doctype=PID, namespaces={PID: {"family_name": "Mustermann"}}, x5chain=other).present()
+        assert verifier().examine(pid.response, **expectations(pid)).failed == ("issuer_auth.profile",)
 
 
 def test_a_remembered_signer_does_not_outlive_its_root() -> None:
