@@ -1,9 +1,9 @@
 """The issuing authority's side: keys, certificates, and the issuing of credentials.
 
 The front doors are `issuer.authority` (all of it, in a folder), `issuer.keystore` (signers by URI),
-`issuer.certificates` (the root and its document signers), `issuer.records` (licence records), `issuer.issuance`
-(credentials), `issuer.batches` (credentials that are remembered), `issuer.store` (what must not be forgotten) and
-`issuer.audit` (what was done).
+`issuer.certificates` (roots and what they certify), `issuer.lifecycle` (what is due, and what expires),
+`issuer.records` (licence records), `issuer.issuance` (credentials), `issuer.batches` (credentials that are remembered),
+`issuer.store` (what must not be forgotten) and `issuer.audit` (what was done).
 """
 
 from issuer.certificates import Iaca, request_document_signer

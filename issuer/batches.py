@@ -17,12 +17,13 @@ from typing import TypeAlias
 
 from issuer.audit import Actor
 from issuer.issuance import CredentialIssuer, Order
+from issuer.policy import IssuancePolicy
 from issuer.store import Batch, Clock, CredentialRecord, Reservation, StatusPlan, Store
 from mdl.errors import IssuanceError, MdlError, SigningError
 from mdl.mdoc import IssuerSigned
 from mdl.pki import Certificate
 
-__all__ = ["BatchIssuer", "IssuedCredential", "SignMany"]
+__all__ = ["BatchIssuer", "BoundSigner", "IssuedCredential", "SignMany"]
 
 SignMany: TypeAlias = Callable[[list[bytes]], list[bytes]]
 """Signs a list of messages with the document signer's key, in order; see `issuer.keystore`."""
@@ -41,8 +42,23 @@ class IssuedCredential:
     credential: IssuerSigned | None = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundSigner:
+    """A document signer that is ready for use.
+
+    Attributes:
+        issuer: Builds credentials under it.
+        key: Label of its key.
+        sign_many: Signs with that key.
+    """
+
+    issuer: CredentialIssuer
+    key: str
+    sign_many: SignMany
+
+
 class BatchIssuer:
-    """Issues credentials under one document signer, and records them."""
+    """Issues credentials, each batch under one document signer, and records them."""
 
     def __init__(
         self,
@@ -54,6 +70,8 @@ class BatchIssuer:
         at: Clock,
         plan: StatusPlan | None = None,
         status_certificate: bytes | None = None,
+        following: Callable[[Sequence[Order]], BoundSigner | None] | None = None,
+        policy: Callable[[], IssuancePolicy] = IssuancePolicy,
     ) -> None:
         """Bind an issuer to the store.
 
@@ -65,19 +83,22 @@ class BatchIssuer:
             at: The clock.
             plan: Where the status of the credentials will be told; None takes the `status` of each order as it is.
             status_certificate: DER of the certificate by whose key the lists' chain is signed, or None for the root.
+            following: Asked before each batch which document signer is to sign it; None as its answer keeps the one
+                before, and None here keeps `issuer` for good.
+            policy: Asked before each batch what the authority allows.
         """
         self._store = store
-        self._issuer = issuer
-        self._key = key
-        self._sign_many = sign_many
+        self._signer = BoundSigner(issuer=issuer, key=key, sign_many=sign_many)
+        self._following = following
+        self._policy = policy
         self._clock = at
         self._plan = plan
         self._status_certificate = status_certificate
 
     @property
     def certificate(self) -> Certificate:
-        """The document signer's certificate."""
-        return self._issuer.certificate
+        """The certificate of the document signer that signed the last batch, or will sign the first."""
+        return self._signer.issuer.certificate
 
     def issue(self, order: Order, *, order_key: str | None = None) -> IssuerSigned:
         """Issue one credential.
@@ -115,11 +136,14 @@ class BatchIssuer:
             LocalProtocolError: The clock went back (code ``authority.clock``), or an order is there twice.
         """
         keys = [None] * len(orders) if order_keys is None else order_keys
+        signer = self._choose(orders)
         try:
+            policy = self._policy()
             for order in orders:
-                self._issuer.check(order)
+                signer.issuer.check(order)
+                policy.check_order(order, signer.issuer.doctype)
         except IssuanceError as exc:
-            self._refuse(exc)
+            self._refuse(exc, signer)
             raise
         wanted = [
             Reservation(valid_from=order.validity.valid_from, valid_until=order.validity.valid_until, order_key=key)
@@ -128,19 +152,24 @@ class BatchIssuer:
         with self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
             batch = tx.reserve_batch(
                 wanted,
-                signer=self.certificate.fingerprint,
-                key=self._key,
-                doctype=self._issuer.doctype,
+                signer=signer.issuer.certificate.fingerprint,
+                key=signer.key,
+                doctype=signer.issuer.doctype,
                 plan=self._plan,
             )
         try:
-            issued = self._sign(batch, orders)
+            issued = self._sign(batch, orders, signer)
             with self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
                 tx.complete_batch(batch)
         except BaseException as exc:
             self._abandon(batch, exc)
             raise
         return issued
+
+    def _choose(self, orders: Sequence[Order]) -> BoundSigner:
+        if self._following is not None:
+            self._signer = self._following(orders) or self._signer
+        return self._signer
 
     def withdraw(self, record: CredentialRecord) -> None:
         """Revoke a credential that was recorded and could not be handed out after all.
@@ -154,13 +183,13 @@ class BatchIssuer:
         with self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
             tx.revoke_credentials(reference=record.reference)
 
-    def _sign(self, batch: Batch, orders: Sequence[Order]) -> list[IssuedCredential]:
+    def _sign(self, batch: Batch, orders: Sequence[Order], signer: BoundSigner) -> list[IssuedCredential]:
         prepared = {
-            index: self._issuer.prepare(self._with_status(order, record))
+            index: signer.issuer.prepare(self._with_status(order, record))
             for index, (order, record) in enumerate(zip(orders, batch.credentials, strict=True))
             if not batch.is_repeated(record)
         }
-        signatures = self._sign_many([one.to_be_signed for one in prepared.values()]) if prepared else []
+        signatures = signer.sign_many([one.to_be_signed for one in prepared.values()]) if prepared else []
         if len(signatures) != len(prepared):
             message = "the custodian gave a wrong number of signatures; nothing of this batch was issued"
             raise SigningError(message, code="signing.wrong_count")
@@ -177,9 +206,9 @@ class BatchIssuer:
             return order
         return replace(order, status=record.place.reference(self._status_certificate).to_cbor())
 
-    def _refuse(self, exc: MdlError) -> None:
+    def _refuse(self, exc: MdlError, signer: BoundSigner) -> None:
         with suppress(MdlError), self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
-            tx.refuse("issue", exc.code, label=self._key)
+            tx.refuse("issue", exc.code, label=signer.key)
 
     def _abandon(self, batch: Batch, exc: BaseException) -> None:
         """Let the orders be placed again; where this fails too, a repeated order takes over the reservation."""

@@ -1,18 +1,20 @@
 """The token of an authority, ready for use: any that a URI names, or SoftHSM in the authority's own folder.
 
-A SoftHSM token is files, and it writes some of them anew, in their places, whenever somebody logs in. So processes take
-turns with it, and what it cannot do without is kept a second time.
+A SoftHSM token is files, and it writes some of them anew, in their places, whenever somebody logs in or makes a key.
+So processes and threads take turns with it, and what it cannot do without is kept a second time. Who is logged in for
+long, as an issuing service is, takes a turn for each batch that it signs, and leaves the token to others in between.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from issuer.folder import lock, read_file, unwritable, write_file
 from issuer.keystore import (
@@ -28,13 +30,57 @@ from issuer.keystore import (
 from mdl.errors import SigningError
 from mdl.keys import Signer
 
-__all__ = ["PIN_FILE", "Custody", "make_softhsm", "new_softhsm_uri", "open_softhsm"]
+__all__ = ["PIN_FILE", "Custody", "Turn", "make_softhsm", "new_softhsm_uri", "open_softhsm"]
 
 PIN_FILE: Final = "pin"
 """Name of the file in the token's folder that holds the user's PIN, where none was given."""
 
 _SO_PIN_FILE: Final = "so-pin"
 _VARIABLE: Final = "SOFTHSM2_CONF"
+_mutex: Final = threading.Lock()
+_places: Final[dict[str, list[Any]]] = {}
+# For each token's configuration: how many use it in this process, and what the variable was before.
+
+
+class Turn:
+    """The turn to use a token; a token that needs none is always to be had.
+
+    Threads that share one of these have their turn together.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Make it for a SoftHSM token's folder, or for a token that is nobody's turn."""
+        self._folder = folder
+        self._mutex = threading.Lock()
+        self._users = 0
+        self._held = ExitStack()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Have the turn while the context is open.
+
+        Raises:
+            SigningError: Others do not let go of it (code ``authority.busy``).
+        """
+        self.take()
+        try:
+            yield
+        finally:
+            self.let_go()
+
+    def take(self) -> None:
+        """Wait for the turn; raises as `taken` does."""
+        with self._mutex:
+            if self._users == 0 and self._folder is not None:
+                self._held.enter_context(lock(self._folder, exclusive=True))
+            self._users += 1
+
+    def let_go(self) -> None:
+        """Leave the turn to others; whoever else of this process has it keeps it."""
+        with self._mutex:
+            self._users = max(self._users - 1, 0)
+            if self._users == 0:
+                self._held.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +90,12 @@ class Custody:
     Attributes:
         uri: The token.
         secret: Asked for its PIN.
+        turn: The turn to use it; taken already.
     """
 
     uri: Pkcs11Uri
     secret: SecretHandler
+    turn: Turn = field(default_factory=Turn)
 
     def open(self, key: str) -> AbstractContextManager[Signer]:
         """Open the key of that label; see `issuer.keystore.open_signer`."""
@@ -98,8 +146,11 @@ def make_softhsm(folder: Path, uri: str, *, secret: SecretHandler, draw_pin: boo
 
 
 @contextmanager
-def open_softhsm(folder: Path) -> Iterator[None]:
-    """Make the SoftHSM token of a folder usable in this process, and no other, while the context is open.
+def open_softhsm(folder: Path) -> Iterator[Turn]:
+    """Make the SoftHSM token of a folder usable in this process while the context is open.
+
+    Yields:
+        The turn, which is taken: as long as it is, no other process or thread uses the token.
 
     Raises:
         SigningError: There is no token in the folder (code ``signing.token_missing``), the folder was moved
@@ -113,17 +164,32 @@ def open_softhsm(folder: Path) -> Iterator[None]:
     if f"= {folder / 'tokens'}\n" not in read_file(file).decode("utf-8", "replace"):
         message = f"the authority's folder was moved: write its new place into {file} (directories.tokendir)"
         raise SigningError(message, code="authority.moved")
-    with lock(folder, exclusive=True):
+    turn = Turn(folder)
+    with turn.taken():
         _mend(folder)
-        before = os.environ.get(_VARIABLE)
-        os.environ.update(settings)
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[_VARIABLE]
-            else:
-                os.environ[_VARIABLE] = before
+        with _in_environment(settings[_VARIABLE]):
+            yield turn
+
+
+@contextmanager
+def _in_environment(place: str) -> Iterator[None]:
+    """Tell SoftHSM where its token is, for as long as any thread of this process uses it."""
+    with _mutex:
+        if place not in _places:
+            _places[place] = [0, os.environ.get(_VARIABLE)]
+        _places[place][0] += 1
+        os.environ[_VARIABLE] = place
+    try:
+        yield
+    finally:
+        with _mutex:
+            _places[place][0] -= 1
+            if _places[place][0] == 0:
+                _, before = _places.pop(place)
+                if before is None:
+                    os.environ.pop(_VARIABLE, None)
+                else:
+                    os.environ[_VARIABLE] = before
 
 
 def _token_files(folder: Path) -> list[Path]:

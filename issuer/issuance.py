@@ -22,8 +22,8 @@ from typing import Any, Final
 from mdl.cbor import FullDate, Tagged24, TDate, bstr, encode, head, wrap24
 from mdl.cose import X5CHAIN, CoseSign1, encode_key, protected_header, sig_structure
 from mdl.doctypes import MDL_NAMESPACE, violations
-from mdl.errors import DecodeError, IssuanceError, ProfileError, SigningError, VerificationError
-from mdl.keys import PublicKey, Signer
+from mdl.errors import DecodeError, IssuanceError, ProfileError, SigningError, UnsupportedError, VerificationError
+from mdl.keys import PublicKey, Signer, UnsafePostQuantum
 from mdl.mdoc import DIGEST_ALGORITHMS, IssuerSigned, KeyAuthorizations, ValidityInfo
 from mdl.pki import DOCUMENT_SIGNER, Certificate, Severity, lint_certificate
 from mdl.status import StatusReference
@@ -74,12 +74,13 @@ class PreparedMdoc:
     _unprotected: Mapping[int, Any]
     _payload: bytes
     _key: PublicKey
+    _algorithm: int
 
     def complete(self, signature: bytes) -> IssuerSigned:
         """Put the signature in, once it is proven right.
 
         Args:
-            signature: The raw signature over `to_be_signed`: r and s side by side, or the EdDSA signature.
+            signature: The raw signature over `to_be_signed`: r and s side by side, or the EdDSA or ML-DSA signature.
 
         Raises:
             SigningError: It is not the document signer's signature over these bytes (code ``signing.wrong_signature``).
@@ -89,9 +90,7 @@ class PreparedMdoc:
         except VerificationError as exc:
             msg = "the custodian's signature does not verify with the document signer's key; nothing was issued"
             raise SigningError(msg, code="signing.wrong_signature") from exc
-        issuer_auth = CoseSign1(
-            self._protected, {1: self._key.algorithm.cose_id}, self._unprotected, self._payload, signature
-        )
+        issuer_auth = CoseSign1(self._protected, {1: self._algorithm}, self._unprotected, self._payload, signature)
         return IssuerSigned(
             {namespace: [*map(Tagged24, contents, raws)] for namespace, (contents, raws) in self._items.items()},
             issuer_auth,
@@ -109,6 +108,7 @@ class CredentialIssuer:
         doctype: str,
         digest_algorithm: str = "SHA-256",
         random: Callable[[int], bytes] = os.urandom,
+        post_quantum: UnsafePostQuantum | None = None,
     ) -> None:
         """Bind a document signer's key to its certificate.
 
@@ -118,6 +118,7 @@ class CredentialIssuer:
             doctype: The document type to issue.
             digest_algorithm: ``SHA-256``, ``SHA-384`` or ``SHA-512``.
             random: A cryptographic source: takes a count, gives as many bytes.
+            post_quantum: Asks for the rehearsal: the document signer's key and device keys may be ones of ML-DSA.
 
         Raises:
             SigningError: The certificate is not this key's (code ``signing.wrong_key``).
@@ -126,11 +127,13 @@ class CredentialIssuer:
         if digest_algorithm not in DIGEST_ALGORITHMS:
             msg = "the digest algorithm is one of SHA-256, SHA-384 and SHA-512"
             raise ValueError(msg)
-        if certificate.public_key != signer.public_key:
+        if certificate.key_for(post_quantum) != signer.public_key:
             msg = "the certificate is not of the signer's key"
             raise SigningError(msg, code="signing.wrong_key")
         findings = tuple(
-            finding for finding in lint_certificate(certificate, DOCUMENT_SIGNER) if finding.severity is Severity.ERROR
+            finding
+            for finding in lint_certificate(certificate, DOCUMENT_SIGNER, post_quantum=post_quantum)
+            if finding.severity is Severity.ERROR
         )
         if findings:
             msg = f"the document signer's certificate breaks its profile: {findings[0].message}"
@@ -141,7 +144,9 @@ class CredentialIssuer:
         self._digest = getattr(hashlib, DIGEST_ALGORITHMS[digest_algorithm])
         self._digest_size: int = self._digest().digest_size
         self._random = random
-        self._protected = protected_header(signer.public_key.algorithm.cose_id)
+        self._post_quantum = post_quantum
+        self._algorithm = signer.public_key.algorithm_for(post_quantum).cose_id
+        self._protected = protected_header(self._algorithm)
         self._unprotected = MappingProxyType({X5CHAIN: certificate.der})
         # The parts of the security object that all credentials of this issuer share.
         self._mso_start = encode("version") + encode("1.0") + encode("digestAlgorithm") + encode(digest_algorithm)
@@ -177,9 +182,11 @@ class CredentialIssuer:
             code, what = problem or (f"issuance.{found[0].code}", f"{found[0].path} {found[0].message}".lstrip())
             msg = f"not issued: {what}" + (f" (and {len(found) - 1} more)" if not problem and len(found) > 1 else "")
             raise IssuanceError(msg, code=code, violations=found)
-        if order.device_key.curve.algorithm is None:
+        try:
+            order.device_key.algorithm_for(self._post_quantum)
+        except UnsupportedError as exc:
             msg = f"not issued: a device key on {order.device_key.curve.name} cannot sign"
-            raise IssuanceError(msg, code="issuance.device_key", clause="18013-5 9.1.5.2")
+            raise IssuanceError(msg, code="issuance.device_key", clause="18013-5 9.1.5.2") from exc
         if order.device_key == self._signer.public_key:
             msg = "not issued: the device key is the document signer's own key"
             raise IssuanceError(msg, code="issuance.device_key")
@@ -239,6 +246,7 @@ class CredentialIssuer:
             self._unprotected,
             payload,
             self._signer.public_key,
+            self._algorithm,
         )
 
     def issue(self, order: Order) -> IssuerSigned:

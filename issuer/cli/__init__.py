@@ -7,40 +7,61 @@ PIN is ever an argument, and nothing of a licence but its size and its dates is 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from issuer.authority import MAX_CRL_DAYS, MAX_SIGNER_DAYS, Authority, Founding, StorePlace
+from issuer.authority import MAX_CRL_DAYS, Authority, Founding, StorePlace
 from issuer.cli.audit import add_audit, secret_source
+from issuer.cli.ceremony import add_ceremony
+from issuer.cli.certificates import (
+    ROOT_CURVES,
+    add_certificates,
+    add_crl,
+    certificate_json,
+    certificate_rows,
+    crl_json,
+    crl_rows,
+    moment,
+    write_result,
+)
+from issuer.cli.handover import add_handover
+from issuer.cli.lifecycle import add_lifecycle
+from issuer.cli.policy import add_policy, add_roles, read_policy
+from issuer.cli.publishing import add_publishing
+from issuer.cli.revocation import add_revocation, add_status_plan, status_plan
 from issuer.folder import PinSource, output_file
 from issuer.issuance import Order
 from issuer.keystore import SecretHandler
 from issuer.records import LicenceRecord, parse_record, read_below
-from mdl.cbor import TDate, decode
+from mdl.cbor import decode
 from mdl.cli import terminal
 from mdl.cose import decode_key
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError
-from mdl.keys import CURVES, PublicKey
+from mdl.keys import PublicKey
 from mdl.mdoc import ValidityInfo
-from mdl.pki import Certificate, Crl, Subject
+from mdl.pki import Subject
 
 __all__ = ["add_commands", "parse_device_key"]
 
 _REJECTED: Final = 1
-_ROOT_CURVES: Final = [curve.name for curve in CURVES.values() if curve.algorithm is not None and curve.kind == "EC"]
-_SIGNER_CURVES: Final = [curve.name for curve in CURVES.values() if curve.algorithm is not None]
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the verbs of the issuer."""
     _add_init(commands)
-    _add_ds(commands)
+    add_certificates(commands)
     _add_issue(commands)
-    _add_crl(commands)
+    add_crl(commands)
+    add_lifecycle(commands)
+    add_revocation(commands)
+    add_publishing(commands)
     add_audit(commands)
+    add_policy(commands)
+    add_ceremony(commands)
+    add_handover(commands)
+    add_roles(commands)  # last: every verb is there
 
 
 def _add_verb(
@@ -75,7 +96,7 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "token is made in the folder, with a PIN in a file that only you can read, unless one is given)",
     )
     keys.add_argument("--key-label", default="iaca", metavar="LABEL", help="label of the root key (default: iaca)")
-    keys.add_argument("--curve", default="P-256", choices=_ROOT_CURVES, help="curve of the root key (default: P-256)")
+    keys.add_argument("--curve", default="P-256", choices=ROOT_CURVES, help="curve of the root key (default: P-256)")
     keys.add_argument(
         "--days", type=_count, default=3285, metavar="N", help="life of the root (default: 3285, 9 years)"
     )
@@ -89,6 +110,7 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     keys.add_argument(
         "--doctype", default="org.iso.18013.5.1.mDL", metavar="TYPE", help="what is issued (default: the mDL)"
     )
+    keys.add_argument("--policy", metavar="FILE", help="the issuance policy, TOML (default: all that can be done)")
     store = verb.add_argument_group("the store (default: a file in the folder)")
     store.add_argument(
         "--store",
@@ -100,19 +122,6 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--store-password-env", metavar="NAME", help="take its password from this environment variable, each time"
     )
     password.add_argument("--store-password-file", metavar="FILE", help="take its password from this file, each time")
-
-
-def _add_ds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = _add_verb(commands, "ds", "make a document signer: key and CSR in the token, certificate by the root", _ds)
-    verb.add_argument("--common-name", metavar="NAME", help="its name (default: the root's, DS and a number)")
-    verb.add_argument("--curve", default="P-256", choices=_SIGNER_CURVES, help="curve of its key (default: P-256)")
-    verb.add_argument(
-        "--days",
-        type=_count,
-        default=MAX_SIGNER_DAYS,
-        metavar="N",
-        help=f"its life, at most {MAX_SIGNER_DAYS} (default: {MAX_SIGNER_DAYS})",
-    )
 
 
 def _add_issue(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -134,22 +143,7 @@ def _add_issue(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="TIME",
         help="signed and valid from then on, as 2026-01-31T00:00:00Z (default: now)",
     )
-
-
-def _add_crl(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = _add_verb(commands, "crl", "publish the next CRL", _crl)
-    verb.add_argument(
-        "--revoke",
-        type=_serial,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="SERIAL",
-        help="revoke document signers by their serial numbers, in hex as 'mdl issuer ds' prints them",
-    )
-    verb.add_argument(
-        "--days", type=_count, default=30, metavar="N", help=f"until the next CRL, at most {MAX_CRL_DAYS} (default: 30)"
-    )
+    add_status_plan(verb, "revocation of single credentials (default: none, only of their document signer)")
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
@@ -160,14 +154,6 @@ def _count(text: str) -> int:
         msg = "not a whole number of days, at least 1"
         raise argparse.ArgumentTypeError(msg)
     return int(text)
-
-
-def _serial(text: str) -> int:
-    digits = text.lower().removeprefix("0x").replace(":", "")
-    if not 1 <= len(digits) <= 40 or not set(digits) <= set("0123456789abcdef"):
-        msg = "not a serial number in hex"
-        raise argparse.ArgumentTypeError(msg)
-    return int(digits, 16)
 
 
 def _pin_source(arguments: argparse.Namespace) -> PinSource | None:
@@ -245,39 +231,27 @@ def _init(arguments: argparse.Namespace) -> int:
         iaca_key=arguments.key_label,
         pin=_pin_source(arguments),
         store=_store_place(arguments),
+        policy=None if arguments.policy is None else read_policy(arguments.policy),
     )
     authority = Authority.found(arguments.dir, founding, at=_now())
     root, crl = authority.root, authority.current_crl
     token = authority.token
     if arguments.json:
         result: dict[str, Any] = {"directory": str(authority.folder), "token": token, "doctype": authority.doctype}
-        result |= {"iaca": _certificate_json(root, authority.root_file), "crl": _crl_json(crl, authority.crl_file)}
+        result |= {"iaca": certificate_json(root, authority.root_file), "crl": crl_json(crl, authority.crl_file)}
         terminal.write_json(result)
         return 0
-    rows = [("root", str(authority.root_file)), *_certificate_rows(root)]
-    rows += [("CRL", str(authority.crl_file)), *_crl_rows(crl), ("serve it at", root.crl_uris[0]), ("token", token)]
+    rows = [("root", str(authority.root_file)), *certificate_rows(root)]
+    rows += [("CRL", str(authority.crl_file)), *crl_rows(crl), ("serve it at", root.crl_uris[0]), ("token", token)]
     if authority.pin_file is not None:
         rows.append(("PIN", f"{authority.pin_file} (keep it, and keep it to yourself)"))
-    _write_result("The authority is founded.", rows, f"next: mdl issuer ds --dir {arguments.dir}")
-    return 0
-
-
-def _ds(arguments: argparse.Namespace) -> int:
-    issued = _authority(arguments).certify_signer(
-        at=_now, common_name=arguments.common_name, curve=arguments.curve, days=arguments.days
-    )
-    if arguments.json:
-        result = _certificate_json(issued.certificate, issued.certificate_file)
-        terminal.write_json(result | {"key": issued.key, "request": str(issued.request_file)})
-        return 0
-    rows = [("certificate", str(issued.certificate_file)), *_certificate_rows(issued.certificate)]
-    rows += [("request", str(issued.request_file)), ("key", f"{issued.key}, in the token")]
-    _write_result("The document signer is ready.", rows, "next: mdl issuer issue RECORD.json --device-key … --out …")
+    write_result("The authority is founded.", rows, f"next: mdl issuer ds --dir {arguments.dir}")
     return 0
 
 
 def _issue(arguments: argparse.Namespace) -> int:
     try:
+        plan = status_plan(arguments)
         record = _read_record(arguments.record)
         data = terminal.read_input(arguments.device_key, label="device-key")
         with terminal.labelled("device-key"):
@@ -290,7 +264,10 @@ def _issue(arguments: argparse.Namespace) -> int:
         at = (arguments.at or _now()).replace(microsecond=0)
         validity = ValidityInfo(signed=at, valid_from=at, valid_until=at + timedelta(days=arguments.valid_days))
         order = Order(namespaces=record.namespaces, device_key=device_key, validity=validity)
-        with output_file(Path(arguments.out), private=True) as commit, authority.open_issuer(at=_now) as issuer:
+        with (
+            output_file(Path(arguments.out), private=True) as commit,
+            authority.open_issuer(at=_now, plan=plan) as issuer,
+        ):
             (issued,) = issuer.issue_batch([order])
             encoded = issued.credential.encode() if issued.credential is not None else b""
             try:
@@ -312,31 +289,24 @@ def _issue(arguments: argparse.Namespace) -> int:
                 "doctype": record.doctype,
                 "bytes": len(encoded),
                 "elements": elements,
-                "signed": _moment(validity.signed),
-                "valid_until": _moment(validity.valid_until),
+                "signed": moment(validity.signed),
+                "valid_until": moment(validity.valid_until),
                 "document_signer": f"{signer.serial:x}",
                 "reference": issued.record.reference.hex(),
+                "status": None if issued.record.place is None else issued.record.place.uri,
             }
         )
         return 0
     rows = [
         ("file", str(Path(arguments.out).absolute())),
         ("content", f"{record.doctype}, {elements} elements, {len(encoded)} bytes"),
-        ("valid", f"{_moment(validity.valid_from)} to {_moment(validity.valid_until)}"),
+        ("valid", f"{moment(validity.valid_from)} to {moment(validity.valid_until)}"),
         ("signed by", f"{signer.subject}, serial number {signer.serial:x}"),
         ("reference", f"{issued.record.reference.hex()} (by which it can be revoked)"),
     ]
-    _write_result("The licence is issued.", rows, "next: give the file to the holder")
-    return 0
-
-
-def _crl(arguments: argparse.Namespace) -> int:
-    published = _authority(arguments).publish_crl(at=_now, revoke=arguments.revoke, days=arguments.days)
-    if arguments.json:
-        terminal.write_json(_crl_json(published.crl, published.current_file) | {"kept_as": str(published.file)})
-        return 0
-    rows = [("CRL", str(published.current_file)), *_crl_rows(published.crl), ("kept as", str(published.file))]
-    _write_result("The CRL is signed.", rows, f"next: serve {published.current_file.name} at the address in the root")
+    if issued.record.place is not None:
+        rows.append(("status", f"told at {issued.record.place.uri} (run mdl issuer publish before it is used)"))
+    write_result("The licence is issued.", rows, "next: give the file to the holder")
     return 0
 
 
@@ -361,53 +331,3 @@ def _refuse(error: IssuanceError, *, as_json: bool) -> int:
         terminal.write_error(f"{one.path}: {one.message} [{one.code}]")
     terminal.write_error(f"nothing was issued: {len(error.violations)} things are wrong with the record [{error.code}]")
     return _REJECTED
-
-
-# --- results ---------------------------------------------------------------------------------------------------------
-
-
-def _moment(time: datetime) -> str:
-    return TDate.of(time).text
-
-
-def _write_result(headline: str, rows: Iterable[Sequence[str]], then: str) -> None:
-    terminal.write([terminal.paint(headline, "bold"), *terminal.columns(rows, indent="  "), then])
-
-
-def _certificate_rows(certificate: Certificate) -> list[tuple[str, str]]:
-    return [
-        ("name", str(certificate.subject)),
-        ("valid", f"{_moment(certificate.not_before)} to {_moment(certificate.not_after)}"),
-        ("serial", f"{certificate.serial:x}"),
-        ("SHA-256", certificate.fingerprint.hex()),
-    ]
-
-
-def _certificate_json(certificate: Certificate, file: Path) -> dict[str, Any]:
-    return {
-        "certificate": str(file),
-        "subject": str(certificate.subject),
-        "serial": f"{certificate.serial:x}",
-        "sha256": certificate.fingerprint.hex(),
-        "not_before": _moment(certificate.not_before),
-        "not_after": _moment(certificate.not_after),
-    }
-
-
-def _crl_rows(crl: Crl) -> list[tuple[str, str]]:
-    revoked = ", ".join(f"{serial:x}" for serial in crl.revoked) or "nothing"
-    return [
-        ("number", str(crl.number)),
-        ("revokes", revoked),
-        ("next due", _moment(crl.next_update or crl.this_update)),
-    ]
-
-
-def _crl_json(crl: Crl, file: Path) -> dict[str, Any]:
-    return {
-        "file": str(file),
-        "number": crl.number,
-        "this_update": _moment(crl.this_update),
-        "next_update": None if crl.next_update is None else _moment(crl.next_update),
-        "revoked": [f"{serial:x}" for serial in crl.revoked],
-    }

@@ -83,6 +83,11 @@ def add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         _checkpoint,
     )
     verb.add_argument("--json", action="store_true", help="print the result as JSON")
+    verb.add_argument(
+        "--token-uri",
+        metavar="pkcs11:…",
+        help="the auditor's own token, whose PIN nobody else has (default: this one's)",
+    )
     pin = verb.add_mutually_exclusive_group()
     pin.add_argument("--pin-env", metavar="NAME", help="take the token's PIN from this environment variable")
     pin.add_argument("--pin-file", metavar="FILE", help="take the token's PIN from this file")
@@ -159,7 +164,9 @@ def _export(arguments: argparse.Namespace) -> int:
 def _checkpoint(arguments: argparse.Namespace) -> int:
     source = secret_source(arguments.pin_env, arguments.pin_file)
     secret: SecretHandler | None = None if source is None else source.handler(Path())
-    made = Authority(arguments.dir, secret=secret).sign_checkpoint(at=lambda: datetime.now(UTC))
+    made = Authority(arguments.dir, secret=secret).sign_checkpoint(
+        at=lambda: datetime.now(UTC), token=arguments.token_uri
+    )
     known = made.checkpoint
     if arguments.json:
         terminal.write_json(

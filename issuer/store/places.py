@@ -22,26 +22,46 @@ from issuer.store.schema import Sql
 from mdl.errors import DecodeError
 from mdl.status import ListKind
 
-__all__ = ["draw_places", "free_list", "open_list", "take_decoys"]
+__all__ = ["draw_places", "free_list", "is_nearly_full", "open_list", "plan_key", "plan_of", "take_decoys"]
 
 _CHUNK_BITS: Final = 4096 * 8
 _IDENTIFIER_SIZE: Final = 16
 _DRAWS: Final = 1024
+_NEARLY_FULL: Final = 0.8
 
 
-def plan_key(plan: StatusPlan) -> str:
-    """What lists of one plan have in common, as text."""
-    members = [plan.kind.value, plan.uri, plan.bits, plan.size, plan.share, plan.decoys]
+def plan_key(plan: StatusPlan, issuer: bytes) -> str:
+    """What lists of one plan and one root have in common, as text."""
+    members = [plan.kind.value, plan.uri, plan.bits, plan.size, plan.share, plan.decoys, issuer.hex()]
     return json.dumps(members)
 
 
+def plan_of(key: str) -> tuple[StatusPlan, bytes]:
+    """The plan and the root in what `plan_key` gave.
+
+    Raises:
+        DecodeError: It is something else (code ``store.damaged``).
+    """
+    try:
+        kind, uri, bits, size, share, decoys, issuer = json.loads(key)
+        plan = StatusPlan(uri=uri, kind=ListKind(kind), bits=bits, size=size, share=share, decoys=decoys)
+        return plan, bytes.fromhex(issuer)
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise DecodeError("a status list's plan is damaged: restore the store", code="store.damaged") from exc
+
+
 def free_list(lists: list[StatusListRecord]) -> StatusListRecord | None:
-    """The list of a plan that places are taken from: the newest, unless its share is given out."""
-    return lists[-1] if lists and lists[-1].used < lists[-1].limit else None
+    """The list of a plan that places are taken from: the oldest whose share is not given out."""
+    return next((one for one in lists if one.used < one.limit), None)
 
 
-def open_list(sql: Sql, plan: StatusPlan, at: datetime) -> StatusListRecord:
-    """Open a list by a plan, without decoys yet."""
+def is_nearly_full(lists: list[StatusListRecord]) -> bool:
+    """Whether the lists of a plan have so few places left that the next one is better opened now."""
+    return not any(one.used < one.limit * _NEARLY_FULL for one in lists)
+
+
+def open_list(sql: Sql, plan: StatusPlan, issuer: bytes, at: datetime) -> StatusListRecord:
+    """Open a list by a plan for a root, without decoys yet."""
     list_id = secrets.token_hex(8)
     record = StatusListRecord(
         list_id=list_id,
@@ -52,6 +72,7 @@ def open_list(sql: Sql, plan: StatusPlan, at: datetime) -> StatusListRecord:
         limit=max(1, int(plan.size * plan.share)),
         used=0,
         revision=0,
+        issuer=issuer,
         opened_at=at,
     )
     ((ordinal,),) = sql.rows("SELECT COALESCE(MAX(ordinal), 0) + 1 FROM status_lists")
@@ -59,7 +80,7 @@ def open_list(sql: Sql, plan: StatusPlan, at: datetime) -> StatusListRecord:
         "INSERT INTO status_lists (list_id, kind, plan, uri, bits, size, most, used, revision, ordinal, opened_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)",
         (
-            *(list_id, plan.kind.value, plan_key(plan), record.uri, plan.bits, plan.size, record.limit),
+            *(list_id, plan.kind.value, plan_key(plan, issuer), record.uri, plan.bits, plan.size, record.limit),
             *(ordinal, int(at.timestamp())),
         ),
     )

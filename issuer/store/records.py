@@ -53,6 +53,7 @@ class Role(StrEnum):
     VICAL_SIGNER = "vical-signer"
     READER_CA = "reader-ca"
     READER = "reader"
+    VICAL_CA = "vical-ca"
     AUDIT = "audit"
     """Signs checkpoints of the audit log; it has no certificate."""
 
@@ -178,6 +179,8 @@ class StatusListRecord:
         limit: How many of them are given out at most.
         used: How many of them are taken, decoys included.
         revision: How often it was signed, or was about to be; it only grows.
+        issuer: SHA-256 of the root whose document signers' credentials have their places in it. A list has one: a
+            reader believes only a list signer of the root that issued the document signer.
         opened_at: When it was opened.
     """
 
@@ -189,6 +192,7 @@ class StatusListRecord:
     limit: int
     used: int
     revision: int
+    issuer: bytes
     opened_at: datetime
 
 

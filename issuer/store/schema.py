@@ -178,8 +178,14 @@ _FIRST: Final = (
     "CREATE INDEX credentials_by_signer ON credentials (signer)",
 )
 
+# Whether a list still has a credential that is valid is found without looking at each of a million.
+_SECOND: Final = (
+    "DROP INDEX credentials_by_state",
+    "CREATE INDEX credentials_by_state ON credentials (list_id, state, valid_until)",
+)
+
 # A step is added at the end and never changed.
-_STEPS: Final = (_FIRST,)
+_STEPS: Final = (_FIRST, _SECOND)
 
 VERSION: Final = len(_STEPS)
 """The version of the schema that this program writes."""

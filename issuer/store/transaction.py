@@ -59,7 +59,7 @@ _CREDENTIAL: Final = (
 _CERTIFICATE: Final = (
     "SELECT fingerprint, role, issuer, key_label, der, issued_at, revoked_at, reason FROM certificates"
 )
-_LIST: Final = "SELECT list_id, kind, uri, bits, size, most, used, revision, opened_at FROM status_lists"
+_LIST: Final = "SELECT list_id, kind, uri, bits, size, most, used, revision, plan, opened_at FROM status_lists"
 
 
 def _time(seconds: int) -> datetime:
@@ -277,12 +277,29 @@ class Reader:
                 limit=limit,
                 used=used,
                 revision=revision,
+                issuer=places.plan_of(plan)[1],
                 opened_at=_time(opened_at),
             )
-            for list_id, kind, uri, bits, size, limit, used, revision, opened_at in self._sql.rows(
+            for list_id, kind, uri, bits, size, limit, used, revision, plan, opened_at in self._sql.rows(
                 f"{_LIST} {where} ORDER BY ordinal", parameters
             )
         ]
+
+    def status_plans(self) -> tuple[tuple[StatusPlan, bytes], ...]:
+        """The plans that lists were opened by, each with SHA-256 of the root that the lists are for."""
+        return tuple(places.plan_of(plan) for (plan,) in self._sql.rows("SELECT DISTINCT plan FROM status_lists"))
+
+    def list_needed_until(self, list_id: str) -> datetime | None:
+        """Until when the last credential that has a place in a list is valid; None if there is none yet."""
+        states = CredentialState.RESERVED, CredentialState.ISSUED, CredentialState.REVOKED
+        query = "SELECT MAX(valid_until) FROM credentials WHERE list_id = ? AND state = ?"
+        ends = [self._sql.rows(query, (list_id, one.value))[0][0] for one in states]
+        return max((_time(end) for end in ends if end is not None), default=None)
+
+    def list_digests(self, list_id: str) -> dict[bytes, int]:
+        """The revisions of a list that were signed, by the SHA-256 of the token."""
+        rows = self._sql.rows("SELECT digest, revision FROM signed_lists WHERE list_id = ?", (list_id,))
+        return {bytes(digest): revision for digest, revision in rows}
 
     def revoked_indices(self, list_id: str) -> list[int]:
         """The indices of a status list that are to be shown as invalid, decoys that are shown included, in order."""
@@ -332,6 +349,18 @@ class Reader:
         while found := self._credentials(where, after, *given.values()):
             yield from found
             after = found[-1].reference
+
+    def count_without_place(self, signer: bytes) -> int:
+        """How many credentials of a document signer were handed out without a place in any list.
+
+        Args:
+            signer: SHA-256 of the document signer's certificate.
+        """
+        ((count,),) = self._sql.rows(
+            "SELECT COUNT(*) FROM credentials WHERE signer = ? AND state IN (?, ?) AND list_id IS NULL",
+            (signer, CredentialState.ISSUED.value, CredentialState.REVOKED.value),
+        )
+        return int(count)
 
     def _credentials(self, where: str, *parameters: Any) -> list[CredentialRecord]:
         return [_credential(row) for row in self._sql.rows(f"{_CREDENTIAL} {where}", parameters)]
@@ -568,6 +597,20 @@ class Transaction(Reader):
         self.use_key(key, "crl", issuer=issuer, number=number)
         return int(number)
 
+    def adopt_crl_number(self, issuer: bytes, number: int) -> None:
+        """Take the number of a CRL that was signed elsewhere, by an offline root.
+
+        Args:
+            issuer: SHA-256 of its certificate.
+            number: The number.
+
+        Raises:
+            LocalProtocolError: It was taken before (code ``store.conflict``).
+        """
+        self._sql.run(
+            "INSERT INTO crl_numbers (issuer, number, taken_at) VALUES (?, ?, ?)", (issuer, number, _seconds(self.at))
+        )
+
     def add_crl(self, crl: CrlRecord) -> None:
         """Record a CRL that was signed.
 
@@ -588,18 +631,41 @@ class Transaction(Reader):
 
     # --- status lists ---
 
-    def take_places(self, plan: StatusPlan, count: int) -> list[StatusPlace]:
-        """Take places in the lists of a plan, each its taker's for ever; lists are opened as needed."""
+    def take_places(self, plan: StatusPlan, count: int, *, issuer: bytes) -> list[StatusPlace]:
+        """Take places in the lists of a plan, each its taker's for ever; lists are opened as needed.
+
+        Args:
+            plan: The plan.
+            count: How many.
+            issuer: SHA-256 of the root under which the takers are issued; each root has lists of its own.
+        """
         taken: list[StatusPlace] = []
         while len(taken) < count:
-            record = places.free_list(self._lists("WHERE plan = ?", places.plan_key(plan)))
+            record = places.free_list(self._lists("WHERE plan = ?", places.plan_key(plan, issuer)))
             if record is None:
-                record = self._open_list(plan)
+                record = self._open_list(plan, issuer)
             taken += places.draw_places(self._sql, record, count - len(taken))
         return taken
 
-    def _open_list(self, plan: StatusPlan) -> StatusListRecord:
-        record = places.open_list(self._sql, plan, self.at)
+    def prepare_list(self, plan: StatusPlan, *, issuer: bytes) -> bool:
+        """Open the next list of a plan if the last one is nearly given out, or there is none.
+
+        So a list can be signed and published before the first credential that names it is out.
+
+        Args:
+            plan: The plan.
+            issuer: SHA-256 of the root; see `take_places`.
+
+        Returns:
+            Whether one was opened.
+        """
+        if not places.is_nearly_full(self._lists("WHERE plan = ?", places.plan_key(plan, issuer))):
+            return False
+        self._open_list(plan, issuer)
+        return True
+
+    def _open_list(self, plan: StatusPlan, issuer: bytes) -> StatusListRecord:
+        record = places.open_list(self._sql, plan, issuer, self.at)
         self.record(Event.LIST_OPENED, list=record.list_id, kind=plan.kind.value, count=plan.size)
         decoys = int(plan.size * plan.decoys) if plan.kind is ListKind.STATUS_LIST else 0
         if decoys:
@@ -692,7 +758,8 @@ class Transaction(Reader):
         repeated = {digest: one for digest, one in earlier.items() if one.state is not CredentialState.RESERVED}
         batch = os.urandom(_REFERENCE_SIZE)
         count = len(reservations) - len(repeated)
-        taken = iter([None] * count if plan is None else self.take_places(plan, count))
+        issuer = self.certificate(signer).issuer
+        taken = iter([None] * count if plan is None else self.take_places(plan, count, issuer=issuer))
         credentials = [
             repeated[digest]
             if digest is not None and digest in repeated

@@ -23,17 +23,18 @@ def _clock() -> datetime:
 
 def _run(folder: Path, out: Path, record: Path) -> None:
     authority = Authority(folder)
-    at = _clock().replace(microsecond=0)
-    order = Order(
-        namespaces=parse_record(record.read_text(), read_file=read_below(record.parent)).namespaces,
-        device_key=deterministic_key("device").public_key,
-        validity=ValidityInfo(signed=at, valid_from=at, valid_until=at + timedelta(days=7)),
-    )
+    namespaces = parse_record(record.read_text(), read_file=read_below(record.parent)).namespaces
     plan = StatusPlan(uri="https://mdl.example/status/{list}", size=512)
     with authority.open_issuer(at=_clock, plan=plan) as issuer, authority.open_store() as store:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         while True:
+            at = _clock().replace(microsecond=0)
+            order = Order(
+                namespaces=namespaces,
+                device_key=deterministic_key("device").public_key,
+                validity=ValidityInfo(signed=at, valid_from=at, valid_until=at + timedelta(days=7)),
+            )
             issued = issuer.issue_batch([order] * 5)
             for one in issued:
                 assert one.credential is not None

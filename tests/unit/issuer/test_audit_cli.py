@@ -109,7 +109,7 @@ def test_a_refusal_of_the_token_or_the_clock_is_on_record(
 ) -> None:
     if breaks == "clock":
         root = Certificate.decode_any((authority / "iaca.pem").read_bytes())
-        monkeypatch.setattr("issuer.cli._now", lambda: root.not_before.replace(year=2020))
+        monkeypatch.setattr("issuer.cli.certificates.now", lambda: root.not_before.replace(year=2020))
     else:
         (authority / "token" / "pin").write_text("00000000\n")
     assert run("crl", "--dir", authority).status in (2, 4)

@@ -264,7 +264,7 @@ def test_a_founding_that_was_broken_off_goes_on_with_its_key(
     words = ("--dir", tmp_path / "authority", "--pin-env", "THE_PIN")
     founding = (*words, *INIT, "--token-uri", own_token)
     with monkeypatch.context() as patch:
-        patch.setattr("issuer.authority.write_file", _fail_at("iaca.pem"))
+        patch.setattr("issuer.certificate_files.write_file", _fail_at("iaca.pem"))
         run("issuer", "init", *founding).error(4, "authority.unwritable")
     assert labels(own_token) == ["iaca"]
     run("issuer", "ds", *words).error(3, "authority.unfinished")
@@ -279,7 +279,7 @@ def test_a_founding_goes_on_only_as_it_began(
 ) -> None:
     founding = ("--dir", tmp_path / "authority", "--pin-env", "THE_PIN", *INIT, "--token-uri", own_token)
     with monkeypatch.context() as patch:
-        patch.setattr("issuer.authority.write_file", _fail_at("iaca.pem"))
+        patch.setattr("issuer.certificate_files.write_file", _fail_at("iaca.pem"))
         run("issuer", "init", *founding).error(4, "authority.unwritable")
     run("issuer", "init", *founding, "--curve", "P-384").error(4, "signing.key_exists")
     assert run("issuer", "init", *founding, "--key-label", "another").status == 0
@@ -314,7 +314,7 @@ def test_a_disk_that_is_full_leaves_nothing_of_a_founding(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     require_softhsm()
-    for module in ("authority", "custody"):
+    for module in ("workplace", "certificate_files", "custody"):
         monkeypatch.setattr(f"issuer.{module}.write_file", _fail_at(name))
     run("issuer", "init", "--dir", tmp_path / "authority", *INIT).error(4, "authority.unwritable")
     assert list(tmp_path.iterdir()) == []
@@ -373,7 +373,7 @@ def test_what_a_broken_off_attempt_left_is_not_used_again(
     run: Run, authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("issuer.authority.write_file", _fail_at("ds-2.pem"))
+        patch.setattr("issuer.certificate_files.write_file", _fail_at("ds-2.pem"))
         run("issuer", "ds", "--dir", authority).error(4, "authority.unwritable")
     assert not (authority / "ds-2.pem").exists()
     outcome = run("issuer", "ds", "--dir", authority, "--json")
@@ -637,7 +637,7 @@ def test_a_crl_that_is_not_made_takes_no_number(
 def test_a_clock_that_went_back_is_noticed(run: Run, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = content(authority)
     early = root_of(authority).not_before - timedelta(seconds=5)
-    monkeypatch.setattr("issuer.cli._now", lambda: early)
+    monkeypatch.setattr("issuer.cli.certificates.now", lambda: early)
     run("issuer", "crl", "--dir", authority).error(2, "authority.clock")
     assert content(authority) == before
 
@@ -661,7 +661,7 @@ def test_who_waited_for_another_process_looks_at_the_clock_again(
             os.close(descriptor)
         return datetime.now(UTC).replace(microsecond=0)
 
-    monkeypatch.setattr("issuer.cli._now", clock)
+    monkeypatch.setattr("issuer.cli.certificates.now", clock)
     assert run("issuer", "crl", "--dir", authority).status == 0
     assert held
     assert all(held)
@@ -703,7 +703,7 @@ def test_revocations_are_never_forgotten(run: Run, authority: Path, tmp_path: Pa
 def test_a_crl_that_a_crash_left_behind_counts(run: Run, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serial = serial_of(authority)
     with monkeypatch.context() as patch:
-        patch.setattr("issuer.authority.write_file", _fail_at("iaca.crl"))
+        patch.setattr("issuer.certificate_files.write_file", _fail_at("iaca.crl"))
         run("issuer", "crl", "--dir", authority, "--revoke", serial).error(4, "authority.unwritable")
     kept = (authority / "crl" / "000002.crl").read_bytes()
     outcome = run("issuer", "crl", "--dir", authority, "--json")

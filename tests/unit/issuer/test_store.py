@@ -1,5 +1,6 @@
 """The store: everything or nothing, nothing twice, nothing personal; the same stories on SQLite and on PostgreSQL."""
 
+import hashlib
 import os
 import signal
 import sqlite3
@@ -530,6 +531,66 @@ def test_lists_are_signed_under_revisions_that_grow(store: Store) -> None:
         with pytest.raises(LocalProtocolError) as error, store.transaction(at=NOW, actor=ROLE) as tx:
             tx.add_signed_list(list_id, revision, b"", issued_at=NOW, expires_at=later(60))
         assert error.value.code == "store.conflict"
+
+
+def test_every_token_of_a_list_is_known_by_its_digest(store: Store) -> None:
+    with store.transaction(at=NOW, actor=ROLE) as tx:
+        list_id = tx.take_places(PLAN, 1, issuer=ROOT)[0].list_id
+        for revision in (1, 2):
+            tx.take_revision(list_id, "status-1")
+            tx.add_signed_list(list_id, revision, bytes((revision,)), issued_at=NOW, expires_at=later(60))
+    with store.reading() as reader:
+        assert reader.list_digests(list_id) == {hashlib.sha256(bytes((one,))).digest(): one for one in (1, 2)}
+
+
+def test_each_root_has_lists_of_its_own(store: Store, signer: Certificate, authority: ThrowawayAuthority) -> None:
+    complete(store, reserve(store, signer, "one"))
+    with store.transaction(at=NOW, actor=ROLE) as tx:
+        tx.take_places(PLAN, 1, issuer=ROOT)
+    with store.reading() as reader:
+        root = authority.iaca_certificate.fingerprint
+        assert [one.issuer for one in reader.status_lists()] == [root, ROOT]
+        assert sorted(reader.status_plans(), key=lambda one: one[1] != root) == [(PLAN, root), (PLAN, ROOT)]
+
+
+def test_a_list_is_opened_before_the_last_is_given_out_and_used_after_it(store: Store) -> None:
+    plan = StatusPlan(uri="https://mdl.example/next/{list}", size=16, share=0.625)
+    with store.transaction(at=NOW, actor=ROLE) as tx:
+        assert tx.prepare_list(plan, issuer=ROOT)
+        opened = []
+        for _ in range(10):
+            tx.take_places(plan, 1, issuer=ROOT)
+            opened.append(tx.prepare_list(plan, issuer=ROOT))
+        assert opened == [False] * 7 + [True] + [False] * 2  # eight of ten
+        assert [one.used for one in tx.status_lists()] == [10, 0]
+        tx.take_places(plan, 1, issuer=ROOT)
+        assert [one.used for one in tx.status_lists()] == [10, 1]
+
+
+def test_a_list_is_needed_as_long_as_one_of_its_credentials_is_valid(store: Store, signer: Certificate) -> None:
+    batch = reserve(store, signer, "one", "two")
+    places = [one.place for one in batch.credentials]
+    assert places[0] is not None
+    list_id = places[0].list_id
+    with store.reading() as reader:
+        assert reader.list_needed_until(list_id) == later(3600), "it may yet be handed out"
+    complete(store, batch)
+    with store.transaction(at=NOW, actor=ROLE) as tx:
+        tx.revoke_credentials(batch=batch.reference)
+    with store.reading() as reader:
+        assert reader.list_needed_until(list_id) == later(3600), "a revoked one has to be told of"
+    with store.transaction(at=NOW, actor=ROLE) as tx:
+        (place,) = tx.take_places(PLAN, 1, issuer=ROOT)
+        assert tx.list_needed_until(place.list_id) is None
+
+
+def test_credentials_without_a_place_are_counted(store: Store, signer: Certificate) -> None:
+    complete(store, reserve(store, signer, "one", "two", plan=None))
+    complete(store, reserve(store, signer, "three"))
+    reserve(store, signer, "four", plan=None)  # nobody has it
+    with store.reading() as reader:
+        assert reader.count_without_place(signer.fingerprint) == 2
+        assert reader.count_without_place(bytes(32)) == 0
 
 
 def test_nothing_personal_is_at_rest(store: Store, signer: Certificate, place: str) -> None:

@@ -1,0 +1,171 @@
+"""The certificates and CRLs of an authority as files beside its store, from which they are written.
+
+iaca.pem, iaca.crl            the first root and its current CRL (DER), to be served at the address in certificates
+iaca-2.pem, iaca-2.crl        the next root and its own CRL; iaca-2-link.pem, if one was made
+ds-1.pem, ds-1.csr            a document signer with its request; other signers likewise, by their role
+jws-5f3a….pem                 a certificate whose key is somewhere else, by its serial number
+crl/000001.crl                every CRL ever signed; of later roots crl/iaca-2-000001.crl
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from issuer.folder import read_file, unwritable, write_file
+from issuer.signers import Roots
+from issuer.store import CertificateRecord, CrlRecord, Reader
+from mdl.errors import DecodeError, MdlError
+from mdl.pki import Certificate, Crl
+
+__all__ = ["CRL_FOLDER", "CertificateFiles", "PublishedCrl", "crl_record", "last_crl", "make_folder"]
+
+CRL_FOLDER: Final = "crl"
+_FIRST_ROOT: Final = "iaca"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedCrl:
+    """A CRL that was signed.
+
+    Attributes:
+        crl: The CRL.
+        file: Where it lies for good, DER.
+        current_file: Where the current one always lies, DER: this is to be served.
+        others: The CRLs of the authority's other roots, signed at the same time.
+    """
+
+    crl: Crl
+    file: Path
+    current_file: Path
+    others: tuple[PublishedCrl, ...] = ()
+
+
+class CertificateFiles:
+    """The files of an authority's folder that are written from its store."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder as it is."""
+        self._folder = folder
+
+    def certificate(self, stem: str) -> Path:
+        """Where a certificate lies, PEM."""
+        return self._folder / f"{stem}.pem"
+
+    def request(self, stem: str) -> Path:
+        """Where the request of a certificate lies, PEM."""
+        return self._folder / f"{stem}.csr"
+
+    def current_crl(self, stem: str) -> Path:
+        """Where the current CRL of a root lies, DER."""
+        return self._folder / f"{stem}.crl"
+
+    def kept_crl(self, stem: str, number: int) -> Path:
+        """Where a CRL of a root lies for good, DER."""
+        name = f"{number:06}" if stem == _FIRST_ROOT else f"{stem}-{number:06}"
+        return self._folder / CRL_FOLDER / f"{name}.crl"
+
+    def write_certificate(self, stem: str, certificate: Certificate) -> Path:
+        """Put a certificate in its place.
+
+        Raises:
+            SigningError: It cannot be written.
+        """
+        file = self.certificate(stem)
+        write_file(file, certificate.pem.encode())
+        return file
+
+    def write_crl(self, stem: str, crl: Crl, current: CrlRecord) -> PublishedCrl:
+        """Put a CRL in its place, and the current one of its root in its own.
+
+        Raises:
+            SigningError: They cannot be written.
+        """
+        place, served = self.kept_crl(stem, _number(crl)), self.current_crl(stem)
+        make_folder(place.parent)
+        write_file(place, crl.der)
+        write_file(served, current.der)
+        return PublishedCrl(crl=crl, file=place, current_file=served)
+
+    def hold(self, reader: Reader, roots: Roots) -> None:
+        """Hold the files to what the store has; one that a crash, or somebody, took away is written again.
+
+        Raises:
+            DecodeError: A file is not what was signed (code ``authority.file_changed``), or no certificate or CRL.
+            SigningError: One cannot be written.
+        """
+        for record in roots.certificates:
+            file = self.certificate(roots.stem(record))
+            self._hold_file(file, record.certificate.pem.encode(), Certificate.decode_any)
+            crls = reader.crls(record.certificate.fingerprint)
+            if crls:
+                self._hold_crls(roots.stem(record), crls)
+
+    def _hold_crls(self, stem: str, crls: tuple[CrlRecord, ...]) -> None:
+        for crl in crls:
+            place = self.kept_crl(stem, crl.number)
+            if crl is crls[-1] or not place.exists():
+                self._hold_file(place, crl.der, Crl.decode_any)
+        served = self.current_crl(stem)
+        if served.exists() and read_file(served) in [crl.der for crl in crls[:-1]]:
+            write_file(served, crls[-1].der)  # a crash came between the two places
+        self._hold_file(served, crls[-1].der, Crl.decode_any)
+
+    def _hold_file(self, file: Path, content: bytes, decode: Callable[[bytes], object]) -> None:
+        if not file.exists():
+            make_folder(file.parent)
+            write_file(file, content)
+            return
+        found = read_file(file)
+        if found == content:
+            return
+        try:
+            decode(found)
+        except MdlError as exc:
+            message = f"{file}: {exc.message}; take it away, and it is written again"
+            raise DecodeError(message, code=exc.code, path=getattr(exc, "path", "")) from exc
+        message = f"{file} is not what the store has: take it away, and it is written again"
+        raise DecodeError(message, code="authority.file_changed")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder if it is not there.
+
+    Raises:
+        SigningError: It cannot be made.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise unwritable(folder, exc) from exc
+
+
+def crl_record(crl: Crl, issuer: bytes) -> CrlRecord:
+    """A CRL as the store keeps it."""
+    return CrlRecord(
+        issuer=issuer,
+        number=_number(crl),
+        der=crl.der,
+        this_update=crl.this_update,
+        next_update=crl.next_update or crl.this_update,
+    )
+
+
+def last_crl(reader: Reader, root: CertificateRecord) -> CrlRecord:
+    """The current CRL of a root.
+
+    Raises:
+        DecodeError: The store has none.
+    """
+    last = reader.last_crl(root.certificate.fingerprint)
+    if last is None:
+        raise DecodeError("the store has no CRL of the root: restore it from a backup", code="store.damaged")
+    return last
+
+
+def _number(crl: Crl) -> int:
+    if crl.number is None:  # the profile that it was built by makes it mandatory
+        raise DecodeError("a CRL without a number", code="authority.crl_mismatch")
+    return crl.number

@@ -1,0 +1,470 @@
+"""The issuance policy: what this authority allows, of all that the standard and this program would.
+
+    version = 1
+
+    [keys]                                        # curves, by what the key is for
+    iaca = ["P-384"]
+    document-signer = ["P-256"]
+
+    [days]                                        # longest life of a certificate, in days
+    document-signer = 90
+
+    [credentials]
+    doctypes = ["org.iso.18013.5.1.mDL"]
+    namespaces = ["org.iso.18013.5.1", "org.iso.18013.5.1.aamva"]
+    days = 14                                     # longest life of a security object, from signed to validUntil
+    mandatory."org.iso.18013.5.1" = ["age_over_21"]
+
+    [roles]                                       # who may do what
+    required = true                               # nothing without --as ROLE
+    issuing-service = ["issue"]
+
+Whatever a policy leaves out is as in `IssuancePolicy()`, which allows what the program does. A policy takes away and
+never adds: what the profiles forbid stays forbidden. It is kept in the store's settings, so every change of it is in
+the audit log, by digest.
+
+What the roles enforce, and what not. A role is a word that the caller says: it keeps people who mean well to their own
+commands, and puts on record who was refused what. What keeps others from a key is its token's PIN, and nothing here:
+a PKCS#11 token has one user PIN, so roles that must be apart have tokens of their own. The root's is the ceremony
+officer's and lies in a folder, best on a machine, of its own (`issuer.ceremony`); that of the document signers is
+shared by the DS operator and the issuing service; the auditor's key of the checkpoints may lie in a third (``audit
+checkpoint --token-uri``). A user of the operating system who can write the folder or the store can change the policy;
+that somebody did shows in the log against a checkpoint.
+
+Spec:
+    Facts sheet pki §1, §2 (the maxima), §4 (rotation), §10.2 (duties).
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Final, NoReturn
+
+from issuer.audit import Actor
+from issuer.issuance import Order
+from issuer.signers import CERTIFIED
+from issuer.store import Reader, Role, Store
+from mdl.doctypes import DOCTYPES, Violation, find_doctype, plain_name
+from mdl.errors import DecodeError, IssuanceError, ProfileError
+from mdl.keys import CURVES, PublicKey
+
+__all__ = ["COMMANDS", "MAX_POLICY_BYTES", "IssuancePolicy", "PolicyInForce"]
+
+MAX_POLICY_BYTES: Final = 256 * 1024
+"""Largest policy file, in bytes, inclusive."""
+
+_SIGNING: Final = tuple(one.name for one in CURVES.values() if one.algorithm is not None)
+_ON_CURVES: Final = tuple(one.name for one in CURVES.values() if one.algorithm is not None and one.kind == "EC")
+# Facts sheet pki §1: no Edwards key signs certificates or lists.
+_EDWARDS: Final = frozenset({Role.DOCUMENT_SIGNER, Role.JWS_SIGNER, Role.READER, Role.AUDIT})
+
+_READING: Final = frozenset({
+    "audit export", "audit report", "audit verify", "ceremony enrol", "ceremony verify", "plan", "policy check",
+    "policy show", "status", "watch",
+})  # fmt: skip
+_COMMANDS: Final[Mapping[Actor, frozenset[str]]] = MappingProxyType({
+    Actor.CEREMONY_OFFICER: _READING
+    | {"ceremony", "certify", "crl", "init", "policy set", "rekey", "revoke", "rotate", "rules"},
+    Actor.SIGNER_OPERATOR: _READING
+    | {"accept", "certify", "crl", "csr", "ds", "init", "join", "lists", "publish", "revoke", "rotate",
+       "rules", "vical"},
+    Actor.ISSUING_SERVICE: frozenset({"issue", "lists", "policy show", "publish", "revoke", "status"}),
+    Actor.AUDITOR: _READING | {"audit checkpoint"},
+})  # fmt: skip
+
+COMMANDS: Final = frozenset().union(*_COMMANDS.values())
+"""The commands that a role may be given, as they follow ``mdl issuer``."""
+
+
+def _default_curves() -> Mapping[Role, frozenset[str]]:
+    return MappingProxyType({role: frozenset(_SIGNING if role in _EDWARDS else _ON_CURVES) for role in Role})
+
+
+def _default_days() -> Mapping[Role, int]:
+    planned = {role: one.profile.planned_validity for role, one in CERTIFIED.items()}
+    return MappingProxyType({role: life.days for role, life in planned.items() if life is not None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuancePolicy:
+    """What an authority allows. Without arguments: all that the program does, whoever asks.
+
+    Attributes:
+        curves: Which curves a key may be on, by what it is for.
+        days: How long a certificate may live, in days, inclusive, by what it is for. No entry: no limit of this kind.
+        doctypes: Which document types may be issued.
+        namespaces: Which namespaces a credential may have, or None for all that the document type allows.
+        credential_days: How long a security object may live, from ``signed`` to ``validUntil``, in days, inclusive;
+            None for no limit but the document signer's.
+        mandatory: Elements that every credential has here, by namespace, beside those of the standard.
+        commands: Which commands are whose.
+        role_required: Whether nothing is done for somebody who names no role.
+    """
+
+    curves: Mapping[Role, frozenset[str]] = field(default_factory=_default_curves)
+    days: Mapping[Role, int] = field(default_factory=_default_days)
+    doctypes: frozenset[str] = frozenset(DOCTYPES)
+    namespaces: frozenset[str] | None = None
+    credential_days: int | None = None
+    mandatory: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    commands: Mapping[Actor, frozenset[str]] = field(default_factory=lambda: _COMMANDS)
+    role_required: bool = False
+
+    # --- checks ---
+
+    def check_key(self, role: Role, key: PublicKey | str) -> None:
+        """Refuse a key that may not serve here.
+
+        Args:
+            role: What the key is for.
+            key: The key, or the name of the curve that it shall be on.
+
+        Raises:
+            ProfileError: Its curve is not allowed for that (code ``policy.curve``).
+        """
+        curve = key.curve.name if isinstance(key, PublicKey) else key
+        if curve not in self.curves.get(role, frozenset()):
+            message = f"the policy of this authority allows no key on {plain_name(curve)} for: {role.value}"
+            raise ProfileError(message, code="policy.curve")
+
+    def check_certificate(self, role: Role, life: timedelta) -> None:
+        """Refuse a certificate that would live too long here.
+
+        Args:
+            role: What it is for.
+            life: From notBefore to notAfter.
+
+        Raises:
+            ProfileError: That is longer than allowed (code ``policy.certificate_days``).
+        """
+        most = self.days.get(role)
+        if most is not None and life > timedelta(days=most):
+            message = f"the policy of this authority lets a certificate live {most} days at most, for: {role.value}"
+            raise ProfileError(message, code="policy.certificate_days")
+
+    def longest(self, role: Role, otherwise: timedelta) -> timedelta:
+        """How long a certificate may live where nothing else is asked for.
+
+        Args:
+            role: What it is for.
+            otherwise: How long it would without a policy.
+        """
+        most = self.days.get(role)
+        return otherwise if most is None else min(otherwise, timedelta(days=most))
+
+    def check_doctype(self, doctype: str) -> None:
+        """Refuse a document type that is not issued here.
+
+        Raises:
+            IssuanceError: It is not (code ``policy.doctype``).
+        """
+        if doctype not in self.doctypes:
+            message = "the policy of this authority does not allow this document type"
+            raise IssuanceError(message, code="policy.doctype")
+
+    def check_order(self, order: Order, doctype: str) -> None:
+        """Refuse an order that is not carried out here.
+
+        Args:
+            order: The order, which may be issued by all that is general.
+            doctype: The document type that it will be.
+
+        Raises:
+            IssuanceError: It is of another document type, lives too long (code ``policy.credential_days``), has a
+                namespace that is not allowed (``policy.namespace``), or lacks an element (``policy.mandatory``);
+                ``.violations`` has all that is wrong with its elements.
+        """
+        self.check_doctype(doctype)
+        validity = order.validity
+        if self.credential_days is not None and validity.valid_until - validity.signed > timedelta(
+            days=self.credential_days
+        ):
+            message = f"not issued: by the policy a credential lives {self.credential_days} days at most"
+            raise IssuanceError(message, code="policy.credential_days")
+        found = [
+            Violation(
+                namespace=plain_name(namespace),
+                identifier="",
+                code="policy.namespace",
+                message="is a namespace that the policy of this authority does not allow",
+            )
+            for namespace in order.namespaces
+            if self.namespaces is not None and namespace not in self.namespaces
+        ]
+        found += [
+            Violation(
+                namespace=namespace,
+                identifier=identifier,
+                code="policy.mandatory",
+                message="is missing, and mandatory by the policy of this authority",
+            )
+            for namespace, identifiers in sorted(self.mandatory.items())
+            for identifier in sorted(identifiers - order.namespaces.get(namespace, {}).keys())
+            if _defines(doctype, namespace)
+        ]
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            message = f"not issued: {found[0].path} {found[0].message}{more}"
+            raise IssuanceError(message, code=found[0].code, violations=tuple(found))
+
+    def check_actor(self, actor: Actor | None, command: str) -> None:
+        """Refuse a command to a role whose command it is not.
+
+        Args:
+            actor: In which role somebody asks, or None where none was named.
+            command: What is asked for, as it follows ``mdl issuer``, for example ``audit verify``.
+
+        Raises:
+            IssuanceError: The command is not that role's (code ``policy.role``), or a role has to be named
+                (``policy.role_required``).
+        """
+        if actor is None:
+            if self.role_required:
+                message = "the policy of this authority asks for a role: name yours with --as or in MDL_ROLE"
+                raise IssuanceError(message, code="policy.role_required")
+            return
+        if command not in self.commands.get(actor, frozenset()):
+            whose = ", ".join(one.value for one, theirs in self.commands.items() if command in theirs) or "nobody's"
+            message = f"'{command}' is not a command of the role {actor.value} here: it is {whose}"
+            raise IssuanceError(message, code="policy.role")
+
+    # --- reading and writing ---
+
+    @classmethod
+    def parse(cls, text: str | bytes, *, source: str = "the policy") -> IssuancePolicy:
+        """Read a policy from TOML.
+
+        Args:
+            text: The content of the file.
+            source: The file's name, for messages.
+
+        Raises:
+            DecodeError: It is not TOML (code ``policy.toml``), has a member that is unknown or of a wrong type
+                (``policy.form``), names what does not exist (``policy.unknown``), or contradicts itself or the
+                profiles (``policy.contradiction``). `path` says where.
+        """
+        if len(text) > MAX_POLICY_BYTES:
+            raise DecodeError(f"{source} is larger than {MAX_POLICY_BYTES} bytes", code="policy.toml")
+        try:
+            document = tomllib.loads(text if isinstance(text, str) else text.decode("utf-8"))
+        except UnicodeDecodeError as exc:
+            raise DecodeError(f"{source} is not UTF-8", code="policy.toml") from exc
+        except (tomllib.TOMLDecodeError, RecursionError) as exc:
+            raise DecodeError(f"{source} is not TOML: {plain_name(str(exc))}", code="policy.toml") from exc
+        return _Reading(source).policy(document)
+
+    @classmethod
+    def of_settings(cls, document: Mapping[str, Any]) -> IssuancePolicy:
+        """The policy that a store's settings hold; the one that allows all if they hold none.
+
+        Raises:
+            DecodeError: They hold one that this program does not understand.
+        """
+        kept = document.get("policy")
+        return cls() if kept is None else _Reading("the policy in the store").policy(kept)
+
+    @classmethod
+    def of_store(cls, reader: Reader) -> IssuancePolicy:
+        """The policy of a store; see `of_settings`."""
+        settings = reader.settings()
+        return cls() if settings is None else cls.of_settings(settings.document)
+
+    def to_settings(self) -> dict[str, Any]:
+        """The policy as plain values, complete, as `of_settings` reads it."""
+        credentials: dict[str, Any] = {"doctypes": sorted(self.doctypes)}
+        if self.namespaces is not None:
+            credentials["namespaces"] = sorted(self.namespaces)
+        if self.credential_days is not None:
+            credentials["days"] = self.credential_days
+        if self.mandatory:
+            credentials["mandatory"] = {name: sorted(elements) for name, elements in sorted(self.mandatory.items())}
+        return {
+            "version": 1,
+            "keys": {role.value: sorted(curves) for role, curves in self.curves.items()},
+            "days": {role.value: days for role, days in self.days.items()},
+            "credentials": credentials,
+            "roles": {"required": self.role_required}
+            | {actor.value: sorted(commands) for actor, commands in self.commands.items()},
+        }
+
+    def to_toml(self) -> str:
+        """The policy as TOML, complete, as `parse` reads it."""
+        settings = self.to_settings()
+        lines = [f"version = {settings.pop('version')}"]
+        for name, table in settings.items():
+            inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+            lines += ["", f"[{name}]", *(_line(key, value) for key, value in table.items() if key not in inner)]
+            for key, value in inner.items():
+                lines += ["", f"[{name}.{key}]", *(_line(*one) for one in value.items())]
+        return "\n".join(lines) + "\n"
+
+
+class PolicyInForce:
+    """Gives the policy of a store as it is each time, for services that run while it changes."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store."""
+        self._store = store
+        self._known: tuple[int, IssuancePolicy] | None = None
+
+    def __call__(self) -> IssuancePolicy:
+        """The policy now.
+
+        Raises:
+            DecodeError: The store holds one that this program does not understand, or is damaged.
+            SigningError: It cannot be reached.
+        """
+        with self._store.reading() as reader:
+            settings = reader.settings()
+        version = 0 if settings is None else settings.version
+        if self._known is None or self._known[0] != version:
+            self._known = version, IssuancePolicy.of_settings({} if settings is None else settings.document)
+        return self._known[1]
+
+
+def _line(key: str, value: object) -> str:
+    # A JSON string without escapes of surrogates is a TOML basic string; so are its numbers, booleans and arrays.
+    name = key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else json.dumps(key)
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _defines(doctype: str, namespace: str) -> bool:
+    document_type = find_doctype(doctype)
+    return document_type is not None and (
+        any(one.name == namespace for one in document_type.namespaces) or document_type.is_open_namespace(namespace)
+    )
+
+
+class _Reading:
+    """Reads a policy strictly: nothing unknown, everything of its type, nothing that could not be meant."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def policy(self, document: Any) -> IssuancePolicy:
+        parts = self._table(document, "", ("version", "keys", "days", "credentials", "roles"))
+        if type(parts.get("version")) is not int or parts["version"] != 1:
+            self._refuse("form", "version", "must be 1")
+        curves = {**_default_curves(), **self._curves(parts.get("keys", {}))}
+        days = {**_default_days(), **self._days(parts.get("days", {}))}
+        credentials = self._table(
+            parts.get("credentials", {}), "credentials", ("doctypes", "namespaces", "days", "mandatory")
+        )
+        doctypes = frozenset(DOCTYPES)
+        if "doctypes" in credentials:
+            doctypes = self._names(credentials["doctypes"], "credentials.doctypes", DOCTYPES, "document type")
+        namespaces = None
+        if "namespaces" in credentials:
+            namespaces = self._names(credentials["namespaces"], "credentials.namespaces")
+        life = None
+        if "days" in credentials:
+            life = self._number(credentials["days"], "credentials.days")
+        policy = IssuancePolicy(
+            curves=MappingProxyType(curves),
+            days=MappingProxyType(days),
+            doctypes=doctypes,
+            namespaces=namespaces,
+            credential_days=life,
+            mandatory=self._mandatory(credentials.get("mandatory", {})),
+            **self._roles(parts.get("roles", {})),
+        )
+        self._consistent(policy)
+        return policy
+
+    def _curves(self, table: Any) -> dict[Role, frozenset[str]]:
+        found = {}
+        for name, value in self._table(table, "keys", tuple(Role)).items():
+            role = Role(name)
+            path = f"keys.{name}"
+            found[role] = self._names(value, path, _SIGNING, "curve of a signature key")
+            edwards = sorted(found[role] - {*_ON_CURVES})
+            if edwards and role not in _EDWARDS:
+                self._refuse("contradiction", path, f"{edwards[0]} is not for such a key, by the certificate profiles")
+        return found
+
+    def _days(self, table: Any) -> dict[Role, int]:
+        found = {}
+        for name, value in self._table(table, "days", tuple(CERTIFIED)).items():
+            role = Role(name)
+            found[role] = self._number(value, f"days.{name}")
+            most = _default_days().get(role)
+            if most is not None and found[role] > most:
+                self._refuse("contradiction", f"days.{name}", f"more than the profile's {most} days")
+        return found
+
+    def _mandatory(self, table: Any) -> Mapping[str, frozenset[str]]:
+        path = "credentials.mandatory"
+        if type(table) is not dict:
+            self._refuse("form", path, "must be a table of namespaces")
+        return MappingProxyType({name: self._names(value, f"{path}.{name}") for name, value in table.items()})
+
+    def _roles(self, table: Any) -> dict[str, Any]:
+        parts = self._table(table, "roles", ("required", *Actor))
+        required = parts.pop("required", False)
+        if type(required) is not bool:
+            self._refuse("form", "roles.required", "must be true or false")
+        commands = {
+            Actor(name): self._names(value, f"roles.{name}", COMMANDS, "command", may_be_empty=True)
+            for name, value in parts.items()
+        }
+        return {"role_required": required, "commands": MappingProxyType({**_COMMANDS, **commands})}
+
+    def _consistent(self, policy: IssuancePolicy) -> None:
+        """Refuse what could never be fulfilled."""
+        for index, name in enumerate(sorted(policy.namespaces or ())):
+            if not any(_defines(doctype, name) for doctype in policy.doctypes):
+                path = f"credentials.namespaces[{index}]"
+                self._refuse("contradiction", path, "no document type that is allowed has this namespace")
+        for name, identifiers in policy.mandatory.items():
+            path = f"credentials.mandatory.{name}"
+            defined = [one for one in policy.doctypes if _defines(one, name)]
+            if not defined:
+                self._refuse("contradiction", path, "no document type that is allowed has this namespace")
+            if policy.namespaces is not None and name not in policy.namespaces:
+                self._refuse("contradiction", path, "elements of a namespace that is not allowed")
+            for identifier in sorted(identifiers):
+                if not any(DOCTYPES[one].rule(name, identifier) for one in defined):
+                    self._refuse("contradiction", path, f"{plain_name(identifier)} is not defined in this namespace")
+        signer = policy.days[Role.DOCUMENT_SIGNER]
+        if policy.credential_days is not None and policy.credential_days > signer:
+            self._refuse("contradiction", "credentials.days", f"longer than a document signer lives, {signer} days")
+        if signer > policy.days[Role.IACA]:
+            self._refuse("contradiction", "days.document-signer", "longer than the root lives")
+        if policy.role_required and not any("policy set" in commands for commands in policy.commands.values()):
+            self._refuse("contradiction", "roles", "nobody could change this policy: give 'policy set' to a role")
+
+    def _table(self, value: Any, path: str, known: Iterable[str]) -> dict[str, Any]:
+        if type(value) is not dict:
+            self._refuse("form", path, "must be a table")
+        for name in value:
+            if name not in known:
+                where = f"{path}.{plain_name(name)}" if path else plain_name(name)
+                self._refuse("form", where, "is not known here")
+        return dict(value)
+
+    def _names(
+        self, value: Any, path: str, known: Iterable[str] | None = None, what: str = "", *, may_be_empty: bool = False
+    ) -> frozenset[str]:
+        if type(value) is not list or not all(type(one) is str and one for one in value):
+            self._refuse("form", path, "must be an array of texts")
+        if not value and not may_be_empty:
+            self._refuse("contradiction", path, "allows nothing at all")
+        if len({*value}) != len(value):
+            self._refuse("form", path, "has a text twice")
+        for index, one in enumerate(value):
+            if known is not None and one not in known:
+                self._refuse("unknown", f"{path}[{index}]", f"there is no such {what}")
+        return frozenset(value)
+
+    def _number(self, value: Any, path: str) -> int:
+        if type(value) is not int or not 1 <= value <= 100_000:
+            self._refuse("form", path, "must be a whole number of days, at least 1")
+        return value
+
+    def _refuse(self, kind: str, path: str, reason: str) -> NoReturn:
+        raise DecodeError(f"{self._source} cannot be used: {reason}", code=f"policy.{kind}", path=path)

@@ -1,0 +1,589 @@
+"""What the authority has signed, as files that any web server can serve: CRLs, status lists, roots.
+
+    DIR/current            a symbolic link to one of the versions: the document root
+    DIR/versions/000012/   a whole tree, never changed once it is there
+        <path of its URI>  each CRL and each list, at the path under which readers look for it
+        roots/             the roots, PEM and DER, and index.json: what a VICAL provider or a partner is given
+        index.json         every file with its address, media type, SHA-256 and dates
+
+A new version is written beside the others, flushed to the disk, and made current by one rename, so a server finds the
+old state or the new one: no file is ever half written, and no list of today stands beside a CRL of yesterday. Versions
+before are kept for a while, for downloads that have begun and for copies that are still being made. A list goes only
+when no credential that names it is valid any more.
+
+Host names do not appear in the tree: where several hosts serve it, they all serve the same. What the store has is held
+against its root before it is published, so a damaged store publishes nothing, and what is published is never replaced
+by something older, so a store that was restored from a backup takes nothing back.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from issuer.audit import Actor, Event
+from issuer.folder import lock, read_file, unwritable, write_file
+from issuer.signers import CA_ROLES, Roots
+from issuer.status import check_status_token, is_ended
+from issuer.store import CertificateRecord, Clock, Reader, Role, Store
+from mdl.cbor import TDate
+from mdl.errors import DecodeError, LocalProtocolError, ProfileError, SigningError
+from mdl.pki import Certificate, Crl, Severity, lint_crl
+from mdl.status import ListKind
+from mdl.vical import Vical
+
+__all__ = [
+    "Item",
+    "ItemKind",
+    "Publication",
+    "Publisher",
+    "collect",
+    "path_of",
+    "published_folder",
+    "remember_folder",
+    "vical_item",
+]
+
+_INDEX: Final = "index.json"
+_ROOTS: Final = "roots"
+_CURRENT: Final = "current"
+_VERSIONS: Final = "versions"
+_KEPT: Final = 3
+_MEMORY: Final = "publish.json"
+_NUMBER: Final = re.compile(r"[0-9]{6,9}")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_~@+,=-][A-Za-z0-9._~@+,=-]{0,199}")
+_VICAL_PATH: Final = "vical.cbor"
+
+
+class ItemKind(StrEnum):
+    """What a file of the tree is."""
+
+    CRL = "crl"
+    STATUS_LIST = "status_list"
+    IDENTIFIER_LIST = "identifier_list"
+    ROOT = "root"
+    SUBMISSION = "submission"
+    """What is said about the roots to whoever lists them."""
+    VICAL = "vical"
+
+
+_MEDIA_TYPES: Final = {
+    ItemKind.CRL: "application/pkix-crl",
+    ItemKind.STATUS_LIST: ListKind.STATUS_LIST.media_type,
+    ItemKind.IDENTIFIER_LIST: ListKind.IDENTIFIER_LIST.media_type,
+    ItemKind.ROOT: "application/pkix-cert",
+    ItemKind.SUBMISSION: "application/json",
+    ItemKind.VICAL: "application/cbor",
+}
+_PEM_TYPE: Final = "application/x-pem-file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A file of the tree.
+
+    Attributes:
+        path: Where in the tree, with slashes.
+        kind: What it is.
+        content: The bytes.
+        media_type: What a server is to call it.
+        url: Where readers look for it, or None.
+        number: CRL number, revision of the list or issue of the VICAL; it only grows. None for what has none.
+        issued: When it was signed, or None.
+        until: Until when it is good: nextUpdate, ``exp``, or the end of the root's validity; or None.
+    """
+
+    path: str
+    kind: ItemKind
+    content: bytes = field(repr=False)
+    media_type: str
+    url: str | None = None
+    number: int | None = None
+    issued: datetime | None = None
+    until: datetime | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The file's row in the index."""
+        return {
+            "path": self.path,
+            "kind": self.kind.value,
+            "url": self.url,
+            "media_type": self.media_type,
+            "sha256": hashlib.sha256(self.content).hexdigest(),
+            "size": len(self.content),
+            "number": self.number,
+            "issued": None if self.issued is None else TDate.of(self.issued).text,
+            "until": None if self.until is None else TDate.of(self.until).text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What is published now.
+
+    Attributes:
+        folder: The document root: ``DIR/current``.
+        version: Which version that is, counted from 1.
+        items: Its files, but for the index.
+        changed: The paths that are new or other than before; empty if everything was there already.
+        removed: The paths that are there no more.
+        unsigned: Addresses of lists that are not there since they were never signed.
+        overdue: Addresses of what should have been signed anew by now, and readers may refuse.
+    """
+
+    folder: Path
+    version: int
+    items: tuple[Item, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unsigned: tuple[str, ...]
+    overdue: tuple[str, ...]
+
+
+def published_folder(authority: Path) -> Path | None:
+    """The folder in which an authority has published before, or None.
+
+    Args:
+        authority: The authority's folder, which remembers it.
+
+    Raises:
+        DecodeError: What it remembers is damaged (code ``authority.state``).
+    """
+    file = authority / _MEMORY
+    if not file.exists():
+        return None
+    try:
+        folder = json.loads(read_file(file))["folder"]
+    except (ValueError, LookupError, TypeError) as exc:
+        raise DecodeError(f"{file} is damaged: take it away", code="authority.state") from exc
+    if type(folder) is not str:
+        raise DecodeError(f"{file} is damaged: take it away", code="authority.state")
+    return Path(folder)
+
+
+def remember_folder(authority: Path, folder: Path) -> None:
+    """Let an authority remember where it publishes.
+
+    Raises:
+        SigningError: Its folder cannot be written.
+    """
+    if published_folder(authority) != folder.absolute():
+        write_file(authority / _MEMORY, _json({"folder": str(folder.absolute())}))
+
+
+def path_of(url: str) -> str:
+    """Where in the tree a file lies so that a server finds it under its address.
+
+    Raises:
+        LocalProtocolError: A plain file cannot be served there (code ``publish.address``).
+    """
+    parts = urlsplit(url)
+    segments = unquote(parts.path).removeprefix("/").split("/")
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+        or not all(map(_SEGMENT.fullmatch, segments))
+        or segments[0] in (_ROOTS, _INDEX)
+    ):
+        message = f"no plain file can be served at {url}: it needs a path of its own, without a query"
+        raise LocalProtocolError(message, code="publish.address")
+    return "/".join(segments)
+
+
+# --- what there is to publish -----------------------------------------------------------------------------------------
+
+
+def collect(reader: Reader, *, at: datetime) -> tuple[list[Item], list[str]]:
+    """What a tree has to hold at some time, and the addresses of lists that were never signed.
+
+    Args:
+        reader: The store.
+        at: The time, aware UTC.
+
+    Raises:
+        DecodeError, ProfileError, VerificationError: What the store has is not what a root of it signed.
+        LocalProtocolError: Two things would be served at one place (code ``publish.conflict``), or something at no
+            place (``publish.address``).
+    """
+    roots = Roots(reader)
+    certificates = {one.certificate.fingerprint: one.certificate for one in roots.certificates}
+    items: list[Item] = []
+    for root in roots.in_service(at):
+        fingerprint = root.certificate.fingerprint
+        last = reader.last_crl(fingerprint)
+        if last is not None:
+            crl = _checked_crl(last.der, root.certificate)
+            items += [
+                Item(
+                    path=path_of(url),
+                    kind=ItemKind.CRL,
+                    content=crl.der,
+                    media_type=_MEDIA_TYPES[ItemKind.CRL],
+                    url=url,
+                    number=last.number,
+                    issued=last.this_update,
+                    until=last.next_update,
+                )
+                for url in _crl_urls(roots.certificates, fingerprint, at)
+            ]
+    unsigned = []
+    for record in reader.status_lists():
+        signed = reader.signed_list(record.list_id)
+        if signed is None:
+            unsigned.append(record.uri)
+            continue
+        revision, token, issued, expires = signed
+        if expires <= at and is_ended(reader, record, at):
+            continue
+        if record.issuer not in certificates:
+            raise DecodeError("a list of the store is for no root that it has: restore it", code="store.damaged")
+        check_status_token(token, uri=record.uri, kind=record.kind, root=certificates[record.issuer])
+        kind = ItemKind(record.kind.value)
+        items.append(
+            Item(
+                path=path_of(record.uri),
+                kind=kind,
+                content=token,
+                media_type=_MEDIA_TYPES[kind],
+                url=record.uri,
+                number=revision,
+                issued=issued,
+                until=expires,
+            )
+        )
+    items += _root_items(roots, _doctypes(reader), at)
+    _require_distinct(items)
+    return items, unsigned
+
+
+def vical_item(data: bytes, *, path: str | None = None) -> Item:
+    """A VICAL as a file of the tree.
+
+    Args:
+        data: The list, which was verified.
+        path: Where in the tree; None takes the path of its ``vicalURL``, or ``vical.cbor`` where it has none.
+
+    Raises:
+        DecodeError: It is no VICAL.
+        LocalProtocolError: It cannot be served at its address (code ``publish.address``).
+    """
+    vical = Vical.decode(data)
+    if path is None:
+        path = _VICAL_PATH if vical.url is None else path_of(vical.url)
+    return Item(
+        path=path,
+        kind=ItemKind.VICAL,
+        content=data,
+        media_type=_MEDIA_TYPES[ItemKind.VICAL],
+        url=vical.url,
+        number=vical.issue_id,
+        issued=vical.date,
+        until=vical.next_update,
+    )
+
+
+def _checked_crl(der: bytes, root: Certificate) -> Crl:
+    crl = Crl.decode(der)
+    crl.verify_signature(root.public_key)
+    grave = tuple(one for one in lint_crl(crl, issuer=root) if one.security or one.severity is Severity.ERROR)
+    if grave:
+        message = f"a CRL of the store breaks its profile: {grave[0]}"
+        raise ProfileError(message, code="publish.crl", clause=grave[0].clause, findings=grave)
+    return crl
+
+
+def _crl_urls(certificates: Iterable[CertificateRecord], issuer: bytes, at: datetime) -> list[str]:
+    """Where readers look for the CRL of a root: all addresses in certificates of it that are still valid."""
+    valid = [one.certificate for one in certificates if one.issuer == issuer and one.certificate.not_after >= at]
+    return list(dict.fromkeys(url for one in valid for url in one.crl_uris if url.startswith(("http:", "https:"))))
+
+
+def _doctypes(reader: Reader) -> list[str]:
+    settings = reader.settings()
+    doctype = None if settings is None else settings.document.get("doctype")
+    return [doctype] if isinstance(doctype, str) else []
+
+
+def _root_items(roots: Roots, doctypes: Sequence[str], at: datetime) -> list[Item]:
+    items: list[Item] = []
+    rows = []
+    for one in roots.certificates:
+        certificate = one.certificate
+        if one.role not in (*CA_ROLES, Role.LINK) or one.revoked_at is not None or certificate.not_after < at:
+            continue
+        name = roots.stem(one)
+        for end, content, media_type in (
+            ("der", certificate.der, _MEDIA_TYPES[ItemKind.ROOT]),
+            ("pem", certificate.pem.encode(), _PEM_TYPE),
+        ):
+            items.append(
+                Item(
+                    path=f"{_ROOTS}/{name}.{end}",
+                    kind=ItemKind.ROOT,
+                    content=content,
+                    media_type=media_type,
+                    issued=certificate.not_before,
+                    until=certificate.not_after,
+                )
+            )
+        ski = certificate.subject_key_identifier
+        rows.append(
+            {
+                "role": one.role.value,
+                "files": [
+                    {
+                        "path": file.path.removeprefix(f"{_ROOTS}/"),
+                        "media_type": file.media_type,
+                        "sha256": hashlib.sha256(file.content).hexdigest(),
+                    }
+                    for file in items[-2:]
+                ],
+                "sha256": certificate.fingerprint.hex(),
+                "subject": str(certificate.subject),
+                "serial": f"{certificate.serial:x}",
+                "ski": None if ski is None else ski.hex(),
+                "country": certificate.country,
+                "state": certificate.state,
+                "not_before": TDate.of(certificate.not_before).text,
+                "not_after": TDate.of(certificate.not_after).text,
+                "doctypes": [*doctypes] if one.role is Role.IACA else [],
+                "crl": [*certificate.crl_uris],
+            }
+        )
+    content = _json({"version": 1, "certificates": rows})
+    media_type = _MEDIA_TYPES[ItemKind.SUBMISSION]
+    items.append(
+        Item(path=f"{_ROOTS}/{_INDEX}", kind=ItemKind.SUBMISSION, content=content, media_type=media_type),
+    )
+    return items
+
+
+def _require_distinct(items: Iterable[Item]) -> None:
+    """No file at the place of another, or of a folder."""
+    files: dict[str, Item] = {}
+    for one in items:
+        other = files.setdefault(one.path, one)
+        if other is not one and other.content != one.content:
+            message = f"two things would be served at {one.path}: give them addresses with different paths"
+            raise LocalProtocolError(message, code="publish.conflict")
+    for path in files:
+        for parent in PurePosixPath(path).parents:
+            if str(parent) in files:
+                message = f"{path} would lie in {parent}, which is a file: give it an address with another path"
+                raise LocalProtocolError(message, code="publish.conflict")
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+# --- the tree ---------------------------------------------------------------------------------------------------------
+
+
+class Publisher:
+    """Publishes an authority's store in a folder. Several processes may; each waits for its turn."""
+
+    def __init__(self, store: Store, directory: str | os.PathLike[str]) -> None:
+        """Choose the folder; it is made when something is published."""
+        self._store = store
+        self._folder = Path(directory).absolute()
+
+    @property
+    def current(self) -> Path:
+        """The document root."""
+        return self._folder / _CURRENT
+
+    def publish(self, *, at: Clock, vical: Item | None = None) -> Publication:
+        """Publish what the store has; where that is published already, nothing changes.
+
+        Args:
+            at: The clock.
+            vical: A VICAL to publish with it, or None: one that is there stays.
+
+        Raises:
+            LocalProtocolError: The folder is another authority's (code ``publish.foreign``), something newer than the
+                store has is published there (``publish.rollback``), or two things would be served at one place.
+            DecodeError: The store, or what is published, is damaged.
+            ProfileError, VerificationError: What the store has is not what a root of it signed.
+            SigningError: The folder or the store cannot be written.
+        """
+        try:
+            (self._folder / _VERSIONS).mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise _unwritable(self._folder, exc) from exc
+        with lock(self._folder, exclusive=True):
+            now = at()
+            with self._store.reading() as reader:
+                items, unsigned = collect(reader, at=now)
+                authority = reader.log_id.hex()
+            before = self._published(authority)
+            if vical is not None:
+                items.append(vical)
+            items += self._carried_over(before, {one.path for one in items}, replaced=vical is not None)
+            _require_distinct(items)
+            items = sorted({one.path: one for one in items}.values(), key=lambda one: one.path)
+            _require_newer(before, items)
+            changed = tuple(one.path for one in items if self._found(one.path) != one.content)
+            removed = tuple(sorted(before.keys() - {one.path for one in items}))
+            version = self._version()
+            if changed or removed or not before:
+                version = self._publish(items, authority, version + 1, at)
+            return Publication(
+                folder=self.current,
+                version=version,
+                items=tuple(items),
+                changed=changed,
+                removed=removed,
+                unsigned=tuple(unsigned),
+                overdue=tuple(dict.fromkeys(one.url for one in items if one.url and one.until and one.until <= now)),
+            )
+
+    # --- what is there ---
+
+    def _found(self, path: str) -> bytes | None:
+        file = self.current / path
+        return read_file(file) if file.is_file() else None
+
+    def _published(self, authority: str) -> dict[str, Mapping[str, Any]]:
+        """The rows of the index that is published, by path."""
+        if not self.current.is_symlink():
+            if self.current.exists():
+                message = f"{self.current} is not what this command has made: choose another folder"
+                raise LocalProtocolError(message, code="publish.foreign")
+            return {}
+        file = self.current / _INDEX
+        try:
+            index = json.loads(read_file(file))
+            rows = {row["path"]: row for row in index["files"]}
+            owner = index["authority"]
+        except (ValueError, LookupError, TypeError) as exc:
+            message = f"{file} is damaged: take {self.current} away, and everything is published anew"
+            raise DecodeError(message, code="publish.damaged") from exc
+        if owner != authority:
+            message = f"another authority publishes in {self._folder}: choose another folder"
+            raise LocalProtocolError(message, code="publish.foreign")
+        return rows
+
+    def _carried_over(
+        self, before: Mapping[str, Mapping[str, Any]], paths: set[str], *, replaced: bool
+    ) -> Iterable[Item]:
+        """What is published and not in the store: a VICAL, until there is a newer one."""
+        for path, row in before.items():
+            if row.get("kind") == ItemKind.VICAL.value and path not in paths and not replaced:
+                data = self._found(path)
+                if data is None or hashlib.sha256(data).hexdigest() != row.get("sha256"):
+                    message = f"the VICAL {self.current / path} is missing or changed: publish it again with --vical"
+                    raise DecodeError(message, code="publish.damaged")
+                yield vical_item(data, path=path)
+
+    def _version(self) -> int:
+        """The highest version that there is."""
+        names = [one.name for one in (self._folder / _VERSIONS).iterdir()]
+        return max((int(name) for name in names if _NUMBER.fullmatch(name)), default=0)
+
+    # --- what comes ---
+
+    def _publish(self, items: Sequence[Item], authority: str, version: int, at: Clock) -> int:
+        place = self._folder / _VERSIONS / f"{version:06}"
+        beside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
+        rows = [one.row() for one in items]
+        try:
+            self._clear()
+            beside.mkdir(mode=0o755)
+            for one in items:
+                self._place(beside / one.path, one)
+            index = {"version": 1, "authority": authority, "published": TDate.of(at()).text, "files": rows}
+            _write(beside / _INDEX, _json(index))
+            for folder in sorted({file.parent for file in beside.rglob("*")} | {beside}):
+                _sync(folder)
+            beside.replace(place)
+            _sync(place.parent)
+            # Before it shows: what is published is on record, and of what died in between the record is one too many.
+            with self._store.transaction(at=at, actor=Actor.ISSUING_SERVICE) as tx:
+                digest = hashlib.sha256(_json(rows)).digest()
+                tx.record(Event.PUBLISHED, number=version, count=len(items), digest=digest)
+            link = self._folder / f".{_CURRENT}.{secrets.token_hex(4)}.tmp"
+            link.symlink_to(Path(_VERSIONS) / place.name)
+            link.replace(self.current)
+            _sync(self._folder)
+            self._forget(version)
+        except OSError as exc:
+            raise _unwritable(self._folder, exc) from exc
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return version
+
+    def _place(self, file: Path, item: Item) -> None:
+        """Put a file into a new version; one that has not changed is the same file as before."""
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if self._found(item.path) == item.content:
+            try:
+                file.hardlink_to((self.current / item.path).resolve())
+            except OSError as exc:
+                if exc.errno not in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP):
+                    raise
+            else:
+                return
+        _write(file, item.content)
+
+    def _clear(self) -> None:
+        """Take away what a process that died has left."""
+        for one in (self._folder / _VERSIONS).glob(".*.tmp"):
+            shutil.rmtree(one, ignore_errors=True)
+        for one in self._folder.glob(f".{_CURRENT}.*.tmp"):
+            with suppress(OSError):  # it is in nobody's way
+                one.unlink()
+
+    def _forget(self, version: int) -> None:
+        """Take away versions that nobody can be reading any more."""
+        for one in (self._folder / _VERSIONS).iterdir():
+            if _NUMBER.fullmatch(one.name) and int(one.name) < version - _KEPT:
+                shutil.rmtree(one, ignore_errors=True)
+
+
+def _require_newer(before: Mapping[str, Mapping[str, Any]], items: Iterable[Item]) -> None:
+    for one in items:
+        row = before.get(one.path, {})
+        number = row.get("number")
+        if row.get("kind") == one.kind.value and type(number) is int and (one.number is None or number > one.number):
+            message = (
+                f"what is published at {one.path} is newer (number {number}) than what there is now: the store was "
+                "restored from a backup, or is another host's; nothing is taken back"
+            )
+            raise LocalProtocolError(message, code="publish.rollback")
+
+
+def _write(file: Path, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(folder: Path, exc: OSError) -> SigningError:
+    inner = unwritable(folder, exc)
+    return SigningError(inner.message.replace("nothing was issued", "nothing was published"), code="publish.unwritable")

@@ -1,0 +1,160 @@
+"""Where an authority works: its folder, its store, its token; and that what it refuses is put on record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from issuer.audit import Actor
+from issuer.certificate_files import CRL_FOLDER, CertificateFiles, make_folder
+from issuer.custody import Custody, Turn, open_softhsm
+from issuer.folder import State, lock, read_file, write_file
+from issuer.keystore import Pkcs11Uri, SecretHandler
+from issuer.store import Clock, PostgresStore, SqliteStore, Store
+from mdl.errors import DecodeError, MdlError, SigningError
+
+__all__ = ["SOFTHSM_FOLDER", "STATE_FILE", "STORE_FILE", "Workplace", "refusals"]
+
+STATE_FILE: Final = "authority.json"
+STORE_FILE: Final = "authority.db"
+SOFTHSM_FOLDER: Final = "token"
+
+
+class Workplace:
+    """The folder, the store and the token of an authority."""
+
+    def __init__(
+        self, directory: str | os.PathLike[str], *, secret: SecretHandler | None = None, actor: Actor | None = None
+    ) -> None:
+        """Name the folder; nothing is read yet.
+
+        Args:
+            directory: The folder.
+            secret: Asked for the token's PIN; None takes it from where the founding said.
+            actor: In which role somebody acts here, as the audit log tells it; None for the one whose work each thing
+                usually is.
+        """
+        self._actor = actor
+        self._folder = Path(directory).absolute()
+        self._files = CertificateFiles(self._folder)
+        self._secret = secret
+        self._told: datetime | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder, absolute."""
+        return self._folder
+
+    @property
+    def token(self) -> str:
+        """The URI of the token that holds the keys."""
+        return self._load().token
+
+    @property
+    def pin_file(self) -> Path | None:
+        """The file with the token's PIN, or None where it comes from elsewhere."""
+        source = self._load().pin
+        return None if source is None or source.file is None else self._folder / source.file
+
+    @contextmanager
+    def open_store(self) -> Iterator[Store]:
+        """Open the authority's store, for what has no verb here.
+
+        Raises:
+            DecodeError: It is missing or damaged.
+            SigningError: It cannot be reached.
+        """
+        with self._opened() as (_, store):
+            yield store
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process or thread of this host rotates keys or lists of this authority, and keep it so.
+
+        Raises:
+            SigningError: Another one does for too long (code ``authority.busy``).
+        """
+        folder = self._folder / CRL_FOLDER
+        make_folder(folder)
+        with lock(folder, exclusive=True):
+            yield
+
+    def _acting(self, usual: Actor) -> Actor:
+        """In which role somebody acts."""
+        return usual if self._actor is None else self._actor
+
+    def _now(self) -> datetime:
+        now = datetime.now(UTC)
+        return now if self._told is None else max(now, self._told)
+
+    def _load(self) -> State:
+        file = self._folder / STATE_FILE
+        if not file.exists():
+            message = f"there is no authority in {self._folder}: make one with mdl issuer init"
+            raise DecodeError(message, code="authority.missing")
+        return State.decode(read_file(file), file)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[State, Store]]:
+        """What belongs to this host, and the store of an authority that was founded."""
+        state = self._load()
+        if not state.ready and not self._is_founded(state):
+            message = f"the authority in {self._folder} was never finished: run mdl issuer init again"
+            raise DecodeError(message, code="authority.unfinished")
+        with self._open_store(state) as store:
+            yield state, store
+
+    def _open_store(self, state: State, *, create: bool = False) -> Store:
+        if state.store is None:
+            return SqliteStore(self._folder / STORE_FILE, create=create)
+        source = state.store.password
+        password = None if source is None else source.handler(self._folder)
+        return PostgresStore(state.store.dsn, password=password, create=create)
+
+    def _save(self, state: State) -> None:
+        write_file(self._folder / STATE_FILE, state.encode())
+
+    def _pin(self, state: State) -> SecretHandler:
+        if self._secret is not None:
+            return self._secret
+        if state.pin is not None:
+            return state.pin.handler(self._folder)
+
+        def missing(prompt: str) -> str:
+            message = f"{prompt}: say where it comes from, with --pin-env or --pin-file"
+            raise SigningError(message, code="signing.secret_missing")
+
+        return missing
+
+    @contextmanager
+    def _custody(self, state: State) -> Iterator[Custody]:
+        """The token, ready for use."""
+        with open_softhsm(self._folder / SOFTHSM_FOLDER) if state.softhsm else nullcontext(Turn()) as turn:
+            yield Custody(Pkcs11Uri.parse(state.token), self._pin(state), turn)
+
+    def _is_founded(self, state: State) -> bool:
+        """Whether the store of an authority that was never said to be ready is that of one that is."""
+        if state.store is None and not (self._folder / STORE_FILE).exists():
+            return False
+        with self._open_store(state, create=True) as store, store.reading() as reader:
+            return reader.settings() is not None
+
+
+@contextmanager
+def refusals(store: Store, verb: str, at: datetime | Clock, actor: Actor) -> Iterator[None]:
+    """Record what is refused in the block."""
+    try:
+        yield
+    except MdlError as exc:
+        with store.reading() as reader:
+            last = reader.audit_head().time
+        now = at() if callable(at) else at
+        # A clock that went back is refused too, and put on record when the last event was.
+        now = now if last is None else max(now, last)
+        with suppress(MdlError), store.transaction(at=now, actor=actor) as tx:
+            tx.refuse(verb, exc.code)
+        raise

@@ -1,0 +1,537 @@
+"""From an offline root, made by two people, to a licence of the online side: only files go between the two."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from issuer.audit import Actor, AuditRecord, Event
+from issuer.authority import Authority
+from issuer.ceremony import (
+    Announcement,
+    Ceremony,
+    CeremonyRecord,
+    Confirm,
+    Operator,
+    Outcome,
+    Phrase,
+    Script,
+    conduct,
+    enrol,
+)
+from issuer.founding import Founding
+from issuer.handover import Joining, OnlineSide
+from issuer.keystore import SecretHandler, generate_key, list_keys
+from issuer.store import Role
+from issuer.token_keys import StoredKey
+from mdl.errors import (
+    DecodeError,
+    IssuanceError,
+    LocalProtocolError,
+    MdlError,
+    ProfileError,
+    SigningError,
+    VerificationError,
+)
+from mdl.pki import Certificate, Crl
+from tests.authorities import COMMAND, licence, mdl, public_key_file, require_softhsm
+from tests.ceremonies import PHRASES, RECORD, ROOT, both, first_script, head, only, opening, token_folder, write
+from tests.hsm.tokens import Token
+
+pytestmark = pytest.mark.hsm
+
+
+ROOT_FOLDER = Path(__file__).resolve().parents[2]
+PAGE = (ROOT_FOLDER / "docs" / "how-to" / "hold-a-ceremony.md").read_text("utf-8")
+EXAMPLES = ROOT_FOLDER / "examples" / "ceremony"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with an offline root's and an online token, and what was held there."""
+
+    folder: Path
+    root_token: Token
+    online_token: Token
+
+    def ceremony(self, script: str, *, out: str, confirm: Confirm = both, authority: str = "root") -> Ceremony:
+        file = write(self.folder / f"{out}.toml", script)
+        return Ceremony(
+            Script.read(file),
+            authority=self.folder / authority,
+            out=self.folder / out,
+            confirm=confirm,
+            secret=self.root_token.secret,
+            at=now,
+        )
+
+    def later_script(self, *steps: str, **changes: str) -> str:
+        return head(self.root_token.uri, **changes) + opening("present") + "".join(steps) + RECORD
+
+    @property
+    def root(self) -> Authority:
+        return Authority(self.folder / "root", secret=self.root_token.secret)
+
+    @property
+    def side(self) -> OnlineSide:
+        return OnlineSide(self.folder / "online", secret=self.online_token.secret)
+
+    def file(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def keys(self) -> set[str]:
+        return {one.label for one in list_keys(self.root_token.uri, secret=self.root_token.secret)}
+
+
+@pytest.fixture(scope="module")
+def new_token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Token]]:
+    require_softhsm()
+    with token_folder(tmp_path_factory.mktemp("softhsm")) as make:
+        yield make
+
+
+@pytest.fixture
+def place(tmp_path: Path, new_token: Callable[[str], Token]) -> Place:
+    """Two tokens, and nothing in them."""
+    return Place(tmp_path, new_token("root"), new_token("online"))
+
+
+@pytest.fixture
+def founded(place: Place) -> Place:
+    """The first ceremony was held, and the online side has joined."""
+    place.ceremony(first_script(place.root_token.uri), out="first").hold()
+    root, crl = Certificate.decode_any(place.file("first/iaca.pem")), Crl.decode_any(place.file("first/iaca.crl"))
+    joining = Joining(root=root, crl=crl, token=place.online_token.uri)
+    OnlineSide.join(place.folder / "online", joining, at=now(), secret=place.online_token.secret)
+    return place
+
+
+def sign_csr(sha256: str, *, name: str = "Utopia DS 1", days: int = 90, **changes: str) -> str:
+    given = {"certificate": "ds-1.pem", "request": "ds-1.csr", "common_name": name, "sha256": sha256} | changes
+    lines = [f'{member} = "{value}"' for member, value in given.items()]
+    return "\n".join(["", "[[steps]]", 'do = "sign-csr"', f"days = {days}", *lines, ""])
+
+
+def request(place: Place) -> str:
+    """Make a request on the online side and carry it over; its SHA-256."""
+    handed = place.side.request(at=now)
+    (place.folder / "ds-1.csr").write_bytes(handed.file.read_bytes())
+    return handed.sha256
+
+
+def events(folder: Path) -> list[tuple[Event, str | None]]:
+    with Authority(folder).audit_records() as records:
+        found = [AuditRecord.decode(one.record) for one in records]
+    return [(one.event, one.subjects.get("code") or one.subjects.get("step")) for one in found]
+
+
+def refused(code: str, kind: type[MdlError], run: Callable[[], object]) -> None:
+    with pytest.raises(kind) as caught:
+        run()
+    assert caught.value.code == code, caught.value
+
+
+def test_from_the_ceremony_to_a_licence_by_files_only(founded: Place, tmp_path: Path) -> None:
+    sha256 = request(founded)
+    script = founded.later_script(sign_csr(sha256), '\n[[steps]]\ndo = "crl"\n')
+    record = founded.ceremony(script, out="second").hold()
+
+    assert record.verify(founded.root.root)
+    taken = founded.side.accept(founded.file("second/ds-1.pem"), at=now)
+    assert not isinstance(taken, Crl)
+    assert (taken.role, taken.key) == (Role.DOCUMENT_SIGNER, "ds-1")
+    crl = founded.side.accept(founded.file("second/iaca.crl"), at=now)
+    assert isinstance(crl, Crl)
+    assert crl.number == 2
+
+    pin = write(tmp_path / "pin", founded.online_token.pin)
+    words = ("--device-key", public_key_file(tmp_path), "--out", tmp_path / "licence.cbor", "--pin-file", pin)
+    issued = mdl("issuer", "issue", licence(tmp_path), *words, "--dir", tmp_path / "online")
+    assert issued.status == 0, issued.err
+    for side in ("root", "online"):
+        assert mdl("issuer", "audit", "verify", "--dir", tmp_path / side).status == 0
+    # The online side has no root key, and its token none but the document signer's.
+    assert {one.label for one in list_keys(founded.online_token.uri, secret=founded.online_token.secret)} == {"ds-1"}
+    refused(
+        "signing.key_missing",
+        SigningError,
+        lambda: Authority(tmp_path / "online", secret=founded.online_token.secret).publish_crl(at=now),
+    )
+    openssl = ("openssl", "verify", "-x509_strict", "-CAfile", "first/iaca.pem", "second/ds-1.pem")
+    assert subprocess.run(openssl, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+
+
+def test_every_step_is_in_the_audit_log_by_its_digest(founded: Place) -> None:
+    steps = [what for event, what in events(founded.folder / "root") if event is Event.CEREMONY_STEP]
+    assert steps == ["1 token", "2 key", "3 root", "4 record"]
+    record = CeremonyRecord.decode(founded.file("first/record.json"))
+    with founded.root.audit_records() as records:
+        told = [AuditRecord.decode(one.record).subjects.get("digest") for one in records]
+    assert {one.digest for one in record.done.values()} <= {*told}
+
+
+def test_what_the_root_signs_at_a_ceremony_is_the_officers_work(founded: Place) -> None:
+    script = founded.later_script(sign_csr(request(founded)), '\n[[steps]]\ndo = "crl"\n')
+    founded.ceremony(script, out="second").hold()
+    with founded.root.audit_records() as records:
+        actors = {AuditRecord.decode(one.record).actor for one in records}
+    assert actors == {Actor.CEREMONY_OFFICER}
+
+
+def test_one_operator_alone_makes_no_key(place: Place) -> None:
+    ceremony = place.ceremony(first_script(place.root_token.uri), out="first", confirm=only("Ada Sample"))
+    refused("ceremony.not_confirmed", VerificationError, ceremony.hold)
+    assert place.keys() == set()
+    assert not (place.folder / "root").exists()
+    record = CeremonyRecord.decode(place.file("first/record.json"))
+    assert [(one.do, one.outcome, one.code) for one in record.transcript] == [
+        ("token", Outcome.NOT_CONFIRMED, "ceremony.not_confirmed")
+    ]
+    refused("ceremony.unfinished", VerificationError, record.verify)
+
+
+def test_one_operator_does_not_confirm_for_two(place: Place) -> None:
+    def ada_twice(_operator: Operator, _step: Announcement) -> Phrase:
+        return Phrase(text=PHRASES["Ada Sample"], means="program")
+
+    ceremony = place.ceremony(first_script(place.root_token.uri), out="first", confirm=ada_twice)
+    refused("ceremony.not_confirmed", VerificationError, ceremony.hold)
+    assert place.keys() == set()
+
+
+def test_a_ceremony_that_was_broken_off_goes_on_where_it_stopped(place: Place) -> None:
+    def bo_leaves(operator: Operator, step: Announcement) -> Phrase | None:
+        return None if step.do == "record" and operator.name == "Bo Sample" else both(operator, step)
+
+    script = first_script(place.root_token.uri)
+    refused("ceremony.not_confirmed", VerificationError, place.ceremony(script, out="first", confirm=bo_leaves).hold)
+    fingerprint = place.root.root.fingerprint
+    assert (Event.REFUSAL, "ceremony.not_confirmed") in events(place.folder / "root")
+
+    record = place.ceremony(script, out="first").hold()
+    assert record.root is not None
+    assert record.root.fingerprint == fingerprint  # one root, not two
+    assert record.verify(record.root)
+    assert [one.outcome for one in record.transcript][-2:] == [Outcome.NOT_CONFIRMED, Outcome.DONE]
+    assert place.root.verify_audit() == []
+
+
+def test_a_ceremony_goes_on_after_the_power_went_right_behind_the_founding(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PowerCut(BaseException):
+        pass
+
+    found = Authority.found.__func__  # type: ignore[attr-defined]
+
+    def found_and_stop(*arguments: object, **named: object) -> Authority:
+        found(Authority, *arguments, **named)
+        raise PowerCut
+
+    script = first_script(place.root_token.uri)
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        patch.setattr(Authority, "found", found_and_stop)
+        place.ceremony(script, out="first").hold()
+    record = place.ceremony(script, out="first").hold()
+    assert [(one.do, one.outcome) for one in record.transcript][2:] == [
+        ("root", Outcome.BEGUN),
+        ("root", Outcome.DONE),
+        ("record", Outcome.DONE),
+    ]
+    assert record.verify(place.root.root)
+    assert len(place.root.roots) == 1
+
+
+def test_another_authority_is_not_taken_for_the_one_that_was_being_made(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PowerCut(BaseException):
+        pass
+
+    found = Authority.found.__func__  # type: ignore[attr-defined]
+
+    def found_another(folder: Path, founding: Founding, **named: object) -> Authority:
+        found(Authority, folder, replace(founding, iaca_key="foreign"), **named)
+        raise PowerCut
+
+    script = first_script(place.root_token.uri)
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        patch.setattr(Authority, "found", found_another)
+        place.ceremony(script, out="first").hold()
+    refused("ceremony.root", VerificationError, place.ceremony(script, out="first").hold)
+
+
+def test_a_ceremony_that_is_over_is_not_held_again(founded: Place) -> None:
+    again = founded.ceremony(first_script(founded.root_token.uri), out="first")
+    refused("ceremony.finished", LocalProtocolError, again.hold)
+
+
+def test_another_script_does_not_go_on_with_a_ceremony(place: Place) -> None:
+    script = first_script(place.root_token.uri)
+    with pytest.raises(VerificationError):
+        place.ceremony(script, out="first", confirm=only()).hold()
+    other = place.ceremony(script.replace("P-256", "P-384"), out="first")
+    refused("ceremony.other_script", LocalProtocolError, other.hold)
+
+
+def test_what_was_done_is_not_rewritten_between_two_sittings(place: Place) -> None:
+    def nobody_signs(operator: Operator, step: Announcement) -> Phrase | None:
+        return None if step.do == "record" else both(operator, step)
+
+    script = first_script(place.root_token.uri).replace(RECORD, '\n[[steps]]\ndo = "crl"\nfile = "b.crl"\n' + RECORD)
+    with pytest.raises(VerificationError):
+        place.ceremony(script, out="first", confirm=nobody_signs).hold()
+    file = place.folder / "first" / "record.json"
+    content = json.loads(file.read_text())
+    content["transcript"][1]["confirmed"][1]["operator"] = "Cy Sample"
+    file.write_text(json.dumps(content, indent=2) + "\n")
+    refused("ceremony.changed", VerificationError, place.ceremony(script, out="first").hold)
+
+
+def test_a_key_that_is_there_already_is_no_new_key(place: Place) -> None:
+    generate_key(place.root_token.key("iaca"), "P-256", secret=place.root_token.secret)
+    script = first_script(place.root_token.uri)
+    for _ in range(2):  # also when it is tried again
+        refused("signing.key_exists", SigningError, place.ceremony(script, out="first").hold)
+    assert not (place.folder / "root").exists()
+
+
+def test_a_key_that_is_there_already_is_shown_and_used(place: Place) -> None:
+    generate_key(place.root_token.key("iaca"), "P-256", secret=place.root_token.secret)
+    script = first_script(place.root_token.uri).replace('"new"', '"present"')
+    record = place.ceremony(script, out="first").hold()
+    assert record.done[2].came["how"] == "was there"
+    assert record.verify(place.root.root)
+
+
+def test_a_key_that_should_be_there_and_is_not_ends_the_ceremony(place: Place) -> None:
+    script = first_script(place.root_token.uri).replace('"new"', '"present"')
+    refused("signing.key_missing", SigningError, place.ceremony(script, out="first").hold)
+    refused("signing.pin_incorrect", SigningError, lambda: _with_pin(place, place.online_token.pin).hold())
+
+
+def _with_pin(place: Place, pin: str) -> Ceremony:
+    file = write(place.folder / "script.toml", first_script(place.root_token.uri))
+    return Ceremony(
+        Script.read(file),
+        authority=place.folder / "root",
+        out=place.folder / "other",
+        confirm=both,
+        secret=lambda _: pin,
+        at=now,
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "kind"),
+    [
+        (ROOT.replace("[[steps]]", "[[steps]]\ndays = 9000"), "policy.certificate_days", ProfileError),
+        (ROOT.replace('"XU"', '"Utopia"'), "build.subject", ProfileError),
+        (ROOT.replace("https://mdl.example/iaca.crl", "ftp://mdl.example"), "build.crl_uri", ProfileError),
+        (ROOT.replace("[[steps]]", "[[steps]]\ncrl_days = 91"), "authority.crl_days", LocalProtocolError),
+        (ROOT.replace("[[steps]]", '[[steps]]\ndoctype = "org.example"'), "policy.doctype", IssuanceError),
+    ],
+)
+def test_what_would_break_the_profile_is_told_before_anything_is_made(
+    place: Place, script: str, code: str, kind: type[MdlError]
+) -> None:
+    ceremony = place.ceremony(head(place.root_token.uri) + opening() + script + RECORD, out="first")
+    with pytest.raises(kind) as caught:
+        ceremony.hold()
+    assert caught.value.code == code, caught.value
+    assert place.keys() == set()
+    assert not (place.folder / "root").exists()
+    assert not (place.folder / "first" / "record.json").exists()
+
+
+def test_a_policy_binds_the_ceremony_and_comes_into_the_authority(place: Place) -> None:
+    write(place.folder / "policy.toml", 'version = 1\n[keys]\niaca = ["P-384"]\n[days]\ndocument-signer = 30\n')
+    script = first_script(place.root_token.uri, policy='"policy.toml"')
+    refused("policy.curve", ProfileError, place.ceremony(script, out="first").hold)
+    assert place.keys() == set()
+    place.ceremony(script.replace("P-256", "P-384"), out="first").hold()
+    assert place.root.policy.days[Role.DOCUMENT_SIGNER] == 30
+
+    joining = Joining(root=place.root.root, crl=place.root.current_crl, token=place.online_token.uri)
+    OnlineSide.join(place.folder / "online", joining, at=now(), secret=place.online_token.secret)
+    sha256 = request(place)
+    script = place.later_script(sign_csr(sha256)).replace('"P-256"', '"P-384"')
+    refused("policy.certificate_days", ProfileError, place.ceremony(script, out="second").hold)
+
+
+def test_a_request_that_was_exchanged_is_not_signed(founded: Place) -> None:
+    sha256 = request(founded)
+    (founded.folder / "ds-1.csr").write_bytes(founded.side.request(at=now).file.read_bytes())
+    ceremony = founded.ceremony(founded.later_script(sign_csr(sha256)), out="second")
+    refused("ceremony.file", VerificationError, ceremony.hold)
+    assert len(founded.root.roots) == 1
+
+
+def test_a_request_that_nobody_signed_is_not_signed(founded: Place) -> None:
+    request(founded)
+    file = founded.folder / "ds-1.csr"
+    der = bytearray(_der(file))
+    der[-1] ^= 1
+    file.write_bytes(der)
+    script = founded.later_script(sign_csr(hashlib.sha256(der).hexdigest()))
+    with pytest.raises(VerificationError, match=r"request\.possession"):
+        founded.ceremony(script, out="second").hold()
+
+
+def _der(file: Path) -> bytes:
+    done = subprocess.run(["openssl", "req", "-in", file, "-outform", "DER"], check=True, capture_output=True)
+    return done.stdout
+
+
+def test_the_root_signs_the_link_to_its_successor(founded: Place) -> None:
+    second = first_script(founded.root_token.uri).replace("[[operators]]", 'key = "iaca-2"\n\n[[operators]]', 1)
+    founded.ceremony(second.replace("iaca.crl", "iaca-2.crl"), out="next", authority="root-2").hold()
+    successor = Certificate.decode_any(founded.file("next/iaca.pem"))
+    step = (
+        '\n[[steps]]\ndo = "link"\nsuccessor = "next/iaca.pem"\ncertificate = "link.pem"\n'
+        f'sha256 = "{successor.fingerprint.hex()}"\n'
+    )
+    record = founded.ceremony(founded.later_script(step), out="linking").hold()
+    assert record.verify(founded.root.root)
+    link = Certificate.decode_any(founded.file("linking/link.pem"))
+    assert link.public_key == successor.public_key
+
+    # The online side takes the new root by its fingerprint, and the link because it knows both ends.
+    refused("handover.key", VerificationError, lambda: founded.side.accept(link.der, at=now))
+    refused("handover.fingerprint", VerificationError, lambda: founded.side.accept(successor.der, at=now))
+    founded.side.accept(successor.der, at=now, fingerprint=successor.fingerprint)
+    founded.side.accept(founded.file("next/iaca.crl"), at=now)
+    founded.side.accept(link.der, at=now)
+    online = Authority(founded.folder / "online")
+    assert {one.fingerprint for one in online.roots} == {founded.root.root.fingerprint, successor.fingerprint}
+    assert online.verify_audit() == []
+
+
+def test_the_online_side_believes_no_certificate(founded: Place) -> None:
+    sha256 = request(founded)
+    founded.ceremony(founded.later_script(sign_csr(sha256)), out="second").hold()
+    signed = founded.file("second/ds-1.pem")
+    der = bytearray(Certificate.decode_any(signed).der)
+    der[-1] ^= 1
+    refused("handover.issuer", VerificationError, lambda: founded.side.accept(bytes(der), at=now))
+    refused("handover.form", DecodeError, lambda: founded.side.accept(b"nothing", at=now))
+    refused(
+        "handover.crl_number", LocalProtocolError, lambda: founded.side.accept(founded.file("first/iaca.crl"), at=now)
+    )
+    founded.side.accept(signed, at=now)
+    refused("handover.key", VerificationError, lambda: founded.side.accept(signed, at=now))
+    codes = [code for event, code in events(founded.folder / "online") if event is Event.REFUSAL]
+    assert codes == ["handover.issuer", "handover.form", "handover.crl_number", "handover.key"]
+    assert Authority(founded.folder / "online").verify_audit() == []
+
+
+def test_a_certificate_for_a_key_of_somebody_else_is_not_taken(founded: Place) -> None:
+    elsewhere = founded.root.certify(Role.DOCUMENT_SIGNER, at=now)
+    refused("handover.key", VerificationError, lambda: founded.side.accept(elsewhere.certificate.der, at=now))
+
+
+def test_a_signer_that_a_crl_revokes_issues_no_more(founded: Place) -> None:
+    sha256 = request(founded)
+    founded.ceremony(founded.later_script(sign_csr(sha256)), out="second").hold()
+    certificate = Certificate.decode_any(founded.file("second/ds-1.pem"))
+    founded.side.accept(certificate.der, at=now)
+    step = f'\n[[steps]]\ndo = "crl"\nrevoke = ["{certificate.serial:x}"]\n'
+    founded.ceremony(founded.later_script(step), out="third").hold()
+    founded.side.accept(founded.file("third/iaca.crl"), at=now)
+    authority = Authority(founded.folder / "online", secret=founded.online_token.secret)
+
+    def issue() -> None:
+        with authority.open_issuer(at=now):
+            pytest.fail("a revoked signer was opened")
+
+    refused("authority.signer_revoked", IssuanceError, issue)
+
+
+def test_a_signer_that_is_revoked_before_it_is_carried_back_is_not_taken(founded: Place) -> None:
+    sha256 = request(founded)
+    founded.ceremony(founded.later_script(sign_csr(sha256)), out="second").hold()
+    certificate = Certificate.decode_any(founded.file("second/ds-1.pem"))
+    founded.side.accept(founded.root.publish_crl(at=now, revoke=[certificate.serial]).crl.der, at=now)
+    refused("handover.over", VerificationError, lambda: founded.side.accept(certificate.der, at=now))
+
+
+def test_a_key_that_the_token_would_give_away_is_none_for_a_root(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def given_away(uri: str, *, secret: SecretHandler) -> list[StoredKey]:
+        return [replace(one, extractable=True) for one in list_keys(uri, secret=secret)]
+
+    monkeypatch.setattr(conduct, "list_keys", given_away)
+    ceremony = place.ceremony(first_script(place.root_token.uri), out="first")
+    refused("ceremony.extractable", SigningError, ceremony.hold)
+    assert not (place.folder / "root" / "iaca.pem").exists()
+
+
+def test_one_phrase_is_not_that_of_two(place: Place) -> None:
+    script = first_script(place.root_token.uri)
+    lines = [line for line in script.splitlines() if line.startswith("phrase")]
+    shared = script.replace(lines[1], f'phrase = "{enrol(PHRASES["Ada Sample"])}"')
+
+    def ada(_operator: Operator, _step: Announcement) -> Phrase:
+        return Phrase(text=PHRASES["Ada Sample"], means="program")
+
+    refused("ceremony.same_phrase", VerificationError, place.ceremony(shared, out="first", confirm=ada).hold)
+    assert place.keys() == set()
+
+
+def test_the_auditor_has_a_token_of_their_own(founded: Place, tmp_path: Path) -> None:
+    """Here the online side's token plays the auditor's: what counts is that the root's token has no such key."""
+    auditor = Authority(tmp_path / "root", secret=founded.online_token.secret)
+    auditor.sign_checkpoint(at=now, token=founded.online_token.uri)
+    assert founded.keys() == {"iaca"}
+    refused("signing.pin_incorrect", SigningError, lambda: auditor.sign_checkpoint(at=now))
+    assert founded.root.verify_audit() == []
+
+
+def test_the_page_can_be_followed(place: Place) -> None:
+    """Every command of the page in its order, with the files of the example."""
+    folder = place.folder
+    example = "pkcs11:token=root?module-path=/usr/lib/softhsm/libsofthsm2.so"
+    script = (EXAMPLES / "first-root.toml").read_text()
+    assert example in script
+    script = script.replace(example, place.root_token.uri)
+    write(folder / "first-root.toml", script)
+    write(folder / "policy.toml", (EXAMPLES / "policy.toml").read_text())
+    for name, content in (
+        ("root.pin", place.root_token.pin),
+        ("online.pin", place.online_token.pin),
+        ("ada.phrase", PHRASES["Ada Sample"]),
+        ("bo.phrase", PHRASES["Bo Sample"]),
+    ):
+        write(folder / name, content)
+    (steps,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    shell = os.environ | {
+        "PATH": f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}",
+        "ONLINE_TOKEN": place.online_token.uri,
+    }
+    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 6
+    for block in blocks:
+        if (folder / "first").exists():
+            shell["FINGERPRINT"] = Certificate.decode_any(place.file("first/iaca.pem")).fingerprint.hex()
+        if (folder / "online").exists() and not (folder / "second.toml").exists():
+            (folder / "ds-1.csr").write_bytes(place.file("online/ds-1.csr"))
+            sha256 = hashlib.sha256(_der(folder / "ds-1.csr")).hexdigest()
+            head_of_script = script[: script.index("[[steps]]")]
+            write(folder / "second.toml", head_of_script + steps.replace("what csr printed", sha256))
+        done = subprocess.run(
+            ["sh", "-ec", block], cwd=folder, env=shell, check=False, capture_output=True, text=True, timeout=100
+        )
+        assert (done.returncode, done.stderr) == (0, ""), (block, done.stderr)
+    online = Authority(folder / "online", secret=place.online_token.secret)
+    with online.open_issuer(at=now) as issuer:
+        assert issuer.certificate.fingerprint == Certificate.decode_any(place.file("second/ds-1.pem")).fingerprint

@@ -1,0 +1,177 @@
+"""``mdl issuer revoke``, ``lists``, ``publish``, ``watch`` and ``vical``: arguments, exit statuses, what is said."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mdl.cli import main
+from tests.authorities import INIT, Outcome, clone, licence, mdl, public_key_file, require_softhsm
+
+pytestmark = pytest.mark.hsm
+LISTS = "https://mdl.example/status/{list}"
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority with a document signer, a revocation-list signer and one credential."""
+    require_softhsm()
+    place = tmp_path_factory.mktemp("template")
+    folder = place / "authority"
+    for words in (("init", *INIT), ("ds",), ("certify", "--role", "revocation-list")):
+        outcome = mdl("issuer", *words, "--dir", folder)
+        assert outcome.status == 0, outcome.err
+    key = public_key_file(place)
+    told = ("--status-url", LISTS, "--json", "--dir", folder)
+    issued = mdl("issuer", "issue", licence(place), "--device-key", key, "--out", place / "a.cbor", *told)
+    (place / "reference").write_text(issued.json["reference"])
+    return folder
+
+
+@pytest.fixture
+def authority(template: Path, tmp_path: Path) -> Path:
+    return clone(template, tmp_path / "authority")
+
+
+@pytest.fixture
+def reference(template: Path) -> str:
+    return (template.parent / "reference").read_text()
+
+
+@pytest.fixture
+def run(authority: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a verb on the authority, in this process: for what does not open the token."""
+
+    def run(verb: str, *words: str | Path) -> Outcome:
+        capsys.readouterr()
+        status = main(["issuer", verb, *map(str, words), "--dir", str(authority)])
+        said = capsys.readouterr()
+        return Outcome(status, said.out, said.err)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--credential", "00"),
+        ("--credential", "x" * 32),
+        ("--certificate", "nothing"),
+        ("--all-of", ""),
+        ("--credential", "0" * 32, "--certificate", "1"),
+        ("--certificate", "1", "--reason", "certificate-hold"),
+        ("--certificate", "1", "--later", "--publish", "www"),
+    ],
+)
+def test_what_is_revoked_is_named_exactly(run: Run, words: tuple[str, ...]) -> None:
+    run("revoke", *words).error(2, "cli.usage")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--credential", "0" * 32), "store.unknown"),
+        (("--certificate", "1"), "authority.serial_unknown"),
+        (("--all-of", "1"), "authority.serial_unknown"),
+        (("--certificate", "1", "--ttl-hours", "100"), "status.terms"),
+        (("--certificate", "1", "--list-hours", "2161"), "status.terms"),
+    ],
+)
+def test_what_is_not_there_is_not_revoked(run: Run, words: tuple[str, ...], code: str) -> None:
+    run("revoke", *words).error(2, code)
+
+
+def test_a_revocation_that_waits_says_what_is_to_be_done(run: Run, reference: str) -> None:
+    outcome = run("revoke", "--credential", reference, "--later", "--reason", "key-compromise")
+    assert outcome.status == 0
+    assert outcome.out.startswith("The credential is revoked.\n")
+    assert "reason: key-compromise" in outcome.out
+    assert "run mdl issuer publish" in outcome.out
+    again = run("revoke", "--credential", reference, "--later")
+    assert again.out.startswith("The credential was revoked before: nothing changed.\n")
+    (row,) = json.loads(run("lists", "--json").out)
+    assert (row["taken"], row["revoked"], row["due"]) == (1, 1, "new")
+
+
+def test_publish_wants_a_folder_once(authority: Path, tmp_path: Path, run: Run) -> None:
+    run("publish").error(2, "publish.folder")
+    run("watch", "--folder").error(2, "publish.folder")
+    outcome = mdl("issuer", "publish", tmp_path / "www", "--dir", authority)
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.startswith("Published.\n")
+    assert "status/" in outcome.out
+    again = run("publish")
+    assert (again.status, again.out.startswith("Everything is published already.\n")) == (0, True)
+    assert run("watch", "--folder").out.startswith("All is published as it was signed: 2 addresses\n")
+    table = run("lists").out.splitlines()
+    assert table[0].split() == ["list", "taken", "revoked", "revision", "expires", "due"]
+    assert table[1].split()[1:4] == ["1/1048576", "0", "1"]
+
+
+def test_the_first_list_can_be_published_before_anything_is_issued(authority: Path, tmp_path: Path) -> None:
+    url = "https://mdl.example/names/{list}"
+    words = ("--status-url", url, "--status-kind", "identifier_list", "--json", "--dir", authority)
+    outcome = mdl("issuer", "publish", tmp_path / "www", *words)
+    assert outcome.status == 0, outcome.err
+    (names,) = [one for one in outcome.json["published"]["files"] if one["kind"] == "identifier_list"]
+    told = ("--status-url", url, "--status-kind", "identifier_list", "--json", "--dir", authority)
+    key = public_key_file(tmp_path)
+    issued = mdl("issuer", "issue", licence(tmp_path), "--device-key", key, "--out", tmp_path / "b.cbor", *told)
+    assert issued.json["status"] == names["url"]
+
+
+def test_what_was_never_signed_is_a_finding(tmp_path: Path, run: Run) -> None:
+    outcome = run("publish", tmp_path / "www", "--no-sign")
+    assert outcome.status == 1
+    assert outcome.out.startswith("NOT EVERYTHING IS PUBLISHED\n")
+    assert "it was never signed" in outcome.out
+    watched = run("watch", "--folder", "--json")
+    assert (watched.status, watched.json["findings"]) == (1, 1)
+
+
+def test_the_watch_tells_whoever_is_to_be_told(tmp_path: Path, run: Run) -> None:
+    run("publish", tmp_path / "www", "--no-sign")
+    told = tmp_path / "told.json"
+    assert run("watch", "--folder", "--notify-command", f"tee {told}").status == 1
+    assert json.loads(told.read_text())["findings"] == 1
+    run("watch", "--folder", "--notify-command", "").error(2, "notify.command_line")
+    run("watch", "--folder", "--notify-url", "http://elsewhere.example/").error(2, "notify.url")
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://mdl.example/status", "status.url"),
+        ("https://mdl.example/{list}/{list}", "status.url"),
+        ("ftp://mdl.example/{list}", "publish.address"),
+        ("https://mdl.example/status?id={list}", "publish.address"),
+        ("https://mdl.example/roots/{list}", "publish.address"),
+    ],
+)
+def test_a_list_has_an_address_at_which_it_can_be_published(tmp_path: Path, run: Run, url: str, code: str) -> None:
+    words = (licence(tmp_path), "--device-key", public_key_file(tmp_path), "--out", tmp_path / "b.cbor")
+    run("issue", *words, "--status-url", url).error(2, code)
+    assert not (tmp_path / "b.cbor").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), (2, "vical.entries")),
+        (("--root", "iaca.pem"), (2, "vical.entries")),
+        (("--doctype", "org.iso.18013.5.1.mDL"), (2, "vical.entries")),
+        (("--root", "missing.pem", "--doctype", "x"), (3, "input.unreadable")),
+        (("--entries", "iaca.pem"), (3, "vical.entries")),
+        (("--root", "iaca.pem", "--doctype", "x", "--key", "file:/k"), (2, "vical.chain")),
+        (("--root", "iaca.pem", "--doctype", "x"), (2, "authority.no_signer")),
+    ],
+)
+def test_a_vical_needs_roots_and_a_signer(
+    authority: Path, tmp_path: Path, run: Run, words: tuple[str, ...], expected: tuple[int, str]
+) -> None:
+    named = [str(authority / "iaca.pem") if word == "iaca.pem" else word for word in words]
+    run("vical", *named, "--provider", "Utopia", "--out", tmp_path / "v.cbor").error(*expected)
+    assert not (tmp_path / "v.cbor").exists()
