@@ -1,6 +1,6 @@
 # Every target sets up what it needs; a second run installs nothing. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint format vectors vectors-check bench coverage lock clean distclean
+.PHONY: help demo test setup lint format vectors vectors-check bench fuzz mutants coverage lock clean distclean
 
 BIN := .venv/bin
 # What mypy checks: whatever of this exists.
@@ -14,6 +14,7 @@ demo: setup  ## the whole story on this machine: set up, issue, present, verify,
 	@$(BIN)/mdl demo --dir $(DEMO_DIR)
 
 test: lint  ## every check: ruff, mypy, import rules, then pytest
+	@scripts/setup.sh tests
 	@$(BIN)/pytest
 
 setup:  ## make .venv from the lock file and check the system tools (quick when nothing changed)
@@ -42,6 +43,13 @@ bench: setup  ## measure issuing and verifying against the raw cryptography
 fuzz: setup  ## fuzz decoders and verifier, guided by coverage: make fuzz FUZZ_SECONDS=1800
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.lock
 	@$(BIN)/python fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
+
+mutants: setup  ## remove and invert the verifier's checks one by one; the tests must notice each (an hour or more)
+	@$(BIN)/python scripts/mutants.py reader/verification.py reader/checks.py --tests tests/unit/reader/test_verification.py \
+	    tests/unit/reader/test_trust.py tests/attacks tests/flows/test_post_quantum.py
+	@$(BIN)/python scripts/mutants.py $(wildcard mdl/pki/*.py) --tests tests/unit/mdl/test_pki_lint.py \
+	    tests/unit/mdl/test_pki_certificate.py tests/unit/mdl/test_pki_path.py tests/unit/mdl/test_pki_build.py \
+	    tests/unit/mdl/test_post_quantum.py
 
 coverage: setup  ## run the tests and report branch coverage
 	@$(BIN)/pytest --cov --cov-report=term-missing:skip-covered

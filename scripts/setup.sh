@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make this checkout ready to run: the system tools, a virtual environment, the locked packages, the project itself.
 # Quick when nothing changed. Needs a Python of pyproject.toml's range with venv, and the ordinary package registries.
+#   setup.sh tests          see to what only the tests want, too
 #   PYTHON=/path/to/python  use this interpreter for a new virtual environment
 set -eu
 export DEBIAN_FRONTEND=noninteractive
@@ -21,12 +22,16 @@ can_install() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
 }
 
-apt_install() {
+try_apt_install() {
     printf 'setup: installing %s with apt-get\n' "$1"
     if ! said=$({ apt-get update -qq && apt-get install -y -qq --no-install-recommends "$1"; } 2>&1 </dev/null); then
         printf '%s\n' "$said" >&2
-        fail "apt-get could not install $1"
+        return 1
     fi
+}
+
+apt_install() {
+    try_apt_install "$1" || fail "apt-get could not install $1"
 }
 
 # need_tool COMMAND DEBIAN-PACKAGE BREW-FORMULA
@@ -50,10 +55,7 @@ has_postgres() {
 
 want_postgres() {
     has_postgres && return
-    if can_install; then
-        apt_install postgresql
-        has_postgres || fail "postgresql is installed, but its initdb is not to be found"
-    else
+    if ! { can_install && try_apt_install postgresql && has_postgres; }; then
         printf 'setup: PostgreSQL is missing, its tests will skip (Debian: apt-get install postgresql; macOS: %s)\n' \
             'brew install postgresql' >&2
     fi
@@ -120,7 +122,7 @@ wanted() {
 
 need_tool openssl openssl openssl
 need_tool softhsm2-util softhsm2 softhsm
-want_postgres
+if [ "${1:-}" = tests ]; then want_postgres; fi
 
 if venv_is_sound; then
     if wanted | cmp -s - "$stamp"; then
