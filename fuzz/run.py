@@ -45,13 +45,17 @@ def main() -> int:
         one(arguments.replay.read_bytes())
         print("no finding")
         return 0
-    corpus = arguments.corpus / "corpus"
+    contents = [
+        bytes((names.index(name),)) + data
+        for name, inputs in seeds().items()
+        for data in sorted(inputs)
+        if len(data) < _MOST_SEED and arguments.target in (None, name)
+    ]
+    # What counts as signed and issued is what the seeds hold: with other seeds it begins anew.
+    corpus = arguments.corpus / f"corpus-{hashlib.sha256(b''.join(contents)).hexdigest()[:16]}"
     corpus.mkdir(parents=True, exist_ok=True)
-    for name, inputs in seeds().items():
-        for data in inputs:
-            if len(data) < _MOST_SEED and arguments.target in (None, name):
-                content = bytes((names.index(name),)) + data
-                (corpus / f"seed-{hashlib.sha256(content).hexdigest()[:16]}").write_bytes(content)
+    for content in contents:
+        (corpus / f"seed-{hashlib.sha256(content).hexdigest()[:16]}").write_bytes(content)
     options = [f"-max_total_time={arguments.seconds}", f"-max_len={_MOST_SEED}", "-timeout=10", "-rss_limit_mb=2048"]
     options += ["-print_final_stats=1", f"-artifact_prefix={arguments.corpus}/finding-"]
     atheris.Setup([sys.argv[0], str(corpus), *options], one)

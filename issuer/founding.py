@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from issuer.certificates import Iaca
+from issuer.custody import check_token, parse_token
 from issuer.folder import PinSource, StorePlace
-from issuer.keystore import Pkcs11Uri
 from issuer.policy import IssuancePolicy
 from issuer.store import Role
 from issuer.store.postgres import check_dsn
 from mdl.doctypes import find_doctype
-from mdl.errors import IssuanceError, LocalProtocolError, ProfileError, SigningError
+from mdl.errors import IssuanceError, LocalProtocolError, ProfileError
 from mdl.keys import Signer, SoftwareSigner
 from mdl.pki import Crl, Subject
 
@@ -36,7 +36,8 @@ class Founding:
         curve: The root key's curve.
         days: The root's life in days.
         crl_days: Days until the first CRL's successor.
-        token: URI of a PKCS#11 token that exists; None makes a SoftHSM token in the folder.
+        token: URI of a PKCS#11 token that exists, or of a prefix of aliases in AWS KMS (`issuer.custody`); None makes a
+            SoftHSM token in the folder.
         iaca_key: Label of the root key in the token.
         pin: Where the PIN comes from. None: a SoftHSM token that is made gets a random PIN in a file beside it, and
             any other token's PIN is asked for each time.
@@ -70,10 +71,8 @@ class Founding:
             message = "name a way to contact the authority: an e-mail address or a URI"
             raise ProfileError(message, code="authority.contact", clause="18013-5 B.1.2")
         if self.token is not None:
-            named = Pkcs11Uri.parse(self.token)
-            if named.label is not None or named.id is not None:
-                message = "name the token only, without object= or id=: the root key is made in it"
-                raise SigningError(message, code="signing.uri_invalid")
+            check_token(self.token, self.pin)
+            parse_token(self.token).for_key(self.iaca_key)
         if self.store is not None:
             check_dsn(self.store.dsn)
         if self.policy is not None:

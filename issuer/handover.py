@@ -26,9 +26,9 @@ from typing import Final, Self
 from issuer.audit import Actor
 from issuer.certificate_files import crl_record
 from issuer.certificates import request_document_signer, require_root
-from issuer.custody import PIN_FILE, make_softhsm, new_softhsm_uri
+from issuer.custody import PIN_FILE, check_token, make_softhsm, new_softhsm_uri
 from issuer.folder import PinSource, State, StorePlace, lock, unwritable, write_file
-from issuer.keystore import Pkcs11Uri, SecretHandler
+from issuer.keystore import SecretHandler
 from issuer.policy import IssuancePolicy
 from issuer.signers import CERTIFIED, Roots, signer_subject, with_start
 from issuer.store import CertificateRecord, Clock, Role, SignerRecord, SignerState, Transaction
@@ -41,7 +41,6 @@ from mdl.errors import (
     LocalProtocolError,
     MdlError,
     ProfileError,
-    SigningError,
     VerificationError,
 )
 from mdl.pki import Certificate, CertificateRequest, Crl, Finding, Severity, lint_certificate, lint_crl
@@ -62,7 +61,7 @@ class Joining:
         root: The root's certificate; whoever decides has compared its fingerprint.
         crl: Its current CRL.
         doctype: The document type that is issued.
-        token: URI of a PKCS#11 token that exists; None makes a SoftHSM token in the folder.
+        token: URI of a token, as in `issuer.founding.Founding`; None makes a SoftHSM token in the folder.
         pin: Where the PIN comes from. None: as in `issuer.founding.Founding`.
         store: A store in PostgreSQL, empty yet; None makes one in a file of the folder.
         policy: What this side shall allow; None for all that the program does.
@@ -93,10 +92,7 @@ class Joining:
         policy.check_key(Role.IACA, self.root.public_key)
         policy.check_doctype(self.doctype)
         if self.token is not None:
-            named = Pkcs11Uri.parse(self.token)
-            if named.label is not None or named.id is not None:
-                message = "name the token only, without object= or id=: keys are made in it"
-                raise SigningError(message, code="signing.uri_invalid")
+            check_token(self.token, self.pin)
         if self.store is not None:
             check_dsn(self.store.dsn)
 

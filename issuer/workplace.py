@@ -11,9 +11,9 @@ from typing import Final
 
 from issuer.audit import Actor
 from issuer.certificate_files import CRL_FOLDER, CertificateFiles, make_folder
-from issuer.custody import Custody, Turn, open_softhsm
+from issuer.custody import Custody, Turn, open_softhsm, parse_token
 from issuer.folder import State, lock, read_file, write_file
-from issuer.keystore import Pkcs11Uri, SecretHandler
+from issuer.keystore import SecretHandler
 from issuer.store import Clock, PostgresStore, SqliteStore, Store
 from mdl.errors import DecodeError, MdlError, SigningError
 
@@ -134,7 +134,7 @@ class Workplace:
     def _custody(self, state: State) -> Iterator[Custody]:
         """The token, ready for use."""
         with open_softhsm(self._folder / SOFTHSM_FOLDER) if state.softhsm else nullcontext(Turn()) as turn:
-            yield Custody(Pkcs11Uri.parse(state.token), self._pin(state), turn)
+            yield Custody(parse_token(state.token), self._pin(state), turn)
 
     def _is_founded(self, state: State) -> bool:
         """Whether the store of an authority that was never said to be ready is that of one that is."""

@@ -117,6 +117,7 @@ class StandIn:
             or raises `RefusedError`.
         forge: Changes what a certificate is made from.
         pending: How often a certificate is not there yet.
+        page: How many aliases it lists at most in one answer.
     """
 
     def __init__(self, root_key: SoftwareSigner, root: Certificate) -> None:
@@ -128,11 +129,13 @@ class StandIn:
         self.spoil: dict[str, Callable[[Body, Body], Body | bytes]] = {}
         self.forge: Callable[[CertificateRecipe], CertificateRecipe] = lambda recipe: recipe
         self.pending = 0
+        self.page = 100
         self._issued: dict[str, str] = {}
         self._lock = threading.Lock()
         self._operations: dict[str, Callable[[Body], Body]] = {
             "CreateKey": self._create_key,
             "CreateAlias": self._create_alias,
+            "ListAliases": self._list_aliases,
             "DescribeKey": self._describe_key,
             "GetPublicKey": self._get_public_key,
             "Sign": self._sign,
@@ -196,7 +199,8 @@ class StandIn:
 
     def _key(self, name: str) -> Key:
         last = name.rpartition("/")[2]
-        found = self.aliases.get(f"alias/{last}") if "alias/" in name else self.keys.get(last)
+        _, alias, named = name.rpartition("alias/")
+        found = self.aliases.get(f"alias/{named}") if alias else self.keys.get(last)
         if found is None:
             raise RefusedError("NotFoundException", message="Invalid keyId")
         return found
@@ -211,6 +215,14 @@ class StandIn:
             raise RefusedError("AlreadyExistsException")
         self.aliases[body["AliasName"]] = self._key(body["TargetKeyId"])
         return {}
+
+    def _list_aliases(self, body: Body) -> Body:
+        names = sorted(self.aliases)
+        start = int(body.get("Marker", "0"))
+        end = start + min(body["Limit"], self.page)
+        listed = [{"AliasName": name, "TargetKeyId": self.aliases[name].id} for name in names[start:end]]
+        more = end < len(names)
+        return {"Aliases": listed, "Truncated": more, **({"NextMarker": str(end)} if more else {})}
 
     def _describe_key(self, body: Body) -> Body:
         key = self._key(body["KeyId"])

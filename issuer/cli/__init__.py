@@ -29,6 +29,7 @@ from issuer.cli.certificates import (
 from issuer.cli.handover import add_handover
 from issuer.cli.lifecycle import add_lifecycle
 from issuer.cli.policy import add_policy, add_roles, read_policy
+from issuer.cli.private_ca import add_private_ca
 from issuer.cli.publishing import add_publishing
 from issuer.cli.revocation import add_revocation, add_status_plan, status_plan
 from issuer.folder import PinSource, output_file
@@ -61,6 +62,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_policy(commands)
     add_ceremony(commands)
     add_handover(commands)
+    add_private_ca(commands)
     add_roles(commands)  # last: every verb is there
 
 
@@ -91,9 +93,10 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     keys = verb.add_argument_group("keys and terms")
     keys.add_argument(
         "--token-uri",
-        metavar="pkcs11:…",
-        help="a token of any PKCS#11 module, as pkcs11:token=LABEL?module-path=/path/to/module.so (default: a SoftHSM "
-        "token is made in the folder, with a PIN in a file that only you can read, unless one is given)",
+        metavar="URI",
+        help="a token of any PKCS#11 module, as pkcs11:token=LABEL?module-path=/path/to/module.so, or a prefix of "
+        "aliases in AWS KMS, as awskms:///alias/PREFIX?region=REGION (default: a SoftHSM token is made in the folder, "
+        "with a PIN in a file that only you can read, unless one is given)",
     )
     keys.add_argument("--key-label", default="iaca", metavar="LABEL", help="label of the root key (default: iaca)")
     keys.add_argument("--curve", default="P-256", choices=ROOT_CURVES, help="curve of the root key (default: P-256)")

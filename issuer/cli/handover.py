@@ -43,8 +43,9 @@ def add_handover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     verb.add_argument(
         "--token-uri",
-        metavar="pkcs11:…",
-        help="a token of any PKCS#11 module for this side's keys (default: a SoftHSM token is made in the folder)",
+        metavar="URI",
+        help="a token of any PKCS#11 module, or a prefix of aliases in AWS KMS, for this side's keys: see mdl issuer "
+        "init --help (default: a SoftHSM token is made in the folder)",
     )
     verb.add_argument("--doctype", default="org.iso.18013.5.1.mDL", metavar="TYPE", help="what is issued")
     verb.add_argument("--policy", metavar="FILE", help="the issuance policy, TOML (default: all that can be done)")
