@@ -716,7 +716,7 @@ def algorithm_of(element: asn1.TLV, *, code: str, path: str) -> AlgorithmIdentif
         DecodeError: It is none.
     """
     known = _SIGNATURE_ALGORITHMS.get(der_types.encoded(element))
-    if known is not None:
+    if known is not None:  # mutants: same
         return known
     try:
         bare = der_types.decode_inside(der_types.BareAlgorithm, element, code=code, path=path)

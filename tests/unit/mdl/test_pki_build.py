@@ -14,6 +14,7 @@ import pytest
 from asn1crypto import core, csr
 from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1_x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from mdl.errors import DecodeError, MdlError, ProfileError, SigningError, UnsupportedError, VerificationError
 from mdl.keys import PublicKey, Signer, SoftwareSigner
@@ -43,6 +44,7 @@ from mdl.pki import (
     lint_crl,
     validate_path,
 )
+from mdl.pki.certificate import MAX_CERTIFICATE_SIZE
 from mdl.testing import SeededEntropy, deterministic_key
 from tests.x509_forgery import (
     CONTACT,
@@ -899,6 +901,129 @@ def test_a_crl_that_would_not_be_one_is_refused(changes: dict[str, Any], code: s
 
 def test_a_crl_number_may_be_zero() -> None:
     assert a_crl(number=0).number == 0
+
+
+# --- Boundaries, and the checks behind the encoder --------------------------------------------------------------------
+
+
+def test_names_of_exactly_the_longest_and_the_shortest_length_are_issued() -> None:
+    for size in (1, 64):
+        subject = replace(SUBJECT, common_name="x" * size, organization="x" * size, serial_number="1" * size)
+        assert document_signer(subject=subject).subject == subject.name
+    longest = replace(SUBJECT, locality="x" * 128)
+    assert document_signer(subject=longest).subject == longest.name
+
+
+def test_a_certificate_of_a_single_moment_is_issued() -> None:
+    assert document_signer(not_after=START).not_after == START
+
+
+def test_a_serial_number_of_twenty_octets_may_be_given() -> None:
+    assert document_signer(serial=2**159 - 1).serial == 2**159 - 1
+    refused("build.findings", document_signer, serial=1)
+
+
+@pytest.mark.parametrize(("bits", "fine"), [(120, False), (121, True)])
+def test_randomness_that_is_hardly_any_is_refused(bits: int, fine: bool) -> None:
+    drawn = 1 << (bits - 1)
+
+    def source(size: int) -> bytes:
+        return drawn.to_bytes(size)
+
+    if fine:
+        assert draw_serial(source) == drawn
+        return
+    with pytest.raises(SigningError) as caught:
+        draw_serial(source)
+    assert caught.value.code == "signing.randomness"
+
+
+def test_the_key_identifier_of_an_issuer_is_its_own_or_else_computed() -> None:
+    own = forge(root(), put("2.5.29.14", core.OctetString(b"\x07" * 20)))
+    assert document_signer(issuer=own).authority_key_identifier == b"\x07" * 20
+    none = forge(root(), drop("2.5.29.14"))
+    assert document_signer(issuer=none).authority_key_identifier == key_hash(none)
+
+
+@pytest.mark.parametrize("kind", ["contact_email", "contact_uri"])
+def test_a_contact_that_is_copied_is_not_given_as_well(kind: str) -> None:
+    value = CONTACT if kind == "contact_email" else "https://utopia.example"
+    above = root(profile=READER_CA)
+    contact: dict[str, Any] = {kind: value}
+    refused(
+        "build.contact",
+        lambda: encode_extensions(READER_AUTHENTICATION, public_key=KEY.public_key, issuer=above, **contact),
+    )
+    alone = encode_extensions(READER_AUTHENTICATION, public_key=KEY.public_key, issuer=None, **contact)
+    assert "2.5.29.18" in {extension.oid for extension in alone}
+
+
+@pytest.mark.parametrize("changed", ["subject", "issuer"])
+def test_an_encoder_that_changes_a_name_is_found_out(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cryptography import x509
+
+    from mdl.pki import build
+
+    copy = build._x509_name
+    subject = Subject(country="UT", state="UT-1", organization="Utopia", common_name="Utopia changed")
+
+    def encoder(name: Any) -> x509.Name:
+        return copy(subject.name if name == victim else name)
+
+    above = root()
+    victim = SUBJECT.name if changed == "subject" else above.subject
+    monkeypatch.setattr(build, "_x509_name", encoder)
+    refused("build.name", lambda: honest(DOCUMENT_SIGNER, issuer=above))
+    if changed == "issuer":
+        refused(
+            "build.name",
+            lambda: build_crl(above, ROOT_KEY, number=1, this_update=START, next_update=START + DAY),
+        )
+
+
+def test_a_request_of_the_largest_size_is_still_read() -> None:
+    for size, code in ((MAX_CERTIFICATE_SIZE, "request.malformed"), (MAX_CERTIFICATE_SIZE + 1, "request.size")):
+        with pytest.raises(DecodeError) as caught:
+            CertificateRequest(b"\x30" * size)
+        assert caught.value.code == code
+
+
+def test_a_request_s_signature_is_whole_bytes() -> None:
+    der = build_csr(SUBJECT, deterministic_key("request", "Ed25519")).der
+    at = len(der) - 65
+    assert der[at - 2 : at + 1] == b"\x03\x41\x00"
+    with pytest.raises(DecodeError) as caught:
+        CertificateRequest(der[:at] + b"\x01" + der[at + 1 : -1] + bytes([der[-1] & 0xFE]))
+    assert caught.value.path == "signature"
+
+
+def test_a_reader_ca_may_have_no_country_and_an_iaca_may_not() -> None:
+    edit = rename(lambda pairs: [pair for pair in pairs if pair[0] != "2.5.4.6"])
+    again = rename(lambda pairs: [pair for pair in pairs if pair[0] != "2.5.4.6"], field="issuer")
+    certificate, above = honest(READER_AUTHENTICATION, issuer=forge(forge(root(profile=READER_CA), edit), again))
+    assert above is not None
+    assert certificate.issuer == above.subject
+    refused("build.issuer", document_signer, issuer=forge(forge(root(), edit), again))
+
+
+def test_a_name_of_a_type_that_the_encoder_does_not_know_is_refused() -> None:
+    from mdl.pki import Name
+
+    pairs = [("2.5.4.6", core.PrintableString("UT")), ("2.5.4.10", core.Null()), ("2.5.4.3", core.UTF8String("x"))]
+    refused("build.name", document_signer, subject=Name(name_of(pairs).dump()))
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, UnsupportedAlgorithm])
+def test_what_the_encoder_refuses_is_refused_in_our_words(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mdl.pki import build
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error("said by the encoder")
+
+    monkeypatch.setattr(build, "x509_signing_key", refuse)
+    refused("build.encoding", document_signer)
 
 
 def test_every_refusal_is_one_of_ours() -> None:

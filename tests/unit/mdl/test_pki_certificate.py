@@ -35,7 +35,8 @@ from mdl.pki import (
     validate_path,
 )
 from mdl.pki.build import build_csr
-from mdl.pki.certificate import MAX_CERTIFICATE_SIZE
+from mdl.pki.certificate import MAX_CERTIFICATE_SIZE, MAX_PEM_CERTIFICATES
+from mdl.pki.crl import MAX_CRL_SIZE
 from mdl.testing import deterministic_key
 from tests.x509_forgery import (
     CONTACT,
@@ -45,6 +46,7 @@ from tests.x509_forgery import (
     START,
     SUBJECT,
     all_profiles,
+    both,
     forge,
     honest,
     name_of,
@@ -143,6 +145,7 @@ def test_a_name_keeps_its_bytes_and_shows_every_string_type() -> None:
         None,
     ]
     assert name.only(AttributeId.ORGANIZATION) is None
+    assert None not in name.values(AttributeId.ORGANIZATION)
     assert name != Name(name_of([("2.5.4.10", kinds[0])]).dump())
 
 
@@ -176,6 +179,7 @@ def test_a_certificate_is_a_value() -> None:
     with pytest.raises(TypeError):
         DS.extensions["2.5.29.14"] = None  # type: ignore[index]
     assert "Utopia" not in repr(DS)
+    assert "Utopia" not in repr(A_CRL)
 
 
 def test_a_crl_tells_its_facts() -> None:
@@ -503,6 +507,205 @@ def test_nothing_here_warns(recwarn: pytest.WarningsRecorder) -> None:
     long = forge(DS, rename(lambda pairs: [("2.5.4.6", core.PrintableString("UTOPIA")), *pairs]))
     lint_certificate(long, DOCUMENT_SIGNER, issuer=ROOT)
     assert recwarn.list == []
+
+
+# --- Boundaries, and forms that are easily confused -------------------------------------------------------------------
+
+
+def test_a_certificate_or_crl_of_the_largest_size_is_still_read() -> None:
+    malformed(b"\x30" * MAX_CERTIFICATE_SIZE, "certificate.malformed")
+    for size, code in ((MAX_CRL_SIZE, "crl.malformed"), (MAX_CRL_SIZE + 1, "crl.size")):
+        with pytest.raises(DecodeError) as caught:
+            Crl(b"\x30" * size)
+        assert caught.value.code == code
+
+
+def test_a_certificate_of_the_first_version_has_no_extensions_and_is_read() -> None:
+    bare = forge(DS, both(set_field("version", "v1"), set_field("extensions", None)))
+    assert bare.version == 1
+    assert bare.extensions == {}
+    assert bare.subject_key_identifier is None
+    assert bare.crl_distribution_points == ()
+
+
+@pytest.mark.parametrize("value", ["", "30", "30020101", "3103010100", "3004010100", "3002010100"])
+def test_a_boolean_of_ber_excuses_nothing_around_it(value: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        forge(DS, put("2.5.29.19", bytes.fromhex(value)))
+    assert caught.value.path == "extensions[2.5.29.19]"
+
+
+@pytest.mark.parametrize("length", [0, 3])
+def test_a_path_length_is_not_taken_for_the_boolean(length: int) -> None:
+    found = forge(DS, put("2.5.29.19", bytes.fromhex(f"300302010{length}"))).basic_constraints
+    assert found == BasicConstraints(ca=False, path_length=length)
+
+
+def test_a_name_of_another_form_has_no_text_even_if_its_bytes_are_ascii() -> None:
+    for address in (b"1234", b"\xc0\xa8\x00\x01"):
+        (name,) = forge(DS, put("2.5.29.18", b"\x30\x06\x87\x04" + address)).issuer_alternative_name or ()
+        assert (name.form, name.value, name.der) == (NameForm.OTHER, "", b"\x87\x04" + address)
+
+
+def test_a_distribution_point_with_a_relative_name_is_read_and_has_no_address() -> None:
+    name = bytes.fromhex("300a0603550403") + b"\x0c\x03crl"
+    value = b"\x30\x12\x30\x10\xa0\x0e\xa1\x0c" + name
+    certificate = forge(DS, put("2.5.29.31", value))
+    assert certificate.unreadable == frozenset()
+    assert [point.names for point in certificate.crl_distribution_points] == [()]
+    assert "ds.crldp.uri" in {finding.rule for finding in lint_certificate(certificate, DOCUMENT_SIGNER)}
+
+
+def test_an_empty_relative_name_is_refused() -> None:
+    with pytest.raises(DecodeError) as caught:
+        Name(bytes.fromhex("30023100"))
+    assert caught.value.code == "certificate.malformed"
+
+
+@pytest.mark.parametrize(("size", "kept"), [(1024, True), (1025, False)])
+def test_a_short_name_is_remembered_and_a_long_one_is_not(size: int, kept: bool) -> None:
+    """What is remembered of strangers is small."""
+    from asn1crypto import core
+
+    from mdl.pki import certificate
+
+    text = f"remembered {size} "
+    der = name_of([("2.5.4.10", core.UTF8String(text + "x" * (size - 21 - len(text))))]).dump()
+    assert len(der) == size
+    before = certificate._known_attributes.cache_info().misses
+    for _ in range(2):
+        assert len(Name(der).attributes) == 1
+    assert certificate._known_attributes.cache_info().misses - before == kept
+
+
+@pytest.mark.parametrize("size", range(60, 66))
+def test_a_name_of_any_length_is_read_as_it_stands(size: int) -> None:
+    """Around 128 bytes the form of a DER length changes."""
+    from asn1crypto import core
+
+    name = name_of([("2.5.4.10", core.UTF8String("x" * size)), ("2.5.4.3", core.UTF8String("y" * 45))])
+    assert forge(DS, set_field("subject", name)).subject.der == name.dump()
+
+
+def test_a_text_of_128_characters_is_shown_whole() -> None:
+    from asn1crypto import core
+
+    for size, rest in ((128, ""), (129, "…")):
+        name = Name(name_of([("2.5.4.3", core.UTF8String("c" * size))]).dump())
+        assert str(name) == f"CN={'c' * 128}{rest}"
+    assert str(Name(name_of([("2.5.4.3", core.BitString((1, 0, 1)))]).dump())) == "CN=?"
+
+
+@pytest.mark.parametrize(("year", "prescribed"), [(2049, False), (2050, True), (2051, True)])
+def test_from_2050_on_a_generalized_time_is_what_is_prescribed(year: int, prescribed: bool) -> None:
+    def change(body: Any) -> None:
+        time = asn1_x509.GeneralizedTime(datetime(year, 1, 1, tzinfo=UTC))
+        body["validity"]["not_after"] = asn1_x509.Time("general_time", time)
+
+    assert forge(DS, change).times_as_prescribed is prescribed
+
+
+def test_a_pem_text_without_a_block_is_no_bundle() -> None:
+    with pytest.raises(DecodeError) as caught:
+        Certificate.parse_pem_bundle("no certificate here")
+    assert caught.value.code == "certificate.pem"
+
+
+def test_as_many_pem_blocks_as_are_allowed_are_decoded() -> None:
+    block = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+    for count, code in ((MAX_PEM_CERTIFICATES, "certificate.malformed"), (MAX_PEM_CERTIFICATES + 1, "certificate.pem")):
+        with pytest.raises(DecodeError) as caught:
+            Certificate.parse_pem_bundle(block * count)
+        assert caught.value.code == code
+
+
+def test_only_the_start_of_der_tells_it_from_pem() -> None:
+    with pytest.raises(DecodeError) as caught:
+        Certificate.decode_any(b"\x30\x05short")
+    assert caught.value.code == "certificate.malformed"
+    assert Certificate.decode_any("Ünïcode\n".encode() + DS.pem.encode()) == DS
+    assert Certificate.decode_any(b"0 certificates follow\n" + DS.pem.encode()) == DS
+    with pytest.raises(DecodeError) as caught:
+        Certificate.decode_any(b"\x30\x80" + DS.pem.encode())
+    assert caught.value.code == "certificate.malformed"
+
+
+# --- CRLs: the same, once more ----------------------------------------------------------------------------------------
+
+
+def test_two_crls_are_one_too_many() -> None:
+    for text in (A_CRL.pem + A_CRL.pem, DS.pem):
+        with pytest.raises(DecodeError) as caught:
+            Crl.decode_any(text.encode())
+        assert caught.value.code == "crl.pem"
+
+
+def test_a_crl_of_another_version_is_refused() -> None:
+    at = A_CRL.der.index(b"\x02\x01\x01")
+    assert at < 12
+    for version in (0, 2):
+        with pytest.raises(DecodeError) as caught:
+            Crl(A_CRL.der[: at + 2] + bytes([version]) + A_CRL.der[at + 3 :])
+        assert caught.value.path == "tbsCertList.version"
+
+
+def test_a_crl_s_signature_is_whole_bytes() -> None:
+    at = A_CRL.der.index(A_CRL.signature) - 1
+    with pytest.raises(DecodeError) as caught:
+        Crl(A_CRL.der[:at] + b"\x01" + A_CRL.der[at + 1 : -1] + bytes([A_CRL.der[-1] & 0xFE]))
+    assert caught.value.path == "signature"
+
+
+@pytest.mark.parametrize("der", [DS.der, A_CRL.der], ids=["certificate", "crl"])
+def test_two_algorithm_identifiers_that_differ_do_not_verify(der: bytes) -> None:
+    """The signature is the issuer's; only the identifier beside it says more than the one inside."""
+    from asn1crypto import algos, core
+
+    kind: Any = asn1_x509.Certificate if der == DS.der else asn1_crl.CertificateList
+    envelope = kind.load(der).copy()
+    envelope["signature_algorithm"] = algos.SignedDigestAlgorithm(
+        {"algorithm": "1.2.840.10045.4.3.2", "parameters": core.Null()}
+    )
+    signed = (Certificate if der == DS.der else Crl)(envelope.dump())
+    with pytest.raises(VerificationError) as caught:
+        signed.verify_signature(ROOT.public_key)
+    assert caught.value.code == "signature.algorithm_mismatch"
+
+
+@pytest.mark.parametrize("field", ["this_update", "next_update", "revoked"])
+def test_each_time_of_a_crl_has_the_form_of_its_year(field: str) -> None:
+    from tests.x509_forgery import forge_crl
+
+    def change(body: Any) -> None:
+        time = asn1_x509.Time("general_time", asn1_x509.GeneralizedTime(datetime(2026, 1, 2, tzinfo=UTC)))
+        if field == "revoked":
+            body["revoked_certificates"] = [{"user_certificate": 5, "revocation_date": time}]
+        else:
+            body[field] = time
+
+    assert A_CRL.times_as_prescribed
+    assert not forge_crl(A_CRL, change).times_as_prescribed
+
+
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+def test_an_entry_extension_that_is_critical_once_is_critical(order: tuple[bool, bool]) -> None:
+    from asn1crypto import core
+
+    from tests.x509_forgery import forge_crl
+
+    def change(body: Any) -> None:
+        reason = {"extn_id": "2.5.29.21", "extn_value": core.ParsableOctetString(bytes.fromhex("0a0101"))}
+        time = asn1_x509.Time("utc_time", asn1_x509.UTCTime(START))
+        body["revoked_certificates"] = [
+            {
+                "user_certificate": 5 + place,
+                "revocation_date": time,
+                "crl_entry_extensions": [reason | ({"critical": True} if critical else {})],
+            }
+            for place, critical in enumerate(order)
+        ]
+
+    assert forge_crl(A_CRL, change).entry_extensions == {"2.5.29.21": True}
 
 
 # --- Any bytes --------------------------------------------------------------------------------------------------------

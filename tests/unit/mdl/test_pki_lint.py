@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,13 +12,16 @@ from asn1crypto import algos, core, keys, x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from mdl.keys import SoftwareSigner, UnsafePostQuantum
 from mdl.pki import (
     CRL,
     DOCUMENT_SIGNER,
     IACA,
+    IACA_LINK,
     JWS_SIGNER,
     OCSP_SIGNER,
     READER_AUTHENTICATION,
+    READER_CA,
     REVOCATION_LIST_SIGNER,
     Certificate,
     Crl,
@@ -120,6 +123,10 @@ def without(oid: str) -> Callable[[list[Any]], list[Any]]:
 
 def replaced(oid: str, value: Any) -> Callable[[list[Any]], list[Any]]:
     return lambda pairs: [(each, value if each == oid else old) for each, old in pairs]
+
+
+def added(oid: str, value: Any) -> Callable[[list[Any]], list[Any]]:
+    return lambda pairs: [*pairs, (oid, value)]
 
 
 def doubled(oid: str) -> Callable[[list[Any]], list[Any]]:
@@ -323,7 +330,7 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
     "subject.ambiguous": (names_change(doubled(STATE)), {"issuer.state"}),
     "subject.strings": (names_change(replaced(ORGANIZATION, core.TeletexString("Utopia"))), set()),
     "subject.serial-number.encoding": (
-        names_change(lambda pairs: [*pairs, (SERIAL_NUMBER, core.UTF8String("001"))]),
+        names_change(added(SERIAL_NUMBER, core.UTF8String("001"))),
         set(),
     ),
     "issuer.self": (_not_self_issued, set()),
@@ -690,7 +697,7 @@ def test_a_roots_state_is_a_code_of_its_own_country(state: str, fine: bool) -> N
 def test_a_subjects_serial_number_of_another_type_is_named_once() -> None:
     certificate, issuer = honest(DOCUMENT_SIGNER)
     for value, rule in ((core.UTF8String, "serial-number.encoding"), (core.TeletexString, "strings")):
-        forged = forge(certificate, rename(lambda pairs, value=value: [*pairs, (SERIAL_NUMBER, value("1"))]))
+        forged = forge(certificate, rename(added(SERIAL_NUMBER, value("1"))))
         assert rules_found(forged, DOCUMENT_SIGNER, issuer) == {f"ds.subject.{rule}"}
 
 
@@ -895,6 +902,262 @@ def test_a_finding_reads_as_one_line() -> None:
     assert str(finding) == "error: the extension is absent [ds.eku.missing, 18013-5 B.1.4]"
 
 
+# --- Boundaries, and what a rule does not speak about -----------------------------------------------------------------
+
+
+def test_a_certificate_of_a_single_moment_is_in_order_of_time() -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    forged = forge(certificate, times(not_after=certificate.not_before))
+    assert rules_found(forged, DOCUMENT_SIGNER, issuer) == set()
+
+
+def test_a_certificate_may_begin_and_end_with_its_issuer() -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    assert issuer is not None
+    same = forge(issuer, times(not_before=certificate.not_before, not_after=certificate.not_after))
+    assert rules_found(certificate, DOCUMENT_SIGNER, same) == set()
+
+
+def test_a_printable_string_with_characters_outside_its_alphabet_is_named() -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    for name, fine in (("Utopia (North), Ltd. +1:2=3/4-5'6?", True), ("Utopia & Sons", False), ("Utopia*", False)):
+        forged = forge(certificate, rename(replaced(ORGANIZATION, core.PrintableString(name))))
+        assert rules_found(forged, DOCUMENT_SIGNER, issuer) == (set() if fine else {"ds.subject.strings"})
+        forged = forge(certificate, rename(replaced(ORGANIZATION, core.UTF8String(name))))
+        assert rules_found(forged, DOCUMENT_SIGNER, issuer) == set()
+
+
+def test_an_attribute_that_the_profiles_do_not_name_may_be_of_any_type() -> None:
+    """A domainComponent is an IA5String by its own definition."""
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    change = rename(added("0.9.2342.19200300.100.1.25", core.IA5String("utopia")))
+    assert rules_found(forge(certificate, change), DOCUMENT_SIGNER, issuer) == set()
+
+
+def test_a_country_of_another_string_type_is_named_once() -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    forged = forge(certificate, rename(replaced(COUNTRY, core.TeletexString("UT"))))
+    assert rules_found(forged, DOCUMENT_SIGNER, issuer) == {"ds.subject.country.encoding"}
+
+
+def test_two_that_name_no_country_are_not_of_the_same_country() -> None:
+    """Neither what is absent nor what is ambiguous agrees with its like."""
+    for edit, own in ((without(COUNTRY), "ds.subject.country.missing"), (doubled(COUNTRY), "ds.subject.ambiguous")):
+        case = _both_renamed(edit)
+        assert rules_found(case.certificate, DOCUMENT_SIGNER, case.issuer) == {own, "ds.issuer.country"}
+
+
+def test_two_that_have_no_common_name_do_not_share_one() -> None:
+    case = _both_renamed(without(COMMON_NAME))
+    assert rules_found(case.certificate, DOCUMENT_SIGNER, case.issuer) == {"ds.subject.common-name.missing"}
+
+
+def _both_renamed(edit: Callable[[list[Any]], list[Any]]) -> Case:
+    """A document signer and its issuer, both with that edit of their names."""
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    assert issuer is not None
+    other = forge(issuer, rename(edit))
+    change = both(rename(edit), set_field("issuer", x509.Name.load(other.subject.der)))
+    # The organization tells the two apart where their other attributes are alike.
+    change = both(change, rename(replaced(ORGANIZATION, core.UTF8String("Utopia signers"))))
+    return Case(certificate=forge(certificate, change), issuer=other)
+
+
+def test_an_issuer_without_a_key_identifier_contradicts_none() -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    assert issuer is not None
+    assert rules_found(certificate, DOCUMENT_SIGNER, forge(issuer, drop(SKI))) == set()
+    crl, _ = honest_crl()
+    assert lint_crl(crl, issuer=forge(issuer, drop(SKI))) == ()
+
+
+def test_a_link_certificate_may_have_a_critical_extended_key_usage() -> None:
+    certificate, issuer = honest(IACA_LINK)
+    assert rules_found(forge(certificate, flag(EKU, critical=True)), IACA_LINK, issuer) == set()
+
+
+def test_an_issuer_s_key_of_the_rehearsal_has_no_digest_of_its_own() -> None:
+    """A certificate under ECDSA, whose issuer has an ML-DSA key: for who asked, too, it is not its signature."""
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    assert issuer is not None
+    asked = UnsafePostQuantum()
+    key = SoftwareSigner.generate("ML-DSA-44", post_quantum=asked).public_key
+    other = forge(issuer, set_field("subject_public_key_info", keys.PublicKeyInfo.load(key.spki)))
+    findings = lint_certificate(certificate, DOCUMENT_SIGNER, issuer=other, post_quantum=asked)
+    assert {finding.rule for finding in findings} == {"ds.signature.invalid"}
+
+
+# --- What findings say ------------------------------------------------------------------------------------------------
+
+
+def _messages(case: Case, profile: Profile) -> dict[str, str]:
+    return {rule: finding.message for rule, finding in found_by(profile, case).items()}
+
+
+@pytest.mark.parametrize(
+    ("profile", "forgery", "rule", "message"),
+    [
+        (
+            DOCUMENT_SIGNER,
+            subject_change(set_field("serial_number", 0)),
+            "serial.positive",
+            "the serial number is zero",
+        ),
+        (
+            DOCUMENT_SIGNER,
+            subject_change(set_field("serial_number", -1)),
+            "serial.positive",
+            "the serial number is negative",
+        ),
+        (
+            DOCUMENT_SIGNER,
+            _validity_maximum,
+            "validity.maximum",
+            "valid for 457 days and 1 s, at most 457 days",
+        ),
+        (
+            DOCUMENT_SIGNER,
+            subject_change(times(not_after=START + 500 * DAY)),
+            "validity.maximum",
+            "valid for 499 days, at most 457 days",
+        ),
+        (
+            DOCUMENT_SIGNER,
+            names_change(without(STATE)),
+            "issuer.state.absent",
+            "stateOrProvinceName stands only in the issuer",
+        ),
+        (
+            DOCUMENT_SIGNER,
+            issuer_change(rename(without(STATE))),
+            "issuer.state.absent",
+            "stateOrProvinceName stands only in the subject",
+        ),
+        (DOCUMENT_SIGNER, subject_change(drop(AKI)), "aki.missing", "the extension is absent"),
+        (
+            DOCUMENT_SIGNER,
+            subject_change(put(AKI, bytes.fromhex("3000"))),
+            "aki.missing",
+            "the extension has no keyIdentifier",
+        ),
+        (
+            IACA,
+            subject_change(put(BC, x509.BasicConstraints({"ca": True, "path_len_constraint": 1}))),
+            "bc.path-length",
+            "pathLenConstraint 1",
+        ),
+        (IACA, subject_change(put(BC, x509.BasicConstraints({"ca": True}))), "bc.path-length", "no pathLenConstraint"),
+        (
+            DOCUMENT_SIGNER,
+            subject_change(put(EKU, purposes("1.2.3.4"))),
+            "eku.purpose",
+            "only 1.2.3.4",
+        ),
+    ],
+)
+def test_a_finding_says_what_was_found(profile: Profile, forgery: Forgery, rule: str, message: str) -> None:
+    assert _messages(forgery(profile), profile)[rule] == message
+
+
+@pytest.mark.parametrize(("count", "rest"), [(5, ""), (6, " and 1 more")])
+def test_a_list_of_five_is_told_whole_and_a_longer_one_is_cut(count: int, rest: str) -> None:
+    forgery = subject_change(put(EKU, purposes(KeyPurpose.MDL_DOCUMENT_SIGNER, *(f"1.2.3.{n}" for n in range(count)))))
+    message = _messages(forgery(DOCUMENT_SIGNER), DOCUMENT_SIGNER)["eku.extra"]
+    assert message == f"also 1.2.3.0, 1.2.3.1, 1.2.3.2, 1.2.3.3, 1.2.3.4{rest}"
+
+
+@pytest.mark.parametrize(("size", "rest"), [(64, ""), (65, "…")])
+def test_an_identifier_of_sixty_four_characters_is_told_whole_and_a_longer_one_is_cut(size: int, rest: str) -> None:
+    oid = f"1.2.{'1' * 30}.{'1' * 30}"[: size - 1] + "1"
+    assert len(oid) == size
+    forgery = subject_change(put(EKU, purposes(KeyPurpose.MDL_DOCUMENT_SIGNER, oid)))
+    message = _messages(forgery(DOCUMENT_SIGNER), DOCUMENT_SIGNER)["eku.extra"]
+    assert message == f"also {oid[:64]}{rest}"
+
+
+# --- Whose issuer is known, and what the rehearsal excuses ------------------------------------------------------------
+
+
+def test_a_certificate_that_names_another_issuer_is_not_its_own() -> None:
+    change = rename(replaced(COMMON_NAME, core.UTF8String("Another root")), field="issuer")
+    assert rules_found(forge(root(), change, signer=OTHER_KEY), IACA, None) == {"iaca.issuer.self"}
+
+
+def test_an_issuer_that_is_given_is_the_one_that_counts() -> None:
+    found = rules_found(root(), IACA, root(OTHER_KEY))
+    assert found == {"iaca.signature.invalid"}
+
+
+def test_only_a_self_issued_profile_makes_a_certificate_its_own_issuer() -> None:
+    forged = forge(root(profile=READER_CA), lambda _: None, signer=OTHER_KEY)
+    assert rules_found(forged, READER_CA, None) == set()
+    assert rules_found(forged, READER_CA, forged) == {"reader-ca.signature.invalid"}
+
+
+def test_the_rehearsal_excuses_nothing_that_has_to_do_with_other_algorithms() -> None:
+    asked = UnsafePostQuantum()
+    certificate, issuer = honest(JWS_SIGNER)
+    edwards = forge(certificate, rekey(deterministic_key("edwards", "Ed25519").public_key.spki))
+    sha1 = FORGERIES["signature.algorithm"][0](JWS_SIGNER).certificate
+    for forged, rule in ((edwards, "jws.key.type"), (sha1, "jws.signature.algorithm")):
+        for above in (issuer, None):
+            findings = lint_certificate(forged, JWS_SIGNER, issuer=above, post_quantum=asked)
+            assert {f.rule: (f.severity, f.security) for f in findings}[rule] == (Severity.ERROR, True)
+
+
+def test_without_an_issuer_a_signature_of_the_rehearsal_is_noted_and_under_an_unusable_key_it_is_not() -> None:
+    asked = UnsafePostQuantum()
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    assert issuer is not None
+    claimed = forge(certificate, set_field("signature", algorithm("2.16.840.1.101.3.4.3.18")))
+    rsa_key = rsa.generate_private_key(65537, 2048).public_key()
+    crippled = forge(issuer, set_field("subject_public_key_info", keys.PublicKeyInfo.load(spki_of(rsa_key))))
+    for above, severity in ((None, Severity.NOTE), (crippled, Severity.ERROR), (issuer, Severity.ERROR)):
+        findings = lint_certificate(claimed, DOCUMENT_SIGNER, issuer=above, post_quantum=asked)
+        assert {f.rule: f.severity for f in findings}["ds.signature.algorithm"] is severity
+
+
+# --- The words of the rules -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "clause", "requirement", "remedy"),
+    [
+        (
+            "ds.validity.maximum",
+            "18013-5 B.1.4",
+            "It is valid for at most 457 days.",
+            "Issue it for 456 days or less.",
+        ),
+        ("ds.validity.past", "18013-5 9.3.3", None, None),
+        ("ds.extension.unknown", "RFC 5280 4.2", None, None),
+        ("iaca.ku.bits", "18013-5 B.1.2", "keyUsage has keyCertSign and cRLSign.", None),
+        ("ds.ku.bits", "18013-5 B.1.4", "keyUsage has digitalSignature.", "Set exactly digitalSignature."),
+        ("ds.eku.purpose", "18013-5 B.1.4", "extendedKeyUsage has 1.0.18013.5.1.2.", None),
+        ("iaca.bc.path-length", "18013-5 B.1.2", "pathLenConstraint is 0.", "Set pathLenConstraint to 0."),
+    ],
+)
+def test_a_rule_is_told_in_the_words_of_its_profile(
+    rule: str, clause: str, requirement: str | None, remedy: str | None
+) -> None:
+    (found,) = [each for _, each in ALL_RULES if each.id == rule]
+    assert found.clause == clause
+    assert requirement in (None, found.requirement)
+    assert remedy in (None, found.remedy)
+
+
+def test_the_kinds_of_keys_are_told_as_the_profile_has_them() -> None:
+    for profile in all_profiles():
+        (rule,) = [each for each in profile.rules if each.id == f"{profile.id}.key.type"]
+        assert ("Ed25519" in rule.requirement + rule.remedy) is ("OKP" in profile.key_kinds)
+
+
+def test_a_profile_cannot_grade_a_rule_that_it_does_not_have() -> None:
+    with pytest.raises(ValueError, match=r"bc\.ca"):
+        replace(IACA, grades={"bc.ca": (Severity.WARNING, False)})
+    assert replace(IACA, grades={"bc.path-length": (Severity.WARNING, False)}).rules
+
+
 # --- CRLs -------------------------------------------------------------------------------------------------------------
 
 NUMBER, IDP, DELTA = "2.5.29.20", "2.5.29.28", "2.5.29.27"
@@ -1093,3 +1356,21 @@ def test_the_crl_of_another_state_with_the_same_name_is_refused() -> None:
     crl, _ = honest_crl()
     other = root(signer=OTHER_KEY)
     assert crl_rules_found(CrlForgery(crl=crl, issuer=other)) == {"signature.invalid", "aki.mismatch"}
+
+
+def test_a_caller_that_has_verified_a_crl_s_signature_need_not_do_it_twice() -> None:
+    forgery = _crl_signed_by_another()
+    assert lint_crl(forgery.crl, issuer=forgery.issuer, with_signature=False) == ()
+
+
+def test_a_crl_without_a_next_update_is_never_stale_and_is_named_for_it() -> None:
+    forgery = crl_change(set_field("next_update", None))()
+    findings = lint_crl(forgery.crl, issuer=forgery.issuer, at=START + 9999 * DAY)
+    assert [finding.rule for finding in findings] == ["crl.next-update.missing"]
+
+
+def test_the_next_update_of_a_crl_comes_later_than_the_crl_itself() -> None:
+    crl, _ = honest_crl()
+    for seconds, expected in ((0, {"interval"}), (1, set())):
+        moment = _time(crl.this_update + timedelta(seconds=seconds))
+        assert crl_rules_found(crl_change(set_field("next_update", moment))()) == expected

@@ -315,6 +315,14 @@ def test_a_document_signer_that_breaks_its_profile_is_named_without_an_anchor_to
     assert outcomes(result) == (False, None, False)
 
 
+def test_no_key_identifier_is_not_the_key_identifier_of_an_anchor_that_has_none() -> None:
+    certificate, anchor = signer_and_root()
+    stranger = forge(root(THIEF, Subject(country="UT", common_name="Another root")), drop(SKI), signer=THIEF)
+    refused(forge(certificate, drop(AKI)), [stranger], "path.no_anchor")
+    refused(certificate, [stranger], "path.no_anchor")
+    assert anchor.subject != stranger.subject
+
+
 # --- Time -------------------------------------------------------------------------------------------------------------
 
 
@@ -364,6 +372,17 @@ def test_an_expired_document_signer_without_an_anchor_is_expired() -> None:
     certificate, _ = signer_and_root()
     stranger = root(THIEF, Subject(country="UT", common_name="Another root"))
     assert validate_path(certificate, [stranger], at=START + 400 * DAY).validity.holds is False
+
+
+def test_a_clock_may_be_off_by_the_skew_and_no_more() -> None:
+    certificate, anchor = signer_and_root()
+    for at, skew, holds in (
+        (certificate.not_before - 60 * SECOND, 60 * SECOND, True),
+        (certificate.not_before - 61 * SECOND, 60 * SECOND, False),
+        (certificate.not_after + 60 * SECOND, 60 * SECOND, True),
+        (certificate.not_after + 61 * SECOND, 60 * SECOND, False),
+    ):
+        assert validate_path(certificate, [anchor], at=at, skew=skew).validity.holds is holds
 
 
 # --- Mistakes of the caller, and cost ---------------------------------------------------------------------------------
