@@ -19,6 +19,7 @@ from mdl.pki import (
     PROFILES,
     READER_AUTHENTICATION,
     READER_CA,
+    VICAL_SIGNER,
     Certificate,
     CertificateRequest,
     Crl,
@@ -279,14 +280,14 @@ class _Issuing:
                 return file, certificate
         return candidates[0] if candidates else None
 
-    def only_readers(self, authority: Certificate) -> bool:
-        """Whether all that it issued, as far as it is at hand, are certificates of readers."""
+    def only_others(self, authority: Certificate) -> bool:
+        """Whether all that it issued, as far as it is at hand, is what no IACA issues: readers' or VICAL signers'."""
         profiles = {
             likely_profile(certificate)
             for _, certificate in self._found
             if certificate.issuer == authority.subject and certificate != authority
         }
-        return profiles == {READER_AUTHENTICATION}
+        return bool(profiles) and profiles <= {READER_AUTHENTICATION, VICAL_SIGNER}
 
 
 def _signed(document: Certificate | Crl, issuer: Certificate) -> bool:
@@ -305,7 +306,7 @@ def _profile(document: Document, asked: str, issuing: _Issuing) -> Profile | Crl
     if asked != AUTO:
         return PROFILES[asked]
     suggested = likely_profile(document)
-    return READER_CA if suggested in (IACA, None) and issuing.only_readers(document) else suggested
+    return READER_CA if suggested in (IACA, None) and issuing.only_others(document) else suggested
 
 
 NO_PROFILE: Final[AnyRule] = Rule(
