@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.authorities import INIT, mdl, require_softhsm
+from tests.authorities import INIT, clone, mdl, require_softhsm
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,4 +25,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("story") / "authority"
     assert mdl("issuer", "init", "--dir", folder, *INIT).status == 0
     assert mdl("issuer", "ds", "--dir", folder).status == 0
+    clone(folder, folder.with_name("pristine"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def pristine(authority: Path) -> Path:
+    """The same authority as it was at first, to be cloned: with one document signer and nothing issued."""
+    return authority.with_name("pristine")

@@ -42,16 +42,16 @@ ISSUING = Path(__file__).with_name("issuing.py")
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
 
-def open_clone(authority: Path, folder: Path) -> Authority:
+def open_clone(pristine: Path, folder: Path) -> Authority:
     for module in hsm._modules.values():
         # Copies of an authority have copies of one token: let the module look again.
         module.ready = False
-    return Authority(clone(authority, folder / "authority"))
+    return Authority(clone(pristine, folder / "authority"))
 
 
 @pytest.fixture
-def own(authority: Path, tmp_path: Path) -> Authority:
-    return open_clone(authority, tmp_path)
+def own(pristine: Path, tmp_path: Path) -> Authority:
+    return open_clone(pristine, tmp_path)
 
 
 @pytest.fixture
@@ -276,9 +276,9 @@ def test_a_signer_is_opened_by_role_time_and_root(own: Authority) -> None:
 
 
 @pytest.mark.slow
-def test_a_crash_in_the_midst_of_a_rekey_leaves_an_authority_that_goes_on(authority: Path, tmp_path: Path) -> None:
+def test_a_crash_in_the_midst_of_a_rekey_leaves_an_authority_that_goes_on(pristine: Path, tmp_path: Path) -> None:
     for step in count(1):
-        folder = clone(authority, tmp_path / str(step))
+        folder = clone(pristine, tmp_path / str(step))
         words = (*("issuer", "rekey", "--link"), "--dir", folder)
         done = subprocess.run(
             [sys.executable, str(CRASHING), str(step), *map(str, words)], check=False, capture_output=True, timeout=100
@@ -310,9 +310,9 @@ def test_a_dry_run_changes_nothing(own: Authority) -> None:
 
 
 @pytest.fixture(scope="module")
-def full(authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Authority:
+def full(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """An authority with one certificate of every kind, and two generations of roots."""
-    own = open_clone(authority, tmp_path_factory.mktemp("full"))
+    own = open_clone(pristine, tmp_path_factory.mktemp("full"))
     for role in (Role.STATUS_SIGNER, Role.JWS_SIGNER, Role.OCSP_SIGNER):
         own.certify(role, at=now)
     own.found_ca(Role.READER_CA, at=now, crl_uri="https://mdl.example/reader.crl")

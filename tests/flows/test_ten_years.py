@@ -74,8 +74,8 @@ def published(authority: Authority, at: datetime) -> Evidence:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_ten_years_without_a_gap(authority: Path, tmp_path: Path) -> None:
-    own = open_clone(authority, tmp_path)
+def test_ten_years_without_a_gap(pristine: Path, tmp_path: Path) -> None:
+    own = open_clone(pristine, tmp_path)
     record = licence(tmp_path, expiry_date="2060-01-01")
     namespaces = parse_record(record.read_text(), read_file=read_below(tmp_path)).namespaces
     start = datetime.now(UTC).replace(microsecond=0)
