@@ -262,7 +262,8 @@ class CeremonyRecord:
             _untrue("its steps are not those of a ceremony from beginning to end", "sequence")
         last = self.began
         for one in self.transcript:
-            for moment in (one.began, *(c.time for c in one.confirmed), one.ended or one.began):
+            ended = () if one.ended is None else (one.ended,)  # a step that was broken off has no end
+            for moment in (one.began, *(c.time for c in one.confirmed), *ended):
                 if moment < last:
                     _untrue(f"the times of step {one.step} are out of order", "sequence")
                 last = moment
