@@ -130,7 +130,9 @@ class LostError(Exception):
         self.error = error
 
 
-# What python-pkcs11 raises when a token answers with text that is no UTF-8, an unknown key type or an odd length.
+# What python-pkcs11 raises, beside its own exceptions, when a token answers with what cannot be: text that is no UTF-8
+# (ValueError), an attribute that is missing (LookupError) or that nobody asked for (NotImplementedError: it cannot read
+# that one), or a number of an odd length (struct.error).
 _ODD_ANSWERS: Final = (ValueError, LookupError, NotImplementedError, struct.error)
 
 

@@ -9,15 +9,14 @@ import http.client
 import ipaddress
 import json
 import shlex
-import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from issuer.connecting import connected, target
 from mdl.errors import FetchError, LocalProtocolError
 
 __all__ = ["MAX_NOTICE_BYTES", "check_webhook", "notify_command", "notify_webhook", "split_command"]
@@ -154,38 +153,7 @@ def notify_webhook(
 
 def _post(parts: SplitResult, body: bytes, timeout: float, tls: ssl.SSLContext | None) -> int:
     """Post once, and be done with the answer's status; gives that."""
-    host, secure = parts.hostname or "", parts.scheme == "https"
-    deadline = time.monotonic() + timeout
-    connection = http.client.HTTPConnection(host, parts.port or (443 if secure else 80))
-    sock = socket.create_connection((connection.host, connection.port), timeout=timeout)
-    over = threading.Event()
-
-    def cut() -> None:
-        over.set()
-        try:
-            sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            sock.close()  # it was on its way out
-
-    # A server that sends a byte now and then gets no more time by it.
-    timer = threading.Timer(max(deadline - time.monotonic(), 0), cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        if secure:
-            context = tls or ssl.create_default_context()
-            connection.sock = context.wrap_socket(sock, server_hostname=host)
-        else:
-            connection.sock = sock
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = {"Content-Type": "application/json", "User-Agent": "mdl-sdk", "Connection": "close"}
-        connection.request("POST", path, body=body, headers=headers)
+    headers = {"Content-Type": "application/json", "User-Agent": "mdl-sdk", "Connection": "close"}
+    with connected(parts, deadline=time.monotonic() + timeout, tls=tls) as connection:
+        connection.request("POST", target(parts), body=body, headers=headers)
         return connection.getresponse().status
-    except (OSError, ValueError, http.client.HTTPException) as exc:
-        if over.is_set():
-            raise TimeoutError from exc
-        raise
-    finally:
-        timer.cancel()
-        connection.close()
-        sock.close()

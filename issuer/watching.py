@@ -23,12 +23,9 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -36,6 +33,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
+from issuer.connecting import connected, target
 from issuer.publishing import Item, ItemKind, collect, path_of
 from issuer.signers import CA_ROLES
 from issuer.status import check_status_token
@@ -337,10 +335,9 @@ def _ask(url: str, media_type: str, deadline: float, context: ssl.SSLContext, as
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise FetchError("the address is neither http nor https", code="fetch.scheme", url=asked)
-    with _connected(parts.scheme, parts.hostname, parts.port, deadline, context) as connection:
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    with connected(parts, deadline=deadline, tls=context) as connection:
         headers = {"Accept": media_type, "Accept-Encoding": "identity", "User-Agent": "mdl-sdk", "Connection": "close"}
-        connection.request("GET", path, headers=headers)
+        connection.request("GET", target(parts), headers=headers)
         with connection.getresponse() as response:
             if response.status in _REDIRECTS:
                 location = response.headers.get("Location")
@@ -363,44 +360,3 @@ def _answer(response: http.client.HTTPResponse, url: str) -> Answer:
         raise FetchError("the answer is cut off", code="fetch.truncated", url=url, retryable=True)
     named = response.headers.get_content_type() if "Content-Type" in response.headers else None
     return Answer(content=bytes(content), media_type=named)
-
-
-@contextmanager
-def _connected(
-    scheme: str, host: str, port: int | None, deadline: float, context: ssl.SSLContext
-) -> Iterator[http.client.HTTPConnection]:
-    """A connection that is cut off at the deadline: a slow sender gets no more time by sending."""
-    connection = http.client.HTTPConnection(host, port or (443 if scheme == "https" else 80))
-    sock = socket.create_connection((connection.host, connection.port), timeout=_left(deadline))
-    is_over = threading.Event()
-
-    def cut() -> None:
-        is_over.set()
-        try:
-            sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            sock.close()  # it was on its way out
-
-    timer = threading.Timer(_left(deadline), cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        connection.sock = context.wrap_socket(sock, server_hostname=host) if scheme == "https" else sock
-        yield connection
-        if is_over.is_set():
-            raise TimeoutError  # what was cut off may look whole
-    except (OSError, ValueError, http.client.HTTPException, FetchError) as exc:
-        if is_over.is_set():
-            raise TimeoutError from exc
-        raise
-    finally:
-        timer.cancel()
-        connection.close()
-        sock.close()
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left

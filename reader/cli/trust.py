@@ -14,6 +14,7 @@ from mdl.cbor import TDate
 from mdl.cli import terminal
 from mdl.errors import LocalProtocolError
 from mdl.pki import Certificate, Severity
+from mdl.vical import Vical
 from reader.cli.inputs import read_bytes
 from reader.report import Revocation
 from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor
@@ -171,7 +172,7 @@ def _import(arguments: argparse.Namespace) -> int:
             else:
                 file, imported = file.with_vical(
                     data,
-                    provider=_provider(arguments, file, pinned, at),
+                    provider=_provider(arguments, file, pinned, data, at),
                     at=at,
                     max_stale=arguments.max_stale,
                     revocation=Revocation(arguments.revocation),
@@ -222,11 +223,14 @@ def _root_scope(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"doctypes": _doctypes(arguments), "country": arguments.country, "state": arguments.state}
 
 
-def _provider(arguments: argparse.Namespace, file: TrustFile, pinned: Certificate | None, at: datetime) -> TrustAnchor:
+def _provider(
+    arguments: argparse.Namespace, file: TrustFile, pinned: Certificate | None, data: bytes, at: datetime
+) -> TrustAnchor:
     """The pinned root: the one that is named, or the only one that the store remembers."""
     if pinned is None:
         if len(file.vicals) == 1:
             return file.vicals[0].provider
+        Vical.decode(data)  # what is none needs no provider to be refused
         raise _usage("a VICAL is verified up to a root of its provider that you trust: name it with --provider-root")
     held = file.held_from(pinned)
     if held is not None and not (arguments.doctype or arguments.country or arguments.state):

@@ -1,12 +1,13 @@
 """``mdl demo``: it tells the truth, leaves what it names, and what it prints can be typed."""
 
 import json
+import os
+import pty
 import re
-import shlex
-import shutil
 import subprocess
-import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -218,23 +219,24 @@ def test_the_portrait_is_a_whole_jpeg() -> None:
     assert b"\xff" not in scan[:-2].replace(b"\xff\x00", b"")
 
 
-@pytest.mark.skipif(shutil.which("script") is None, reason="no 'script' to give a terminal")
 def test_on_a_terminal_there_is_a_progress_bar(tmp_path: Path) -> None:
-    if sys.platform != "linux":
-        pytest.skip("'script' takes other arguments here")
-    command = f"stty cols 100; TERM=xterm {shlex.quote(COMMAND)} demo --dir d"
-    done = subprocess.run(
-        ["script", "-qec", command, "/dev/null"],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "9/9" in done.stdout
-    assert "━" in done.stdout
-    assert "All as it should be" in done.stdout
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 100))
+    said = b""
+    with subprocess.Popen(
+        [COMMAND, "demo", "--dir", "d"], cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs,
+        env=os.environ | {"TERM": "xterm"},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        with suppress(OSError):  # how a terminal ends whose other side is gone
+            while part := os.read(ours, 65536):
+                said += part
+    os.close(ours)
+    assert process.returncode == 0, said
+    shown = said.decode()
+    assert "9/9" in shown
+    assert "━" in shown
+    assert "All as it should be" in shown
 
 
 def test_the_story_can_be_told_at_any_time(tmp_path: Path) -> None:

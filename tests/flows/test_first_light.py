@@ -1,6 +1,5 @@
 """From an authority with its keys in a token to a reader's verdict: issue, hold, present, verify."""
 
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from mdl.pki import Certificate
 from mdl.testing import MDL_DOCTYPE, request_for, sample_transcript
 from reader import Evidence, Policy, Revocation, SessionContext, TrustStore, Verifier
 from tests.authorities import device_key, licence, mdl, public_key_file
+from tests.parts import openssl
 
 ASKED = {"org.iso.18013.5.1": ("family_name", "birth_date", "portrait", "issuing_country", "age_over_21")}
 
@@ -40,12 +40,6 @@ def holder_of(issued: bytes, key: SoftwareSigner) -> Holder:
 
 def a_request() -> DeviceRequest:
     return request_for((MDL_DOCTYPE, ASKED))
-
-
-def openssl(*words: str | Path) -> str:
-    done = subprocess.run(["openssl", *map(str, words)], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

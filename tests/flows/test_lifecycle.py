@@ -1,6 +1,5 @@
 """Signers and roots follow each other while licences are issued, and nothing that was issued stops being good."""
 
-import shutil
 import subprocess
 import sys
 import threading
@@ -35,11 +34,11 @@ from mdl.pki import (
 )
 from tests.authorities import clone, device_key, licence, mdl
 from tests.flows.crashing import CRASHED
+from tests.parts import openssl
 
 DAY = timedelta(days=1)
 CRASHING = Path(__file__).with_name("crashing.py")
 ISSUING = Path(__file__).with_name("issuing.py")
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 
 
 def open_clone(pristine: Path, folder: Path) -> Authority:
@@ -74,12 +73,6 @@ def signer_of(credential: IssuerSigned | bytes) -> Certificate:
     if isinstance(credential, bytes):
         credential = IssuerSigned.decode(credential)
     return Certificate.decode(credential.issuer_auth.x5chain[0])
-
-
-def openssl(*words: str | Path) -> str:
-    done = subprocess.run(["openssl", *map(str, words)], check=False, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 # --- while licences are issued ---------------------------------------------------------------------------------------
@@ -344,7 +337,6 @@ def test_everything_that_is_issued_is_as_its_profile_wants(full: Authority) -> N
     assert seen == {*PROFILES}
 
 
-@needs_openssl
 def test_openssl_accepts_all_chains_and_crls(full: Authority) -> None:
     leaves = {
         "iaca": ["ds-1", "revocation-list-1", "jws-1", "ocsp-1"],

@@ -1,7 +1,6 @@
 """A real SoftHSM token for the tests in this folder, and a way to run what may crash the interpreter."""
 
 import multiprocessing
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +12,7 @@ import pytest
 
 from issuer import keystore
 from tests.hsm.tokens import Token, make_token, missing_part
+from tests.parts import IS_CI
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.hsm)
-            if missing is not None and os.environ.get("CI", "").lower() not in ("true", "1"):
+            if missing is not None and not IS_CI:
                 item.add_marker(pytest.mark.skip(reason=f"NO HSM TEST RAN: {missing}"))
 
 

@@ -1,6 +1,5 @@
 """The authority with its keys in a token: root, request, document signer and CRL, judged by openssl."""
 
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,17 +20,12 @@ from mdl.pki import (
     validate_path,
 )
 from tests.hsm.tokens import Token
+from tests.parts import openssl
 
 NOW = datetime.now(UTC)
 SUBJECT = Subject(country="US", state="US-UT", organization="Utah DMV", common_name="Utah IACA")
 DS_SUBJECT = Subject(country="US", state="US-UT", common_name="DS 1")
 CURVES = ["P-256", "P-384", "P-521", "brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1"]
-
-
-def openssl(*arguments: str | Path) -> str:
-    done = subprocess.run(["openssl", *map(str, arguments)], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def authority(signer: Signer) -> Iaca:
@@ -94,14 +88,8 @@ def test_openssl_refuses_what_the_crl_lists(iaca: Iaca, ds_signer: Signer, tmp_p
         next_update=NOW + timedelta(days=30),
     )
     files = write(tmp_path, root=iaca.certificate.pem, ds=ds.pem, crl=crl.pem)
-    done = subprocess.run(
-        ["openssl", "verify", "-crl_check", "-CRLfile", files["crl"], "-CAfile", files["root"], files["ds"]],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode != 0
-    assert "certificate revoked" in done.stdout + done.stderr
+    check = ("verify", "-crl_check", "-CRLfile", files["crl"], "-CAfile", files["root"], files["ds"])
+    assert "certificate revoked" in openssl(*check, refuses=True)
 
 
 def test_our_own_readers_accept_it(iaca: Iaca, ds_signer: Signer) -> None:

@@ -1,14 +1,18 @@
 """What a signer does when the token, its sessions or its process go away under it."""
 
+import operator
 import os
 import shutil
+import struct
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pkcs11
 import pytest
+from pkcs11.attributes import AttributeMapper
 
 from issuer import hsm, keystore
 from issuer.keystore import Pkcs11Signer, open_signer
@@ -55,6 +59,30 @@ def test_signer_recovers_once_by_itself(fresh_token: Token, loss: Callable[[Pkcs
         assert signer._pool.module.generation == generation + 3
         signer.public_key.verify(signer.sign(b"more"), b"more")
         assert signer._pool.module.generation == generation + 3
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"\xff".decode,
+        partial(operator.getitem, {}, "missing"),
+        partial(AttributeMapper().unpack_attributes, pkcs11.Attribute.OWNER, b""),
+        partial(struct.unpack, "L", b"\x00"),
+    ],
+    ids=["text", "a missing attribute", "an attribute nobody asked for", "a number"],
+)
+def test_what_a_token_cannot_have_meant_is_its_failure_and_is_not_repeated(
+    fresh_token: Token, odd: Callable[[], object]
+) -> None:
+    with open_signer(fresh_token.generate(), secret=fresh_token.secret) as signer:
+        assert isinstance(signer, Pkcs11Signer)
+        with pytest.raises(SigningError) as refused:
+            signer._pool.run(lambda _session, _nothing: odd(), None)
+        assert refused.value.code == "signing.token_failed"
+        assert "malformed" in refused.value.message
+        with pytest.raises(ZeroDivisionError):  # a mistake of ours is not blamed on the token
+            signer._pool.run(lambda _session, _nothing: 1 // 0, None)
+        signer.public_key.verify(signer.sign(b"data"), b"data")
 
 
 def test_without_the_rule_a_lost_session_is_an_error(fresh_token: Token, monkeypatch: pytest.MonkeyPatch) -> None:

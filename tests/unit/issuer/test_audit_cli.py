@@ -18,25 +18,11 @@ from issuer.store import CredentialState, SqliteStore
 from mdl.cli import main
 from mdl.errors import SigningError
 from mdl.pki import Certificate
-from tests.authorities import INIT, Outcome, clone, licence, public_key_file, require_softhsm
+from tests.authorities import INIT, Outcome, licence, public_key_file, require_softhsm
 from tests.postgres import cluster, require_postgres
 
 pytestmark = pytest.mark.hsm
 Run = Callable[..., Outcome]
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    require_softhsm()
-    folder = tmp_path_factory.mktemp("template") / "authority"
-    assert main(["issuer", "init", "--dir", str(folder), *INIT]) == 0
-    assert main(["issuer", "ds", "--dir", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture
-def authority(template: Path, tmp_path: Path) -> Path:
-    return clone(template, tmp_path / "authority")
 
 
 @pytest.fixture

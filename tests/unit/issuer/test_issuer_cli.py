@@ -31,7 +31,7 @@ from mdl.errors import DecodeError, SigningError, UnsupportedError
 from mdl.keys import EphemeralKey
 from mdl.mdoc import IssuerSigned
 from mdl.pki import Certificate, Crl, decode_csr
-from tests.authorities import INIT, URL, Outcome, clone, content, device_key, licence, public_key_file, require_softhsm
+from tests.authorities import INIT, URL, Outcome, content, device_key, licence, public_key_file, require_softhsm
 
 Run = Callable[..., Outcome]
 
@@ -48,21 +48,6 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return Outcome(status, said.out, said.err)
 
     return run
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority with one document signer; tests take copies."""
-    require_softhsm()
-    folder = tmp_path_factory.mktemp("template") / "authority"
-    assert main(["issuer", "init", "--dir", str(folder), *INIT]) == 0
-    assert main(["issuer", "ds", "--dir", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture
-def authority(template: Path, tmp_path: Path) -> Path:
-    return clone(template, tmp_path / "authority")
 
 
 @pytest.fixture

@@ -27,26 +27,11 @@ from mdl.pki import (
     lint_certificate,
 )
 from mdl.testing import deterministic_key
-from tests.authorities import INIT, Outcome, clone, content, require_softhsm
+from tests.authorities import Outcome, content
 
 pytestmark = pytest.mark.hsm
 Run = Callable[..., Outcome]
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority with a document signer; tests take copies."""
-    require_softhsm()
-    folder = tmp_path_factory.mktemp("template") / "authority"
-    assert main(["issuer", "init", "--dir", str(folder), *INIT]) == 0
-    assert main(["issuer", "ds", "--dir", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture
-def authority(template: Path, tmp_path: Path) -> Path:
-    return clone(template, tmp_path / "authority")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from issuer.cli import add_commands
 from issuer.policy import COMMANDS, IssuancePolicy
 from mdl.cli import main
 from mdl.errors import ProfileError
-from tests.authorities import INIT, Outcome, clone, licence, public_key_file, require_softhsm
+from tests.authorities import INIT, Outcome, licence, public_key_file, require_softhsm
 from tests.ceremonies import write
 
 pytestmark = pytest.mark.hsm
@@ -57,11 +57,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["issuer", "init", "--dir", str(folder), *INIT]) == 0
     assert main(["issuer", "ds", "--dir", str(folder), "--days", "60"]) == 0
     return folder
-
-
-@pytest.fixture
-def authority(template: Path, tmp_path: Path) -> Path:
-    return clone(template, tmp_path / "authority")
 
 
 @pytest.fixture

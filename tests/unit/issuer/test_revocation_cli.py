@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mdl.cli import main
-from tests.authorities import INIT, Outcome, clone, licence, mdl, public_key_file, require_softhsm
+from tests.authorities import INIT, Outcome, licence, mdl, public_key_file, require_softhsm
 
 pytestmark = pytest.mark.hsm
 LISTS = "https://mdl.example/status/{list}"
@@ -28,11 +28,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     issued = mdl("issuer", "issue", licence(place), "--device-key", key, "--out", place / "a.cbor", *told)
     (place / "reference").write_text(issued.json["reference"])
     return folder
-
-
-@pytest.fixture
-def authority(template: Path, tmp_path: Path) -> Path:
-    return clone(template, tmp_path / "authority")
 
 
 @pytest.fixture
