@@ -656,21 +656,27 @@ def prepare_vical(
         x5chain: The signer's certificate, then those between it and the provider's root; not the root.
 
     Raises:
-        ProfileError: The signer's certificate breaks its profile, or is not valid at `date` (code ``vical.signer``).
+        ProfileError: The signer's certificate (code ``vical.signer``) or that of an entry (``vical.root``) breaks its
+            profile, or is not valid at `date`.
         ValueError: No entry, one that does not repeat its certificate, a root that occurs twice, a chain that is empty,
             broken or has the root in it, or times that are naive or not in order.
 
     Spec:
         18013-5 C.1.7.1 and C.1.7.2; facts sheet pki §5.1: never an empty list, always a number.
     """
-    _check_entries(entries)
+    times = (date, next_update) if not_after is None else (date, next_update, not_after)
+    if any(one.utcoffset() is None for one in times):
+        msg = "the times of a list are aware datetimes"
+        raise ValueError(msg)
+    date, next_update = date.replace(microsecond=0), next_update.replace(microsecond=0)
+    _check_entries(entries, at=date)
     _check_chain(x5chain)
     if not provider or issue_id < 0 or not next_update > date or not (not_after is None or not_after >= next_update):
         msg = "a list names its provider, is numbered from 0, and its times are in order"
         raise ValueError(msg)
     signer = x5chain[0]
     issuer = x5chain[1] if len(x5chain) > 1 else None
-    findings = lint_certificate(signer, VICAL_SIGNER, issuer=issuer, at=date.replace(microsecond=0))
+    findings = lint_certificate(signer, VICAL_SIGNER, issuer=issuer, at=date)
     _require(findings, "the signer's certificate breaks its profile", "vical.signer")
     protected = protected_header(signer.public_key.algorithm.cose_id)
     members: dict[str, Any] = {
@@ -718,7 +724,7 @@ def build_vical(
     return prepared.complete(signer.sign(prepared.to_be_signed))
 
 
-def _check_entries(entries: Sequence[CertificateInfo]) -> None:
+def _check_entries(entries: Sequence[CertificateInfo], *, at: datetime) -> None:
     if not entries:
         msg = "a list without a root says nothing: leave it unpublished"
         raise ValueError(msg)
@@ -731,6 +737,8 @@ def _check_entries(entries: Sequence[CertificateInfo]) -> None:
             code = wrong[0].code if wrong else "vical.entry"
             msg = f"entry {index} is not as CertificateInfo.of makes it ({code})"
             raise ValueError(msg)
+        findings = lint_certificate(one.certificate, IACA, at=at)
+        _require(findings, f"the root of entry {index} breaks its profile", "vical.root")
 
 
 def _check_chain(x5chain: Sequence[Certificate]) -> None:

@@ -190,9 +190,9 @@ def examine_security_object(
     except DecodeError as exc:
         findings.fail("mso.validity", str(exc))
         return None
-    if at + skew < validity.valid_from:
+    if validity.valid_from - at > skew:
         findings.fail("mso.validity", "the security object is not valid yet")
-    elif at - skew > validity.valid_until:
+    elif at - validity.valid_until > skew:
         findings.fail("mso.validity", "the security object has expired")
     else:
         deviations: dict[str, str] = {}

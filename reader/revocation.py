@@ -123,9 +123,9 @@ class CrlJudge:
                 continue
             if assessed.crl.is_revoked(certificate.serial) is not None:
                 return Judgement(Outcome.FAILED, "the certificate is revoked")
-            if assessed.crl.this_update > at + self._skew:
+            if assessed.crl.this_update - at > self._skew:
                 refusal = refusal or "the revocation list is from the future"
-            elif assessed.crl.next_update is None or assessed.crl.next_update < at - self._skew:
+            elif assessed.crl.next_update is None or at - assessed.crl.next_update > self._skew:
                 refusal = refusal or "the revocation list is stale"
             else:
                 usable = assessed

@@ -111,11 +111,11 @@ class VerifiedList:
 
     def refusal(self, at: datetime, skew: timedelta = timedelta(0)) -> str | None:
         """Why the list must not be used at that time, or None; `skew` is how far the clock may be off."""
-        if at - skew >= self.expires:
+        if at - self.expires >= skew:
             return "the status list has expired"
-        if at + skew < self.begins:
+        if self.begins - at > skew:
             return "the status list is from the future"
-        if at + skew < self.not_before or at - skew > self.not_after:
+        if self.not_before - at > skew or at - self.not_after > skew:
             return "a certificate of the status list is not valid"
         return None
 

@@ -19,7 +19,6 @@ from mdl.pki import (
     OCSP_SIGNER,
     READER_AUTHENTICATION,
     READER_CA,
-    REVOCATION_LIST_SIGNER,
     VICAL_SIGNER,
     AlgorithmIdentifier,
     Certificate,
@@ -81,8 +80,8 @@ def likely_profile(certificate: Certificate) -> Profile | None:
     """The profile that a certificate seems to be made for, by its extended key usage; None where nothing tells.
 
     A self-issued one that issues others is taken for an IACA root where it says no more, a CA for readers for a reader
-    CA. One that signs, and says neither for what nor whom to ask, is taken for a revocation-list signer, whose purpose
-    has no number yet (facts sheet pki §2.8).
+    CA. A revocation-list signer cannot be told: its purpose has no number yet (facts sheet pki §2.8), and one that is
+    guessed from what is absent would make the worst certificate the cleanest.
     """
     constraints = certificate.basic_constraints
     is_ca = constraints is not None and constraints.ca
@@ -93,14 +92,6 @@ def likely_profile(certificate: Certificate) -> Profile | None:
     signs_others = is_ca or KeyUsage.KEY_CERT_SIGN in (certificate.key_usage or ())
     if signs_others and certificate.issuer == certificate.subject:
         return IACA
-    if (
-        not signs_others
-        and certificate.issuer != certificate.subject
-        and certificate.key_usage == frozenset({KeyUsage.DIGITAL_SIGNATURE})
-        and not certificate.extended_key_usage
-        and certificate.issuer_alternative_name is None
-    ):
-        return REVOCATION_LIST_SIGNER
     return None
 
 

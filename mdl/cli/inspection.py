@@ -47,6 +47,8 @@ _IMAGES: Final = {
     b"\xff\x4f\xff\x51": "JPEG 2000 codestream",
 }
 # A member by which a file of ours is known.
+# A value of JSON is cut here unless it is asked for in full, in characters.
+_LONGEST_JSON: Final = 200
 _OWN_FILES: Final = {
     "iaca_key": "state of an issuing authority's folder",
     "made_by": "what mdl demo did, and what came of it",
@@ -376,15 +378,16 @@ def _inspect_json(data: bytes, folder: Path | None, *, full: bool) -> Inspection
     if isinstance(content, dict):
         for member, title in _OWN_FILES.items():
             if member in content:
-                nodes = tuple(Node(str(name), _json_value(value)) for name, value in content.items())
+                nodes = tuple(Node(str(name), _json_value(value, full=full)) for name, value in content.items())
                 return Inspection(kind="own-file", title=title, clause="", size=len(data), form="JSON", nodes=nodes)
     return _inspect_record(data, folder, full=full)
 
 
-def _json_value(value: object) -> str:
+def _json_value(value: object, *, full: bool) -> str:
     if isinstance(value, list):
         return f"{len(value)} entries"
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if full or len(text) <= _LONGEST_JSON else f"{text[:_LONGEST_JSON]}…"
 
 
 # --- licence records --------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from mdl.pki import (
     CrlProfile,
     Evidence,
     Finding,
+    Name,
     Profile,
     Rule,
     Severity,
@@ -260,33 +261,44 @@ class _Issuing:
     """Who issued what, as far as it is at hand."""
 
     def __init__(self, given: tuple[Certificate, ...], found: Iterable[_Found]) -> None:
-        self._found = [(one.file, one.document) for one in found if isinstance(one.document, Certificate)]
         self._given = [(_GIVEN, certificate) for certificate in given]
+        self._by_subject: dict[Name, list[tuple[str, Certificate]]] = {}
+        self._by_key: dict[bytes, list[tuple[str, Certificate]]] = {}
+        self._issued: dict[Name, list[Certificate]] = {}
+        for one in found:
+            if isinstance(one.document, Certificate):
+                place = (one.file, one.document)
+                self._by_subject.setdefault(one.document.subject, []).append(place)
+                if one.document.subject_key_identifier is not None:
+                    self._by_key.setdefault(one.document.subject_key_identifier, []).append(place)
+                self._issued.setdefault(one.document.issuer, []).append(one.document)
 
     def of(self, document: Certificate | Crl) -> tuple[str, Certificate] | None:
         """The certificate of whoever issued `document`, and its file.
 
-        By name, else by key identifier: a name that was encoded again is a finding, not a stranger's.
+        By name and key identifier, else by one of them: a name that was encoded again is a finding, not a stranger's.
         """
-        itself = [each for each in self._found if each[1] == document and each[1].subject == document.issuer][:1]
-        pool = (self._given or [each for each in self._found if each[1] != document]) + itself
-        candidates = [each for each in pool if each[1].subject == document.issuer]
         identifier = document.authority_key_identifier
-        identified = [each for each in pool if identifier and each[1].subject_key_identifier == identifier]
-        # What was given as the issuer is held to be it, whatever the names say.
-        candidates = candidates or identified or self._given
-        for file, certificate in sorted(candidates, key=lambda each: each not in identified):
+        if identifier is None and isinstance(document, Certificate):
+            identifier = document.subject_key_identifier  # one that names no issuer's key is likely its own issuer
+        if self._given:
+            # What was given as the issuer is held to be it, whatever the names say; a root is its own.
+            named = [one for one in self._given if one[1].subject == document.issuer]
+            named += [one for one in self._by_subject.get(document.issuer, ()) if one[1] == document][:1]
+            candidates = named or self._given
+        else:
+            # Its own certificate comes last.
+            named = self._by_subject.get(document.issuer, [])
+            candidates = sorted(named or self._by_key.get(identifier or b"", []), key=lambda one: one[1] == document)
+        # The one with the right key identifier first: of many with one name, most are then never asked.
+        for file, certificate in sorted(candidates, key=lambda one: one[1].subject_key_identifier != identifier):
             if _signed(document, certificate):
                 return file, certificate
         return candidates[0] if candidates else None
 
     def only_others(self, authority: Certificate) -> bool:
         """Whether all that it issued, as far as it is at hand, is what no IACA issues: readers' or VICAL signers'."""
-        profiles = {
-            likely_profile(certificate)
-            for _, certificate in self._found
-            if certificate.issuer == authority.subject and certificate != authority
-        }
+        profiles = {likely_profile(one) for one in self._issued.get(authority.subject, ()) if one != authority}
         return bool(profiles) and profiles <= {READER_AUTHENTICATION, VICAL_SIGNER}
 
 

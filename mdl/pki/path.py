@@ -203,7 +203,7 @@ def _validity(document_signer: Certificate, anchor: Certificate | None, at: date
     for certificate, who, code in ((document_signer, "document signer", "signer"), (anchor, "anchor", "anchor")):
         if certificate is None:
             return PathFact(check=VALIDITY, holds=None, code="validity.anchor_unknown", detail="there is no anchor")
-        if at + skew < certificate.not_before:
+        if certificate.not_before - at > skew:
             begins = certificate.not_before.isoformat()
             return PathFact(
                 check=VALIDITY,
@@ -211,7 +211,7 @@ def _validity(document_signer: Certificate, anchor: Certificate | None, at: date
                 code=f"validity.{code}_not_yet_valid",
                 detail=f"the {who} is valid from {begins}",
             )
-        if at - skew > certificate.not_after:
+        if at - certificate.not_after > skew:
             ended = certificate.not_after.isoformat()
             return PathFact(
                 check=VALIDITY,

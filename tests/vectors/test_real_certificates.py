@@ -117,34 +117,6 @@ def test_a_root_of_a_united_states_authority_breaks_no_rule_of_security(path: Pa
     certificate.verify_signature(certificate.public_key)
 
 
-KNOWN_DEVIATIONS = {
-    "Miscellaneous-ONEPROOF-Oneproof-IACA-Test.pem": {"iaca.ku.critical"},
-    "US-AZ-AZ_MID_PROD_ROOT_CA.pem": set(),
-    "US-AZ-MDL_CA.pem": {"iaca.bc.path-length"},
-    "US-CA-ca-dmv-iaca-root-ca-crt.cer": set(),
-    "US-CO-CO_Root_Certificate_New.cer": {"iaca.bc.path-length"},
-    "US-CO-Prod_Root_Certificate.cer": {
-        "iaca.bc.path-length",
-        "iaca.ian.missing",
-        "iaca.crldp.missing",
-        "iaca.subject.state.format",
-    },
-    "US-GA-GA_mDL_Root.cer": set(),
-    "US-MD-Root_Certificate.cer": {"iaca.bc.path-length", "iaca.crldp.missing"},
-    "US-NY-New_York-iaca-cert.pem": set(),
-    "US-OH-ohio_mdl_iaca_root_2024.pem": set(),
-}
-
-
-def test_the_deviations_of_united_states_roots_are_named() -> None:
-    where = folder("iaca-us-roots")
-    found = {
-        name: {finding.rule for finding in lint_certificate(Certificate.decode_any((where / name).read_bytes()), IACA)}
-        for name in KNOWN_DEVIATIONS
-    }
-    assert found == KNOWN_DEVIATIONS
-
-
 @pytest.mark.parametrize(
     ("file", "profile", "issuer"),
     [

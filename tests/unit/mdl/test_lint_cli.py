@@ -259,14 +259,11 @@ def test_a_ca_that_issues_to_vical_signers_only_is_no_iaca(folder: Path, lint: A
     assert (outcome.status, [one["profile"] for one in outcome.json["examined"]]) == (0, ["reader-ca", "vical"])
 
 
-def test_a_signer_that_says_neither_for_what_nor_whom_to_ask_is_a_revocation_list_signer(
-    folder: Path, lint: Any
-) -> None:
-    signer = forge(honest(REVOCATION_LIST_SIGNER)[0], drop("2.5.29.18"))
-    outcome = lint(save("one.pem", signer), "--json")
-    assert (outcome.status, outcome.json["examined"][0]["profile"]) == (0, "revocation-list")
-    # With its issuer's address it might as well be a document signer that lacks its purpose: that is not guessed.
-    assert lint(save("two.pem", forge(DS, drop("2.5.29.37"))), "--json").json["examined"][0]["profile"] is None
+@pytest.mark.parametrize("profile", [DOCUMENT_SIGNER, READER_AUTHENTICATION], ids=lambda one: one.id)
+def test_what_says_neither_for_what_nor_whom_to_ask_is_never_clean(profile: Profile, folder: Path, lint: Any) -> None:
+    bare = forge(forge(honest(profile)[0], drop("2.5.29.18")), drop("2.5.29.37"))
+    outcome = lint(save("one.pem", bare), "--json")
+    assert (outcome.status, outcome.rules) == (1, {"lint.profile"})
 
 
 def test_a_ca_for_readers_by_its_purpose_is_a_reader_ca(folder: Path, lint: Any) -> None:

@@ -1,6 +1,7 @@
 """The VICAL: read leniently and by name, written strictly."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -414,39 +415,75 @@ def test_one_text_is_not_several_document_types() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "rule"),
     [
-        {"extensions": {"ku": (key_usage("digital_signature"), True)}},
-        {"extensions": {"eku": None}},
-        {"not_after": DATE - DAY},
-        {"not_before": AT},
-        {"signer": deterministic_key("Thief")},
+        ({"extensions": {"ku": (key_usage("digital_signature"), True)}}, "vical.ku.bits"),
+        ({"extensions": {"eku": None}}, "vical.eku.missing"),
+        ({"not_after": DATE - DAY}, "vical.validity.past"),
+        ({"not_before": AT}, "vical.validity.future"),
     ],
-    ids=["key-usage", "purpose", "expired", "not-yet-valid", "signature"],
+    ids=["key-usage", "purpose", "expired", "not-yet-valid"],
 )
-def test_a_signer_that_breaks_its_profile_signs_no_list(changes: dict[str, Any]) -> None:
+def test_a_signer_that_breaks_its_profile_signs_no_list(changes: dict[str, Any], rule: str) -> None:
     signer = Certificate(provider().signer_recipe.with_changes(**changes).build())
-    with pytest.raises((ProfileError, ValueError)):
+    with pytest.raises(ProfileError) as caught:
+        prepare(x5chain=(signer, provider().ca))
+    assert caught.value.code == "vical.signer"
+    assert rule in {one.rule for one in caught.value.findings}
+
+
+def test_a_signer_whom_nobody_has_certified_signs_no_list() -> None:
+    signer = Certificate(provider().signer_recipe.with_changes(signer=deterministic_key("Thief")).build())
+    with pytest.raises(ValueError, match="not issued by the one that follows"):
         prepare(x5chain=(signer, provider().ca))
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "reason"),
     [
-        {"provider": ""},
-        {"issue_id": -1},
-        {"next_update": DATE},
-        {"not_after": AT},
-        {"x5chain": ()},
-        {"x5chain": (provider().signer, provider().ca, provider().root)},
-        {"x5chain": (provider().signer, UTAH)},
-        {"x5chain": (provider().ca, provider().signer)},
+        ({"provider": ""}, "times are in order"),
+        ({"issue_id": -1}, "times are in order"),
+        ({"next_update": DATE}, "times are in order"),
+        ({"next_update": DATE + dt.timedelta(milliseconds=500)}, "times are in order"),
+        ({"not_after": AT}, "times are in order"),
+        ({"date": DATE.replace(tzinfo=None)}, "aware"),
+        ({"next_update": AT.replace(tzinfo=None)}, "aware"),
+        ({"not_after": AT.replace(tzinfo=None)}, "aware"),
+        ({"x5chain": ()}, "carries the certificate of its signer"),
+        ({"x5chain": (provider().signer, provider().ca, provider().root)}, "does not travel"),
+        ({"x5chain": (provider().signer, UTAH)}, "does not travel"),
+        ({"x5chain": (provider().ca, provider().signer)}, "not issued by the one that follows"),
     ],
-    ids=["provider", "number", "next-update", "not-after", "no-chain", "root-in-chain", "foreign-root", "order"],
 )
-def test_a_list_that_would_mislead_is_not_prepared(changes: dict[str, Any]) -> None:
-    with pytest.raises((ValueError, ProfileError)):
+def test_a_list_that_would_mislead_is_not_prepared(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         prepare(**changes)
+
+
+def test_what_is_no_root_or_has_expired_gets_no_place_however_its_entry_was_made() -> None:
+    recipe = authority().iaca_recipe
+    expired = Certificate(recipe.with_changes(not_after=DATE - DAY).build())
+    for certificate in (authority().ds_certificate, expired):
+        entry = replace(CertificateInfo.of(authority().iaca_certificate, doctypes=[MDL]), certificate=certificate)
+        entry = replace(
+            entry,
+            serial=certificate.serial,
+            ski=certificate.subject_key_identifier or b"",
+            issuer=certificate.issuer.der,
+            subject=certificate.subject.der,
+            not_before=certificate.not_before,
+            not_after=certificate.not_after,
+        )
+        with pytest.raises(ProfileError) as caught:
+            prepare_vical(
+                [entry],
+                provider="P",
+                date=DATE,
+                issue_id=1,
+                next_update=AT + DAY,
+                x5chain=(provider().signer, provider().ca),
+            )
+        assert caught.value.code == "vical.root"
 
 
 def test_an_empty_list_is_not_prepared() -> None:

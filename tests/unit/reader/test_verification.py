@@ -213,6 +213,17 @@ def test_no_clock_is_allowed_to_be_off_unless_it_is_said_and_then_by_a_minute_at
         Verifier(trust(), policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN, clock_skew=60)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("at", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
+def test_no_time_is_too_late_or_too_early_to_be_judged(at: datetime) -> None:
+    given = present(namespaces=SMALL)
+    skewed = Verifier(trust(), policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN, clock_skew=timedelta(seconds=60))
+    evidence = Evidence(crls=(HOUSE.crl(),))
+    report = skewed.examine(given.response, **expectations(given, at=at), evidence=evidence)
+    assert {"issuer_auth.certificate_validity", "mso.validity", "issuer_auth.certificate_revocation"} <= set(
+        report.failed
+    )
+
+
 @pytest.mark.parametrize(
     ("fields", "first", "last", "check"),
     [
