@@ -41,7 +41,7 @@ bench: setup  ## measure issuing and verifying against the raw cryptography
 
 # The fuzzer has no wheel for every platform, so it is not among what a checkout needs.
 fuzz: setup  ## fuzz decoders and verifier, guided by coverage: make fuzz FUZZ_SECONDS=1800
-	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.lock
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --require-hashes --no-deps -r requirements/fuzz.lock
 	@$(BIN)/python fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
 
 mutants: setup  ## remove and invert the verifier's checks one by one; the tests must notice each (an hour or more)

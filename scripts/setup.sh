@@ -133,7 +133,9 @@ else
 fi
 rm -f "$stamp"
 printf 'setup: installing the packages of %s\n' "$lock"
-pip_install --require-hashes -r "$lock" || fail "pip could not install the packages of $lock"
+# The lock file is complete, so nothing is left to resolve: a pip that looks for `coverage[toml]` beside the locked `coverage`
+# would take the newest release for it, and refuse that for want of a hash.
+pip_install --require-hashes --no-deps -r "$lock" || fail "pip could not install the packages of $lock"
 pip_install --no-deps --no-build-isolation -e . || fail "pip could not install the project itself"
 wanted >"$stamp"
 printf 'setup: done (%s)\n' "$("$venv/bin/python" -V)"
