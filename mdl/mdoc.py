@@ -97,6 +97,18 @@ def _array(mapping: Mapping[str, Any], name: str) -> list[Any]:
     return value
 
 
+def _entries(value: Any) -> list[Any]:
+    """The entries of what should be an array; none where it is no array."""
+    return value if type(value) is list else []
+
+
+def _place(value: Any) -> tuple[str, str] | None:
+    """A namespace and an element identifier, or None where the decoded value is no such pair."""
+    if type(value) is list and len(value) == 2 and type(value[0]) is str and type(value[1]) is str:
+        return value[0], value[1]
+    return None
+
+
 def _name(value: Any, path: str) -> str:
     """A namespace, element identifier or docType: text, not empty."""
     if type(value) is not str or not value:
@@ -555,7 +567,7 @@ class DeviceResponse:
             tuple(Document.from_value(one, f"documents[{index}]") for index, one in enumerate(documents)),
             tuple(errors),
             status,
-            tuple(name for name in ("zkDocuments", "encryptedDocuments") if name in response),
+            tuple(name for name in ("zkDocuments", "encryptedDocuments") if response.get(name)),
         )
 
     def encode(self) -> bytes:
@@ -589,6 +601,24 @@ class ItemsRequest:
     doctype: str
     name_spaces: Mapping[str, Mapping[str, bool]]
     request_info: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def alternatives(self) -> dict[tuple[str, str], list[frozenset[tuple[str, str]]]]:
+        """Which sets of elements may stand for a requested one, each as namespace and identifier, the preferred first.
+
+        They are the ``alternativeDataElements`` of the request info; whatever there is not of their form is left out.
+
+        Spec:
+            18013-5 second edition (draft) 10.2; facts sheet mdoc §2.6.
+        """
+        found: dict[tuple[str, str], list[frozenset[tuple[str, str]]]] = {}
+        for entry in _entries(self.request_info.get("alternativeDataElements")):
+            if type(entry) is dict and (element := _place(entry.get("requestedElement"))) is not None:
+                for one in _entries(entry.get("alternativeElementSets")):
+                    places = [_place(place) for place in _entries(one)]
+                    if places and None not in places:
+                        found.setdefault(element, []).append(frozenset(filter(None, places)))
+        return found
 
     @classmethod
     def decode(cls, data: bytes, *, path: str = "itemsRequest", limits: Limits = DEFAULT_LIMITS) -> ItemsRequest:

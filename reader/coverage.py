@@ -58,6 +58,11 @@ UNCHECKED: Final = tuple(
             "Not implemented: they are left aside and named in Report.unsupported; documents beside them are judged.",
         ),
         (
+            "18013-5 8.3.2.1.2",
+            "That every document that was asked for was returned",
+            "A holder may not have it: look which documents came. Within a document every element has to be there.",
+        ),
+        (
             "18013-5 9.1.1",
             "Session encryption",
             "The verifier takes the response as it is after decryption.",

@@ -228,6 +228,12 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
                 _ALL,
             ),
             ("elements.type", "elements.types", "a value is not of the type that the document type gives it", _ALL),
+            (
+                "elements.value",
+                "elements.types",
+                "a value of the right type that is none of those that the document type knows",
+                _NONE,
+            ),
         )
     }
 )

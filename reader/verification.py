@@ -392,17 +392,20 @@ class Verifier:
             self._examine_status(findings, mso, signer, case)
         elements = examine_items(findings, document, mso)
         examine_device_auth(findings, document, mso, case.context, post_quantum=self._post_quantum)
+        device_elements = document.device_signed.name_spaces if document.device_signed else {}
         if document.doctype != MDL_DOCTYPE:
             findings.skip("subject.country")
             findings.skip("subject.jurisdiction")
         elif certificate is not None:
-            examine_subject(findings, elements.get(MDL_NAMESPACE, {}), certificate)
+            # Whoever signed an element, it is about the same subject; one that both have signed fails as not unique.
+            by_device = device_elements.get(MDL_NAMESPACE, {})
+            examine_subject(findings, {**by_device, **elements.get(MDL_NAMESPACE, {})}, certificate)
         examine_request(findings, document, elements, case.request if isinstance(case.request, DeviceRequest) else None)
         examine_types(findings, document, elements)
         return {
             "doctype": document.doctype,
             "elements": elements,
-            "device_elements": document.device_signed.name_spaces if document.device_signed else {},
+            "device_elements": device_elements,
             "validity": validity,
             "document_signer": certificate,
             "anchor": signer.anchor if signer else None,
@@ -417,6 +420,9 @@ class Verifier:
             chain = issuer_auth.x5chain
             if not chain:
                 findings.fail("issuer_auth.x5chain", "no certificate in header 33")
+                return None
+            if issuer_auth.contradicts(chain[0]):
+                findings.fail("issuer_auth.x5chain", "the issuer signed for another certificate, which x5t names")
                 return None
             signer = self._signer(chain[0], doctype, at)
         except MdlError as exc:

@@ -279,7 +279,7 @@ class Uint(Shape):
         minimum, maximum = self.minimum, self.maximum
 
         def check(value: object) -> Fault | None:
-            if type(value) is not int:  # A bool is an int for isinstance, not for CBOR.
+            if type(value) is not int or value < 0:  # A bool is an int for isinstance, not for CBOR.
                 return wrong_type
             return None if minimum <= value <= maximum else out_of_range
 

@@ -179,7 +179,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mdoc §6 ninety-nine statements of age": ("accepted-ninety-nine-statements-of-age",),
         "mdoc §6 Latin-1 counted in bytes": (
             "accepted-elements-a-name-of-150-letters",
-            "elements-types-*-as-151-letters",
+            "accepted-elements-a-name-of-151-letters",
         ),
         # The validation of the chain.
         "pki §3.1 1 the signer's certificate in x5chain": ("issuer-auth-x5chain-*", "accepted-x5chain-*"),

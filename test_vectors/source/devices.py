@@ -106,6 +106,14 @@ for _name, _header in {
         f"deviceMac names {_name}", {"device_auth": DeviceAuth.MAC, "device_protected": _header}, mac=True
     )
 
+for _kind, _form, _number in (("deviceSignature", DeviceAuth.SIGNATURE, -7), ("deviceMac", DeviceAuth.MAC, 5)):
+    _device_algorithm(
+        f"{_kind} names its algorithm outside the protected header",
+        {"device_auth": _form, "device_protected": b""}
+        | device_auth(lambda auth, kind=_kind, number=_number: auth[kind][1].update({1: number})),
+        mac=_form is DeviceAuth.MAC,
+    )
+
 _POINT = encode_key(deterministic_key("device").public_key)
 for _name, _key in {
     "a point that is not on its curve": _POINT | {-2: bytes(32)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -137,6 +138,14 @@ accept(
     "a thumbprint of the certificate in the protected header",
     lambda: {"issuer_protected": {1: -7, 34: [-16, AUTHORITY.ds_certificate.fingerprint]}},
 )
+for _name, _thumbprint in {
+    "by SHA-512": [-44, hashlib.sha512(AUTHORITY.ds_certificate.der).digest()],
+    "by the first half of SHA-256": [-15, AUTHORITY.ds_certificate.fingerprint[:8]],
+    "by an algorithm that is not known here": [-99, bytes(32)],
+    "in another form": AUTHORITY.ds_certificate.fingerprint,
+}.items():
+    accept(f"a thumbprint {_name} in the protected header", {"issuer_protected": {1: -7, 34: _thumbprint}},
+           kind=Kind.MAY_REJECT)  # fmt: skip
 accept(
     "more headers",
     lambda: {
@@ -344,6 +353,24 @@ for _name, _values in {
         note="issuers in the field write dates so, and nobody gains by it",
     )
 
+for _name, _values in {
+    "a name of 151 letters": {"family_name": "U" * 151},
+    "a name in Greek letters": {"given_name": "\N{GREEK CAPITAL LETTER ETA}"},
+    "a portrait that is no picture": {"portrait": b"GIF89a" + bytes(58)},
+    "no portrait": {"portrait": b""},
+    "sex as a number that means nothing": {"sex": 3},
+    "a colour that is not listed": {"eye_colour": "violet"},
+    "a nationality in three letters": {"nationality": "USA"},
+    "a privilege with an empty list of codes": {"driving_privileges": [{"vehicle_category_code": "B", "codes": []}]},
+}.items():
+    accept(
+        f"elements: {_name}",
+        lambda values=_values: valued(**values),
+        kind=Kind.MAY_REJECT,
+        warnings=["elements.value"],
+        note="what the issuer has signed is of the right type, and its value the issuer's affair",
+    )
+
 # --- what was asked ---------------------------------------------------------------------------------------------------
 
 
@@ -379,6 +406,53 @@ accept(
         "disclose": ["family_name"],
         "request": request_for((MDL_DOCTYPE, {NAMESPACE: ["portrait"]}), (MDL_DOCTYPE, {NAMESPACE: ["family_name"]})),
     },
+)
+accept(
+    "two requests for one type, both answered by one document",
+    {
+        "disclose": ("family_name", "given_name", "age_over_18"),
+        "request": request_for(
+            (MDL_DOCTYPE, {NAMESPACE: ["family_name"]}), (MDL_DOCTYPE, {NAMESPACE: ["given_name", "age_over_18"]})
+        ),
+    },
+    kind=Kind.MAY_REJECT,
+)
+
+
+def _alternatives(given: Any, *, got: tuple[str, ...]) -> Fields:
+    wanted = {NAMESPACE: dict.fromkeys(("family_name", "age_over_18"), False)}
+    request = DeviceRequest((DocRequest.of(ItemsRequest(MDL_DOCTYPE, wanted, {"alternativeDataElements": given})),))
+    return {"disclose": got, "request": request}
+
+
+_AGE = [NAMESPACE, "age_over_18"]
+_ALTERNATIVES = {"requestedElement": _AGE, "alternativeElementSets": [
+    [[NAMESPACE, "birth_date"], [NAMESPACE, "issue_date"]], [[NAMESPACE, "sex"]],
+]}  # fmt: skip
+for _name, _fields in {
+    "the first set": _alternatives([_ALTERNATIVES], got=("family_name", "birth_date", "issue_date")),
+    "the second set": _alternatives([_ALTERNATIVES], got=("family_name", "sex")),
+    "itself": _alternatives([_ALTERNATIVES], got=("family_name", "age_over_18")),
+    "the one set that is well formed": _alternatives(
+        [
+            "nonsense",
+            {"requestedElement": "age_over_18", "alternativeElementSets": [[[NAMESPACE, "height"]]]},
+            {"requestedElement": _AGE, "alternativeElementSets": [[], [NAMESPACE], [[NAMESPACE, 1]]]},
+            _ALTERNATIVES,
+        ],
+        got=("family_name", "sex"),
+    ),
+    "itself, where the alternatives are no list": _alternatives({"a": 1}, got=("family_name", "age_over_18")),
+}.items():
+    accept(f"an element with alternatives, answered by {_name}", _fields, clause="18013-5 second edition (draft) 10.2")
+accept(
+    "a document type asked for and returned in two of its spellings",
+    lambda: {
+        "namespaces": {"org.iso.23220.1": {"family_name": "Mustermann"}},
+        "doctype": "org.iso.23220.photoID.1",
+        "request": request_for(("org.iso.23220.photoid.1", {"org.iso.23220.1": ["family_name"]})),
+    },
+    kind=Kind.MAY_REJECT,
 )
 
 # --- device-signed elements -------------------------------------------------------------------------------------------

@@ -56,6 +56,11 @@ for _name, _header in {
     "under a text label": {"1": -7},
 }.items():
     _algorithm(f"names {_name}", {"issuer_protected": _header})
+for _name, _header in {"no header": b"", "an empty header": {}}.items():
+    _algorithm(
+        f"names an algorithm outside the protected header, which is {_name}",
+        {"issuer_protected": _header, "issuer_unprotected": {1: -7, 33: AUTHORITY.ds_certificate.der}},
+    )
 _algorithm("names a fully specified name of the same", {"issuer_protected": {1: -9}}, kind=Kind.MAY_REJECT)
 
 

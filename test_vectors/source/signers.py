@@ -107,6 +107,24 @@ def forged_der(certificate: Certificate, change: Any) -> bytes:
     )
 
 
+for _name, _thumbprint in {
+    "no certificate": [-16, bytes(32)],
+    "the root": [-16, AUTHORITY.iaca_certificate.fingerprint],
+    "no certificate, by the first half of SHA-256": [-15, bytes(8)],
+    "no certificate, by SHA-384": [-43, bytes(48)],
+    "no certificate, by SHA-512": [-44, bytes(64)],
+    "the certificate, but cut short": [-16, AUTHORITY.ds_certificate.fingerprint[:31]],
+    "text": [-16, "sha256"],
+}.items():
+    attack(
+        X5CHAIN,
+        f"the issuer signed for another certificate, by a thumbprint of {_name}",
+        {"issuer_protected": {1: -7, 34: _thumbprint}},
+        clause="18013-5 second edition (draft) 12.3.4",
+        left_open=NO_SIGNER,
+        why=NO_SIGNER_WHY,
+        kind=Kind.MAY_REJECT,
+    )
 attack(X5CHAIN, "nine certificates", header([DS] * 9), left_open=NO_SIGNER, why=NO_SIGNER_WHY,
        kind=Kind.MAY_REJECT)  # fmt: skip
 attack(X5CHAIN, "longer than any certificate", header(DS[:-40] + bytes(70_000)), left_open=NO_SIGNER,

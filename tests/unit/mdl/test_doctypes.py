@@ -284,7 +284,7 @@ BAD_ELEMENTS: list[tuple[str, Any, Code, str]] = [
     ("sex", 3, Code.VALUE, ""),
     ("sex", True, Code.TYPE, ""),
     ("sex", 1.0, Code.TYPE, ""),
-    ("height", -1, Code.RANGE, ""),
+    ("height", -1, Code.TYPE, ""),
     ("height", 2**64, Code.RANGE, ""),
     ("height", "170", Code.TYPE, ""),
     ("weight", True, Code.TYPE, ""),

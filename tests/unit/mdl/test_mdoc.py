@@ -599,7 +599,7 @@ def test_a_document_without_device_signed_part_is_told() -> None:
 @pytest.mark.parametrize(
     "names", [("zkDocuments",), ("encryptedDocuments",), ("zkDocuments", "encryptedDocuments")], ids=" and ".join
 )
-@pytest.mark.parametrize("content", [[], None, [{"documentData": 1}], 5])
+@pytest.mark.parametrize("content", [[None], [{"documentData": 1}], 5])
 def test_members_of_the_second_edition_are_named_and_never_taken(names: tuple[str, ...], content: Any) -> None:
     value = response_value()
     for name in names:
@@ -610,6 +610,35 @@ def test_members_of_the_second_edition_are_named_and_never_taken(names: tuple[st
     assert read.encode() == samples.device_response().encode()  # what is not implemented is not written
     without = decode_response({"version": "1.1", "status": 0, names[0]: content})
     assert without.documents == ()
+
+
+@pytest.mark.parametrize("content", [[], None])
+def test_members_of_the_second_edition_that_hold_nothing_are_as_good_as_absent(content: Any) -> None:
+    read = decode_response(response_value() | {"zkDocuments": content, "encryptedDocuments": content})
+    assert read.unsupported == ()
+
+
+def test_alternatives_are_read_as_sets_in_their_order_and_what_is_malformed_is_left_out() -> None:
+    place, other = ["ns", "a"], ["ns", "b"]
+    given = [
+        {"requestedElement": place, "alternativeElementSets": [[other, ["ns", "c"]], [["ns2", "d"]]]},
+        {
+            "requestedElement": place,
+            "alternativeElementSets": [[["ns", "e"]], [], "x", [other, 1], [["ns"]], [[1, ""]]],
+        },
+        {"requestedElement": ["ns", "a", "b"], "alternativeElementSets": [[other]]},
+        {"requestedElement": "a", "alternativeElementSets": [[other]]},
+        {"requestedElement": ["ns", "f"], "alternativeElementSets": {"a": 1}},
+        {"alternativeElementSets": [[other]]},
+        "x",
+    ]
+    request = ItemsRequest("doctype", {"ns": {"a": False}}, {"alternativeDataElements": given})
+    assert request.alternatives == {
+        ("ns", "a"): [frozenset({("ns", "b"), ("ns", "c")}), frozenset({("ns2", "d")}), frozenset({("ns", "e")})]
+    }
+    assert ItemsRequest.decode(request.encode()).alternatives == request.alternatives
+    assert ItemsRequest("doctype", {"ns": {"a": False}}).alternatives == {}
+    assert ItemsRequest("doctype", {"ns": {"a": False}}, {"alternativeDataElements": "x"}).alternatives == {}
 
 
 def test_members_that_a_response_does_not_name_are_ignored() -> None:
