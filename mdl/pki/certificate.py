@@ -287,7 +287,7 @@ _KEY_ALGORITHMS: Final = frozenset(
 ML_DSA_SIGNATURES: Final = frozenset(curve.oid for curve in EXPERIMENTAL_CURVES.values())
 """The signature algorithms of the rehearsal; key and signature have one identifier (RFC 9881)."""
 
-_ML_DSA_KEY_ALGORITHMS: Final = frozenset(
+_REHEARSED_KEY_ALGORITHMS: Final = _KEY_ALGORITHMS | frozenset(
     asn1.encode_der(der_types.BareAlgorithm(oid=ObjectIdentifier(oid))) for oid in ML_DSA_SIGNATURES
 )
 
@@ -767,15 +767,13 @@ def public_key_of(spki: bytes, *, post_quantum: UnsafePostQuantum | None = None)
     code = "key.malformed"
     info = der_types.decode(der_types.SubjectPublicKeyInfo, spki, code=code, path="subjectPublicKeyInfo")
     algorithm = der_types.encoded(info.algorithm)
-    if algorithm in _ML_DSA_KEY_ALGORITHMS and isinstance(post_quantum, UnsafePostQuantum):
-        return PublicKey.from_spki(spki, post_quantum=post_quantum)
-    if algorithm not in _KEY_ALGORITHMS:
+    if algorithm not in (_KEY_ALGORITHMS if post_quantum is None else _REHEARSED_KEY_ALGORITHMS):
         raise UnsupportedError(
             "the key is not on a named curve of the standard that is implemented here",
             code="key.unsupported",
             clause="18013-5 Annex B",
         )
-    return PublicKey.from_spki(spki)
+    return PublicKey.from_spki(spki, post_quantum=post_quantum)
 
 
 def verify_x509_signature(key: PublicKey, algorithm: AlgorithmIdentifier, data: bytes, signature: bytes) -> None:

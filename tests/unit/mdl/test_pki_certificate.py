@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
+from mdl.keys import UnsafePostQuantum
 from mdl.pki import (
     DOCUMENT_SIGNER,
     PROFILES,
@@ -488,9 +489,11 @@ def test_a_curve_by_explicit_parameters_is_refused_and_not_recognised() -> None:
     info["algorithm"] = {"algorithm": "ec", "parameters": keys.ECDomainParameters("specified", parameters)}
     assert curve.key_size == 256
     explicit = forge(DS, set_field("subject_public_key_info", info))
-    with pytest.raises(UnsupportedError) as caught:
-        _ = explicit.public_key
-    assert caught.value.code == "key.unsupported"
+    for rehearsal in (None, UnsafePostQuantum()):
+        with pytest.raises(UnsupportedError) as caught:
+            explicit.key_for(rehearsal)
+        assert caught.value.code == "key.unsupported"
+        assert "named curve" in caught.value.message
 
 
 def test_nothing_here_warns(recwarn: pytest.WarningsRecorder) -> None:
@@ -560,6 +563,23 @@ def test_an_empty_relative_name_is_refused() -> None:
     with pytest.raises(DecodeError) as caught:
         Name(bytes.fromhex("30023100"))
     assert caught.value.code == "certificate.malformed"
+
+
+@pytest.mark.parametrize(("tag", "value"), [(0x13, b"caf\xe9"), (0x0C, b"caf\xe9"), (0x0C, b"\xed\xa0\x80")])
+def test_a_name_that_is_not_in_its_own_alphabet_is_refused(tag: int, value: bytes) -> None:
+    """Nor is it read as the attribute before it."""
+
+    def rdn(oid: bytes, tag: int, text: bytes) -> bytes:
+        attribute = b"\x06\x03" + oid + bytes((tag, len(text))) + text
+        return bytes((0x31, len(attribute) + 2, 0x30, len(attribute))) + attribute
+
+    good, bad = rdn(b"\x55\x04\x06", 0x13, b"UT"), rdn(b"\x55\x04\x03", tag, value)
+    assert len(Name(bytes((0x30, len(good))) + good).attributes) == 1
+    for content in (bad, good + bad):
+        with pytest.raises(DecodeError) as caught:
+            Name(bytes((0x30, len(content))) + content)
+        assert caught.value.code == "certificate.malformed"
+        assert "alphabet" in caught.value.message
 
 
 @pytest.mark.parametrize(("size", "kept"), [(1024, True), (1025, False)])
