@@ -8,15 +8,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from issuer.keystore import SecretHandler, secret_from_environment, secret_from_file
+from mdl import files
 from mdl.errors import DecodeError, SigningError
 
 __all__ = ["PinSource", "State", "StorePlace", "lock", "output_file", "read_file", "unwritable", "write_file"]
@@ -31,10 +31,19 @@ _PATIENCE: Final = 30.0
 # --- Files -----------------------------------------------------------------------------------------------------------
 
 
-def unwritable(path: Path, exc: OSError) -> SigningError:
-    """The error about a file that the system does not let us write."""
+def unwritable(
+    path: Path, exc: OSError, *, undone: str = "nothing was issued", code: str = "authority.unwritable"
+) -> SigningError:
+    """The error about a file that the system does not let us write.
+
+    Args:
+        path: The file.
+        exc: What the system says.
+        undone: What has not been done for it.
+        code: The error's code.
+    """
     reason = exc.strerror or type(exc).__name__
-    return SigningError(f"cannot write {path}: {reason}; nothing was issued", code="authority.unwritable")
+    return SigningError(f"cannot write {path}: {reason}; {undone}", code=code)
 
 
 @contextmanager
@@ -54,47 +63,25 @@ def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[byte
     Raises:
         SigningError: The file cannot be written (code ``authority.unwritable``), on entry or at the call.
     """
-    try:
-        target = path.resolve()
-        if target.exists() and not target.is_file():
-            message = f"{path} is no regular file: name another output file"
-            raise SigningError(message, code="authority.unwritable")
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if private else 0o644)
-    except OSError as exc:
-        raise unwritable(path, exc) from exc
-
-    def commit(content: bytes) -> None:
+    with ExitStack() as stack:
         try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(descriptor, left) :]
-            os.fsync(descriptor)
-            beside.replace(target)
-            _sync_folder(target.parent)
+            write = stack.enter_context(files.output_file(path, private=private))
         except OSError as exc:
             raise unwritable(path, exc) from exc
 
-    try:
+        def commit(content: bytes) -> None:
+            try:
+                write(content)
+            except OSError as exc:
+                raise unwritable(path, exc) from exc
+
         yield commit
-    finally:
-        os.close(descriptor)
-        beside.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file whole or not at all; see `output_file`."""
     with output_file(path, private=private) as commit:
         commit(content)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_file(path: Path) -> bytes:

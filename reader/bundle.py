@@ -9,8 +9,8 @@
 
 A bundle holds the response, the session transcript, the request, the time, the policy, those anchors, revocation lists
 and status tokens that had a say, and the verdict. The reader's private key is not in it: where a deviceMac was checked,
-the secret that was agreed with that device key is, which opens no session. It holds personal data, all that was shown;
-what is not needed any more can be redacted.
+the secret that was agreed with that device key is, which opens no session. It holds personal data, all that was shown:
+the command writes it so that only its owner may read it, and what is not needed any more can be redacted.
 
 The seal is a hash, or a signature by a key of the reader's, over a list of commitments: one for each item, and one for
 each piece of everything else. A redacted item leaves its commitment behind, which is the very digest that the issuer

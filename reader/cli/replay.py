@@ -116,7 +116,7 @@ def _redact(arguments: argparse.Namespace) -> int:
     if arguments.element:
         bundle = bundle.redact((namespace, identifier) for namespace, identifier in arguments.element)
         file = Path(arguments.output or arguments.bundle)
-        write_whole(file, bundle.encode(), code="bundle.unwritable", what="the bundle")
+        write_whole(file, bundle.encode(), code="bundle.unwritable", what="the bundle", private=True)
     if arguments.json:
         terminal.write_json(
             [

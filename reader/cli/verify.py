@@ -45,7 +45,7 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     keeping.add_argument(
         "--keep",
         metavar="FILE",
-        help="keep all that the verdict rests on in an evidence bundle; it holds personal data",
+        help="keep all that the verdict rests on in an evidence bundle; it holds personal data: only you may read it",
     )
     keeping.add_argument("--keep-key", metavar="FILE", help="sign the bundle with this key, PKCS#8 without a password")
     verb.add_argument("--full", action="store_true", help="show the elements' byte strings whole")
@@ -93,7 +93,8 @@ def _keep(arguments: argparse.Namespace, verifier: Verifier, response: bytes, ca
             signer = SoftwareSigner.from_pkcs8(terminal.read_input(arguments.keep_key, label="--keep-key"))
     with terminal.labelled("RESPONSE"):
         bundle = examine_and_keep(verifier, response, **case)
-    write_whole(Path(arguments.keep), bundle.encode(signer), code="bundle.unwritable", what="the bundle")
+    content = bundle.encode(signer)
+    write_whole(Path(arguments.keep), content, code="bundle.unwritable", what="the bundle", private=True)
 
 
 # --- verify: output ---------------------------------------------------------------------------------------------------

@@ -396,6 +396,17 @@ def test_redact_takes_elements_out_and_replay_names_them(bundle_file: Path, caps
     assert "portrait" not in told["documents"][0]["elements"][MDL_NAMESPACE]
 
 
+def test_only_its_owner_may_read_a_bundle(bundle_file: Path) -> None:
+    assert bundle_file.stat().st_mode & 0o777 == 0o600
+    bundle_file.chmod(0o644)
+    smaller = bundle_file.with_name("smaller")
+    words = ["reader", "redact", str(bundle_file), "--element", MDL_NAMESPACE, "portrait"]
+    assert main([*words, "--output", str(smaller)]) == 0
+    assert smaller.stat().st_mode & 0o777 == 0o600
+    assert main(words) == 0
+    assert bundle_file.stat().st_mode & 0o777 == 0o600, "also where it is written over one that others could read"
+
+
 def test_a_bundle_of_another_key_is_refused(bundle_file: Path, capsys: Output) -> None:
     bundle_file.with_name("key.pub").write_bytes(deterministic_key("stranger").public_key.pem)
     assert main(["reader", "replay", str(bundle_file), "--key", str(bundle_file.with_name("key.pub"))]) == 1
