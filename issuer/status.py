@@ -307,9 +307,9 @@ def _content(record: StatusListRecord, told: list[int] | list[bytes]) -> StatusL
 def _show_decoys(tx: Transaction, record: StatusListRecord) -> None:
     """With so many revocations, show about as many decoys."""
     last = tx.signed_list(record.list_id)
-    if record.kind is not ListKind.STATUS_LIST or last is None:
+    if record.kind is not ListKind.STATUS_LIST:
         return
-    content = StatusToken.decode(last[1]).decode_list()
+    content = None if last is None else StatusToken.decode(last[1]).decode_list()
     shown = int.from_bytes(content.packed).bit_count() if isinstance(content, StatusList) else 0
     fresh = len(tx.revoked_indices(record.list_id)) - shown
     if fresh > 0:

@@ -315,6 +315,21 @@ def test_decoys_hide_how_many_were_revoked(store: Store, clock: Clock) -> None:
     assert ours.sign_due() == (), "decoys come with revocations only"
 
 
+def test_the_first_token_of_a_list_has_decoys_too(store: Store, clock: Clock) -> None:
+    """With 40 revocations from 0 to 80 are shown: that none is shown has one chance in 81, three times over."""
+    shown = []
+    for name in "abc":
+        plan = StatusPlan(uri=f"https://mdl.example/{name}/{{list}}", size=4096, decoys=0.25)
+        for one in issue(store, 40, clock, plan):
+            revoke(store, one, clock)
+        (signed,) = list_signer(store, clock).sign_due()
+        content = read(signed.token)
+        assert isinstance(content, StatusList)
+        shown.append(int.from_bytes(content.packed).bit_count())
+    assert min(shown) >= 40
+    assert max(shown) > 40
+
+
 def test_the_store_and_its_lists_hold_nothing_about_a_person(store: Store, clock: Clock) -> None:
     with store.transaction(at=clock, actor=ROLE) as tx:
         batch = tx.reserve_batch(
