@@ -39,8 +39,9 @@ from issuer.folder import lock, read_file, unwritable, write_file
 from issuer.signers import CA_ROLES, Roots
 from issuer.status import check_status_token, is_ended
 from issuer.store import CertificateRecord, Clock, Reader, Role, Store
+from issuer.vical import verify_vical
 from mdl.cbor import TDate
-from mdl.errors import DecodeError, LocalProtocolError, ProfileError, SigningError
+from mdl.errors import DecodeError, LocalProtocolError, ProfileError
 from mdl.pki import Certificate, Crl, Severity, lint_crl
 from mdl.status import ListKind
 from mdl.vical import Vical
@@ -66,6 +67,8 @@ _MEMORY: Final = "publish.json"
 _NUMBER: Final = re.compile(r"[0-9]{6,9}")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_~@+,=-][A-Za-z0-9._~@+,=-]{0,199}")
 _VICAL_PATH: Final = "vical.cbor"
+_UNWRITABLE: Final = "publish.unwritable"
+_UNDONE: Final = "nothing was published"
 
 
 class ItemKind(StrEnum):
@@ -140,7 +143,7 @@ class Publication:
         items: Its files, but for the index.
         changed: The paths that are new or other than before; empty if everything was there already.
         removed: The paths that are there no more.
-        unsigned: Addresses of lists that are not there since they were never signed.
+        unsigned: Addresses of CRLs and lists that are not there since they were never signed.
         overdue: Addresses of what should have been signed anew by now, and readers may refuse.
     """
 
@@ -209,7 +212,7 @@ def path_of(url: str) -> str:
 
 
 def collect(reader: Reader, *, at: datetime) -> tuple[list[Item], list[str]]:
-    """What a tree has to hold at some time, and the addresses of lists that were never signed.
+    """What a tree has to hold at some time, and the addresses of CRLs and lists that were never signed.
 
     Args:
         reader: The store.
@@ -223,10 +226,13 @@ def collect(reader: Reader, *, at: datetime) -> tuple[list[Item], list[str]]:
     roots = Roots(reader)
     certificates = {one.certificate.fingerprint: one.certificate for one in roots.certificates}
     items: list[Item] = []
+    unsigned: list[str] = []
     for root in roots.in_service(at):
         fingerprint = root.certificate.fingerprint
         last = reader.last_crl(fingerprint)
-        if last is not None:
+        if last is None:
+            unsigned += _crl_urls(roots.certificates, fingerprint, at)
+        else:
             crl = _checked_crl(last.der, root.certificate)
             items += [
                 Item(
@@ -241,7 +247,6 @@ def collect(reader: Reader, *, at: datetime) -> tuple[list[Item], list[str]]:
                 )
                 for url in _crl_urls(roots.certificates, fingerprint, at)
             ]
-    unsigned = []
     for record in reader.status_lists():
         signed = reader.signed_list(record.list_id)
         if signed is None:
@@ -271,24 +276,34 @@ def collect(reader: Reader, *, at: datetime) -> tuple[list[Item], list[str]]:
     return items, unsigned
 
 
-def vical_item(data: bytes, *, path: str | None = None) -> Item:
-    """A VICAL as a file of the tree.
+def vical_item(data: bytes, *, reader: Reader, at: datetime, provider_roots: Iterable[Certificate] = ()) -> Item:
+    """A VICAL as a file of the tree, once it is verified.
+
+    It lies at the path of its ``vicalURL``, or at ``vical.cbor`` where it has none.
 
     Args:
-        data: The list, which was verified.
-        path: Where in the tree; None takes the path of its ``vicalURL``, or ``vical.cbor`` where it has none.
+        data: The list.
+        reader: The store: its VICAL CAs are roots of the list's provider, and what it has revoked signs nothing.
+        at: The time, aware UTC.
+        provider_roots: Other providers' roots whose lists may be published.
 
     Raises:
         DecodeError: It is no VICAL.
+        VerificationError: It does not verify (codes ``publish.vical_…``, see `issuer.vical.verify_vical`).
         LocalProtocolError: It cannot be served at its address (code ``publish.address``).
     """
-    vical = Vical.decode(data)
-    if path is None:
-        path = _VICAL_PATH if vical.url is None else path_of(vical.url)
+    records = reader.certificates()
+    own = [one.certificate for one in records if one.role is Role.VICAL_CA]
+    revoked = {one.certificate.fingerprint for one in records if one.revoked_at is not None}
+    vical = verify_vical(data, roots=[*own, *provider_roots], at=at, revoked=revoked)
+    return _vical_at(_VICAL_PATH if vical.url is None else path_of(vical.url), vical)
+
+
+def _vical_at(path: str, vical: Vical) -> Item:
     return Item(
         path=path,
         kind=ItemKind.VICAL,
-        content=data,
+        content=vical.data,
         media_type=_MEDIA_TYPES[ItemKind.VICAL],
         url=vical.url,
         number=vical.issue_id,
@@ -413,7 +428,7 @@ class Publisher:
 
         Args:
             at: The clock.
-            vical: A VICAL to publish with it, or None: one that is there stays.
+            vical: A VICAL to publish with it, as `vical_item` gives it, or None: one that is there stays.
 
         Raises:
             LocalProtocolError: The folder is another authority's (code ``publish.foreign``), something newer than the
@@ -425,7 +440,7 @@ class Publisher:
         try:
             (self._folder / _VERSIONS).mkdir(parents=True, exist_ok=True)
         except OSError as exc:
-            raise _unwritable(self._folder, exc) from exc
+            raise unwritable(self._folder, exc, undone=_UNDONE, code=_UNWRITABLE) from exc
         with lock(self._folder, exclusive=True):
             now = at()
             with self._store.reading() as reader:
@@ -453,11 +468,33 @@ class Publisher:
                 overdue=tuple(dict.fromkeys(one.url for one in items if one.url and one.until and one.until <= now)),
             )
 
+    def vicals(self) -> dict[str, Item | None]:
+        """The VICALs that are published, by their addresses; None for one whose file is missing or changed.
+
+        Raises:
+            LocalProtocolError: The folder is another authority's (code ``publish.foreign``).
+            DecodeError: What is published, or the store, is damaged.
+        """
+        with self._store.reading() as reader:
+            before = self._published(reader.log_id.hex())
+        found: dict[str, Item | None] = {}
+        for path, row in before.items():
+            url = row.get("url")
+            if row.get("kind") == ItemKind.VICAL.value and isinstance(url, str):
+                data = self._found_as(row)
+                found[url] = None if data is None else _vical_at(path, Vical.decode(data))
+        return found
+
     # --- what is there ---
 
     def _found(self, path: str) -> bytes | None:
         file = self.current / path
         return read_file(file) if file.is_file() else None
+
+    def _found_as(self, row: Mapping[str, Any]) -> bytes | None:
+        """A file that is as its row in the index says, or None."""
+        data = self._found(row["path"])
+        return data if data is not None and hashlib.sha256(data).hexdigest() == row.get("sha256") else None
 
     def _published(self, authority: str) -> dict[str, Mapping[str, Any]]:
         """The rows of the index that is published, by path."""
@@ -485,11 +522,11 @@ class Publisher:
         """What is published and not in the store: a VICAL, until there is a newer one."""
         for path, row in before.items():
             if row.get("kind") == ItemKind.VICAL.value and path not in paths and not replaced:
-                data = self._found(path)
-                if data is None or hashlib.sha256(data).hexdigest() != row.get("sha256"):
+                data = self._found_as(row)
+                if data is None:
                     message = f"the VICAL {self.current / path} is missing or changed: publish it again with --vical"
                     raise DecodeError(message, code="publish.damaged")
-                yield vical_item(data, path=path)
+                yield _vical_at(path, Vical.decode(data))
 
     def _version(self) -> int:
         """The highest version that there is."""
@@ -523,7 +560,7 @@ class Publisher:
             _sync(self._folder)
             self._forget(version)
         except OSError as exc:
-            raise _unwritable(self._folder, exc) from exc
+            raise unwritable(self._folder, exc, undone=_UNDONE, code=_UNWRITABLE) from exc
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         return version
@@ -557,15 +594,28 @@ class Publisher:
 
 
 def _require_newer(before: Mapping[str, Mapping[str, Any]], items: Iterable[Item]) -> None:
+    """Nothing is replaced by what is older. A list of roots may move: it is held against each that is published."""
+    vicals = [row for row in before.values() if row.get("kind") == ItemKind.VICAL.value]
     for one in items:
-        row = before.get(one.path, {})
-        number = row.get("number")
-        if row.get("kind") == one.kind.value and type(number) is int and (one.number is None or number > one.number):
-            message = (
-                f"what is published at {one.path} is newer (number {number}) than what there is now: the store was "
-                "restored from a backup, or is another host's; nothing is taken back"
-            )
-            raise LocalProtocolError(message, code="publish.rollback")
+        is_vical = one.kind is ItemKind.VICAL
+        for row in vicals if is_vical else [before.get(one.path, {})]:
+            number = row.get("number")
+            if row.get("kind") != one.kind.value or type(number) is not int:
+                continue
+            if one.number is None or number > one.number or (is_vical and _is_same_but_later(row, one)):
+                message = (
+                    f"the VICAL that is published is newer (number {number}): nothing is taken back"
+                    if is_vical
+                    else f"what is published at {one.path} is newer (number {number}) than what there is now: the "
+                    "store was restored from a backup, or is another host's; nothing is taken back"
+                )
+                raise LocalProtocolError(message, code="publish.rollback")
+
+
+def _is_same_but_later(row: Mapping[str, Any], vical: Item) -> bool:
+    """Whether a published list has the number of another one, and was issued after it."""
+    issued = "" if vical.issued is None else TDate.of(vical.issued).text
+    return row.get("number") == vical.number and (row.get("issued") or "") > issued
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -582,8 +632,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _unwritable(folder: Path, exc: OSError) -> SigningError:
-    inner = unwritable(folder, exc)
-    return SigningError(inner.message.replace("nothing was issued", "nothing was published"), code="publish.unwritable")

@@ -11,6 +11,9 @@ knows, document types and the authority's name, comes from a file:
 The number of a list grows with each: it is one more than that of the list before, which is given, so that the
 provider's memory is what it has published itself.
 
+A list that is to be published, whoever made it, is held against what a reader will ask of it, and more strictly: what
+readers tolerate in the lists of others is not sent out from here.
+
 Spec:
     18013-5 first edition C.1.7. Facts sheet pki §2.7 (signer), §5.1 (structure), §5.4 (at least every 90 days).
 """
@@ -19,17 +22,17 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from mdl.errors import DecodeError, LocalProtocolError, MdlError, ProfileError, SigningError
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, ProfileError, SigningError, VerificationError
 from mdl.keys import Signer
-from mdl.pki import Certificate
-from mdl.vical import CertificateInfo, Vical, prepare_vical
+from mdl.pki import IACA, VICAL_PROVIDER_CA, VICAL_SIGNER, Certificate, Severity, lint_certificate
+from mdl.vical import VICAL_ALGORITHMS, VICAL_VERSION, CertificateInfo, Vical, prepare_vical
 
-__all__ = ["MAX_ENTRIES", "MAX_INTERVAL", "SignedVical", "VicalEntry", "parse_entries", "sign_vical"]
+__all__ = ["MAX_ENTRIES", "MAX_INTERVAL", "SignedVical", "VicalEntry", "parse_entries", "sign_vical", "verify_vical"]
 
 MAX_ENTRIES: Final = 1000
 """Most roots in a list that is made here, inclusive."""
@@ -38,6 +41,10 @@ MAX_INTERVAL: Final = timedelta(days=90)
 """Longest time until the next list, inclusive."""
 
 _CLAUSE: Final = "18013-5 C.1.7.1"
+_SIGNER_CLAUSE: Final = "18013-5 C.1.7.2"
+_CLOCK_TOLERANCE: Final = timedelta(minutes=3)
+# No matter of security where somebody has chosen the root, but what is not self-signed is not a root.
+_NO_ROOT: Final = "iaca.issuer.self"
 _MEMBERS: Final = frozenset(("certificate", "doctypes", "issuing_authority", "profiles"))
 _TEXTS: Final = frozenset(("doctypes", "profiles"))
 _LONGEST: Final = 256
@@ -229,3 +236,132 @@ def _read_back(encoded: bytes, infos: Sequence[CertificateInfo], chain: Sequence
     ):
         raise SigningError("the list that was signed does not read as it was meant", code="vical.unusable")
     return vical
+
+
+# --- before a list is published ---------------------------------------------------------------------------------------
+
+
+def verify_vical(
+    data: bytes, *, roots: Iterable[Certificate], at: datetime, revoked: Collection[bytes] = frozenset()
+) -> Vical:
+    """Verify a list that is to be published.
+
+    Args:
+        data: The list.
+        roots: The roots of providers whose lists may be published here: the authority's own, and what somebody pinned.
+            None is taken from the list itself, and none that is revoked counts.
+        at: The time, aware UTC.
+        revoked: SHA-256 of certificates that are known to be revoked.
+
+    Raises:
+        DecodeError: It is no VICAL.
+        VerificationError: It is not as the standard has it, or as the certificates in it, or names what is no root of
+            an issuing authority (code ``publish.vical_form``);
+            its signature is not its signer's (``publish.vical_signature``); the signer leads to none of the roots
+            (``publish.vical_path``), breaks its profile, or is revoked or not valid, now or when the list was issued
+            (``publish.vical_signer``); the list is from the future (``publish.vical_date``), or its successor is due
+            (``publish.vical_stale``).
+
+    Spec:
+        18013-5 first edition C.1.7; facts sheet pki §5.3.
+    """
+    vical = Vical.decode(data)
+    chain = _certificates(vical)
+    signer = chain[0]
+    _verify_signature(vical, signer)
+    path = _path(chain, [one for one in roots if one.fingerprint not in revoked], at)
+    findings = lint_certificate(signer, VICAL_SIGNER, issuer=path[1])
+    grave = [one for one in findings if one.security or one.severity is Severity.ERROR]
+    if grave:
+        _refuse("vical_signer", f"its signer's certificate breaks its profile: {grave[0]}", _SIGNER_CLAUSE)
+    if any(one.fingerprint in revoked for one in path):
+        _refuse("vical_signer", "its signer is revoked", _SIGNER_CLAUSE)
+    if not all(signer.not_before <= time <= signer.not_after for time in (at, vical.date)):
+        message = "its signer's certificate is not valid, or was not when the list was issued"
+        _refuse("vical_signer", message, _SIGNER_CLAUSE)
+    _require_form(vical)
+    if vical.date - at > _CLOCK_TOLERANCE:
+        _refuse("vical_date", "it is from the future")
+    if any(end is not None and end <= at for end in (vical.next_update, vical.not_after)):
+        _refuse("vical_stale", "its successor is due, or its time is over: publish that")
+    return vical
+
+
+def _refuse(code: str, why: str, clause: str = _CLAUSE) -> NoReturn:
+    raise VerificationError(f"the VICAL is not published: {why}", code=f"publish.{code}", clause=clause)
+
+
+def _certificates(vical: Vical) -> list[Certificate]:
+    try:
+        chain = [Certificate.decode(der) for der in vical.x5chain]
+    except DecodeError as exc:
+        message = "the VICAL is not published: what it carries as its signer's certificates is none"
+        raise VerificationError(message, code="publish.vical_form", clause=_CLAUSE) from exc
+    if not chain:
+        _refuse("vical_form", "it does not carry its signer's certificate")
+    return chain
+
+
+def _verify_signature(vical: Vical, signer: Certificate) -> None:
+    try:
+        fits = vical.message.algorithm.name in VICAL_ALGORITHMS
+        vical.message.verify(signer.public_key)
+    except MdlError as exc:
+        message = "the VICAL is not published: its signature is not its signer's"
+        raise VerificationError(message, code="publish.vical_signature", clause=_CLAUSE) from exc
+    if not fits:
+        _refuse("vical_signature", "the algorithm of its signature is none for lists")
+
+
+def _path(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> list[Certificate]:
+    """From the signer to a root that somebody chose, over what travels with the list."""
+    path, others = [chain[0]], list(chain[1:])
+    while True:
+        for root in roots:
+            if _has_issued(root, path, at):
+                return [*path, root]
+        upper = next((one for one in others if _has_issued(one, path, at)), None)
+        if upper is None:
+            message = (
+                "its signer leads to no root that is valid now and not revoked: to no VICAL CA of this authority, and "
+                "to none that was named with --provider-root"
+            )
+            _refuse("vical_path", message, _SIGNER_CLAUSE)
+        others.remove(upper)
+        path.append(upper)
+
+
+def _has_issued(upper: Certificate, path: Sequence[Certificate], at: datetime) -> bool:
+    """Whether a CA has issued the last certificate of a path that begins with the signer, and was allowed to."""
+    lower, below = path[-1], len(path) - 1
+    constraints = upper.basic_constraints
+    named, own = lower.authority_key_identifier, upper.subject_key_identifier
+    if (
+        upper.subject != lower.issuer
+        or (named is not None and own is not None and named != own)
+        or constraints is None
+        or (constraints.path_length is not None and constraints.path_length < below)
+    ):
+        return False
+    if any(one.security for one in lint_certificate(upper, VICAL_PROVIDER_CA, at=at, with_signature=False)):
+        return False
+    try:
+        lower.verify_signature(upper.public_key)
+    except MdlError:
+        return False
+    return True
+
+
+def _require_form(vical: Vical) -> None:
+    if vical.version != VICAL_VERSION:
+        _refuse("vical_form", "its version is not known")
+    for index, one in enumerate(vical.entries):
+        if not isinstance(one, CertificateInfo):
+            _refuse("vical_form", f"entry {index} is none ({one.code})")
+        for wrong in one.contradictions:
+            _refuse("vical_form", f"entry {index} is not as its certificate: {wrong.meaning} ({wrong.code})")
+        for finding in lint_certificate(one.certificate, IACA):
+            if finding.security or finding.rule == _NO_ROOT:
+                _refuse("vical_form", f"entry {index} is no root of an issuing authority: {finding}")
+    for deviation in vical.deviations:
+        _refuse("vical_form", f"{deviation.path}: {deviation.meaning} ({deviation.code})")

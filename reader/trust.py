@@ -19,21 +19,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final, final
 
 from mdl.errors import MdlError, ProfileError, VerificationError
 from mdl.pki import (
     IACA,
     IACA_LINK,
-    AttributeId,
+    VICAL_PROVIDER_CA,
     Certificate,
-    ExtensionId,
     Finding,
     KeyPurpose,
-    KeyUsage,
-    Presence,
-    Profile,
     Severity,
     lint_certificate,
 )
@@ -58,22 +53,6 @@ class Purpose(StrEnum):
     VICAL_PROVIDER = "vical-provider"
     """It issues the signers of a list of IACA roots, or the CAs that issue them."""
 
-
-VICAL_PROVIDER_CA: Final = Profile(
-    id="vical-ca",
-    title="CA of a VICAL provider",
-    clause="RFC 5280 4.2.1",
-    edition="no profile in 18013-5; common practice and RFC 5280",
-    ca=True,
-    subject=(AttributeId.COMMON_NAME,),
-    key_kinds=frozenset({"EC"}),
-    key_usage=frozenset({KeyUsage.KEY_CERT_SIGN}),
-    longest_validity=None,
-    extensions=MappingProxyType({ExtensionId.SUBJECT_KEY_IDENTIFIER: Presence.REQUIRED}),
-    # What else such a CA may do with its key is the provider's own affair.
-    grades={"ku.extra": (Severity.NOTE, False)},
-)
-"""What is asked of a VICAL provider's root and of the CAs below it; the standard has no profile for them."""
 
 _PROFILES: Final = {Purpose.DOCUMENT_SIGNING: IACA, Purpose.VICAL_PROVIDER: VICAL_PROVIDER_CA}
 # No matter of security where somebody has chosen the root, but what is not self-signed is not a root.

@@ -29,11 +29,11 @@ from types import MappingProxyType
 from typing import Final, NoReturn
 
 from mdl.errors import MdlError, ProfileError, UnsupportedError, VerificationError
-from mdl.pki import VICAL_SIGNER, Certificate, Severity, lint_certificate
+from mdl.pki import VICAL_PROVIDER_CA, VICAL_SIGNER, Certificate, Severity, lint_certificate
 from mdl.vical import VICAL_ALGORITHMS, VICAL_VERSION, CertificateInfo, MalformedInfo, Vical, VicalDeviation
 from reader.report import Outcome, Revocation
 from reader.revocation import CrlJudge
-from reader.trust import VICAL_PROVIDER_CA, Purpose, TrustAnchor, TrustStore
+from reader.trust import Purpose, TrustAnchor, TrustStore
 
 __all__ = [
     "DEFAULT_MAX_STALE",

@@ -27,7 +27,7 @@ from issuer.cli.revocation import (
 from issuer.folder import output_file, read_file
 from issuer.keystore import SecretHandler, open_signer
 from issuer.notifying import check_webhook, notify_command, notify_webhook, split_command
-from issuer.publishing import Publication, Publisher, published_folder, remember_folder, vical_item
+from issuer.publishing import Item, Publication, Publisher, published_folder, remember_folder, vical_item
 from issuer.revocation import Evidence, sign_due
 from issuer.store import Role
 from issuer.vical import MAX_INTERVAL, SignedVical, VicalEntry, parse_entries, sign_vical
@@ -68,8 +68,20 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     verb.add_argument("--no-sign", action="store_true", help="publish what is signed, and sign nothing")
     verb.add_argument("--all-lists", action="store_true", help="sign every list that is needed, due or not")
     verb.add_argument("--vical", metavar="FILE", help="publish this VICAL too; it stays until there is a newer one")
+    _add_provider_root(verb)
     add_signing_terms(verb)
     add_status_plan(verb, "open the first list, before the first credential names it (later ones are opened in time)")
+
+
+def _add_provider_root(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--provider-root",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="a root that the VICAL to be published may lead to, PEM or DER, beside the authority's own VICAL CAs",
+    )
 
 
 def _add_watch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -149,6 +161,7 @@ def _add_vical(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     verb.add_argument("--url", metavar="URL", help="where the newest list is found; said in the list")
     verb.add_argument("--publish", metavar="DIR", help="publish it in the tree of this folder")
+    _add_provider_root(verb)
     key = verb.add_argument_group("the signer (default: the authority's own VICAL signer)")
     key.add_argument("--key", metavar="URI", help="the key: pkcs11:…, file:… or awskms:…")
     key.add_argument(
@@ -166,11 +179,12 @@ def _add_vical(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _publish(arguments: argparse.Namespace) -> int:
     terms, plan = terms_of(arguments), status_plan(arguments)
+    roots = _provider_roots(arguments, to_publish=arguments.vical is not None, where="--vical")
     authority = open_authority(arguments)
     folder = _folder(authority, arguments.folder)
     vical = None
     if arguments.vical is not None:
-        vical = terminal.read_input(arguments.vical, label="--vical")
+        vical = _verified(authority, terminal.read_input(arguments.vical, label="--vical"), roots)
     evidence = Evidence()
     if not arguments.no_sign:
         evidence = sign_due(
@@ -199,10 +213,21 @@ def _folder(authority: Authority, named: str | None) -> Path:
     return folder
 
 
-def _published(authority: Authority, folder: Path, vical: bytes | None) -> Publication:
+def _provider_roots(arguments: argparse.Namespace, *, to_publish: bool, where: str) -> list[Certificate]:
+    if arguments.provider_root and not to_publish:
+        message = f"there is no VICAL to be published whose provider --provider-root could name: {where}"
+        raise LocalProtocolError(message, code="publish.provider_root")
+    return [_certificate(name, f"--provider-root[{index}]") for index, name in enumerate(arguments.provider_root)]
+
+
+def _verified(authority: Authority, vical: bytes, roots: list[Certificate]) -> Item:
+    with authority.open_store() as store, store.reading() as reader:
+        return vical_item(vical, reader=reader, at=now(), provider_roots=roots)
+
+
+def _published(authority: Authority, folder: Path, vical: Item | None) -> Publication:
     with authority.open_store() as store:
-        item = None if vical is None else vical_item(vical)
-        publication = Publisher(store, folder).publish(at=now, vical=item)
+        publication = Publisher(store, folder).publish(at=now, vical=vical)
     remember_folder(authority.folder, folder)
     return publication
 
@@ -262,6 +287,7 @@ def _seen_lines(seen: list[Observation], findings: int, unreachable: int) -> lis
 
 def _vical(arguments: argparse.Namespace) -> int:
     entries = _entries(arguments)
+    roots = _provider_roots(arguments, to_publish=arguments.publish is not None, where="--publish")
     out = Path(arguments.out)
     previous = read_file(out) if out.exists() else None
     with output_file(out) as commit, _vical_signer(arguments) as (signer, chain):
@@ -280,7 +306,8 @@ def _vical(arguments: argparse.Namespace) -> int:
         commit(made.encoded)
     publication = None
     if arguments.publish is not None:
-        publication = _published(open_authority(arguments), Path(arguments.publish), made.encoded)
+        authority = open_authority(arguments)
+        publication = _published(authority, Path(arguments.publish), _verified(authority, made.encoded, roots))
     _tell_vical(arguments, made, out, publication)
     return _DONE
 

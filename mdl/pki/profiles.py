@@ -268,6 +268,23 @@ VICAL_SIGNER: Final = Profile(
     grades={"subject.country.missing": _ERROR},
 )
 
+VICAL_PROVIDER_CA: Final = Profile(
+    id="vical-ca",
+    title="CA of a VICAL provider",
+    clause="RFC 5280 4.2.1",
+    edition=PRACTICE,
+    ca=True,
+    subject=(AttributeId.COMMON_NAME,),
+    key_kinds=_EC,
+    key_usage=frozenset({KeyUsage.KEY_CERT_SIGN}),
+    longest_validity=None,
+    extensions=_presence(required=(_SKI,)),
+    # What else such a CA may do with its key is the provider's own affair.
+    grades={"ku.extra": (Severity.NOTE, False)},
+)
+"""What is asked of a VICAL provider's root and of the CAs below it; the standard has no profile for them, and none is
+made or linted by this one alone."""
+
 REVOCATION_LIST_SIGNER: Final = Profile(
     id="revocation-list",
     title="MSO revocation list signer",

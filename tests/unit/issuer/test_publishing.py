@@ -6,20 +6,24 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
 
 from issuer.audit import AuditRecord, Event, verify_log
 from issuer.publishing import Item, ItemKind, Publication, Publisher, collect, path_of, vical_item
-from issuer.store import CrlRecord, SqliteStore, StatusPlan, Store
-from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError
+from issuer.store import CrlRecord, Role, SqliteStore, StatusPlan, Store
+from mdl.cbor import TDate
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError, VerificationError
 from mdl.pki import Certificate, Crl
 from mdl.status import StatusToken
 from mdl.testing import ThrowawayAuthority
 from tests.listed import AUTHORITY, PLAN, ROOT, Clock, add_crl, fill, issue, revoke, sign
 from tests.stores import NOW, ROLE, later
+from tests.vical_forgery import DAY, PHOTO_ID, Provider, authority, forge, info, key_usage, provider
 
 CRL_PATH = "iaca.crl"
 
@@ -447,7 +451,7 @@ def test_the_tree_of_an_authority_without_lists_is_fine(store: Store) -> None:
     )
 
 
-def test_a_vical_stays_until_there_is_a_newer_one(publisher: Publisher, clock: Clock) -> None:
+def test_a_vical_stays_until_there_is_a_newer_one(store: Store, publisher: Publisher, clock: Clock) -> None:
     def item(number: int) -> Item:
         return Item(
             path="vical.cbor",
@@ -458,13 +462,216 @@ def test_a_vical_stays_until_there_is_a_newer_one(publisher: Publisher, clock: C
         )
 
     with pytest.raises(DecodeError):
-        vical_item(b"\x02")
+        verified(store, b"\x02")
     publisher.publish(at=clock, vical=item(2))
     assert publisher.publish(at=clock, vical=item(3)).changed == ("vical.cbor",)
     with pytest.raises(LocalProtocolError) as caught:
         publisher.publish(at=clock, vical=item(2))
     assert caught.value.code == "publish.rollback"
     assert (publisher.current / "vical.cbor").read_bytes() == b"\x03"
+
+
+def verified(store: Store, data: bytes, *roots: Certificate, at: datetime = NOW) -> Item:
+    with store.reading() as reader:
+        return vical_item(data, reader=reader, at=at, provider_roots=roots)
+
+
+def refused(store: Store, code: str, data: bytes, *roots: Certificate, at: datetime = NOW) -> None:
+    with pytest.raises(MdlError) as caught:
+        verified(store, data, *(roots or (provider().root,)), at=at)
+    assert caught.value.code == code
+
+
+def adopt(store: Store, certificate: Certificate, role: Role, issuer: Certificate) -> None:
+    with store.transaction(at=NOW, actor=ROLE) as tx:
+        tx.adopt_serial(certificate.serial)
+        tx.add_certificate(certificate, role, issuer=issuer.fingerprint, key=None)
+
+
+def adopt_provider(store: Store) -> None:
+    """Make the root of the provider one of the authority's own, and its signer too."""
+    adopt(store, provider().root, Role.VICAL_CA, provider().root)
+    adopt(store, Certificate(provider().direct_recipe.build()), Role.VICAL_SIGNER, provider().root)
+
+
+def test_a_list_of_a_pinned_provider_is_published_at_its_address(
+    store: Store, publisher: Publisher, clock: Clock
+) -> None:
+    data = forge(vicalURL="https://vical.example/v/current.cbor")
+    published = publisher.publish(at=clock, vical=verified(store, data, provider().root))
+    assert tree(published)["v/current.cbor"] == data
+    assert verified(store, forge(), provider().root).path == "vical.cbor"
+
+
+def test_a_list_of_the_authority_s_own_provider_needs_no_pin(store: Store) -> None:
+    chain = [provider().direct_recipe.build()]
+    refused(store, "publish.vical_path", forge(signing={"x5chain": chain}), Provider("Another").root)
+    adopt_provider(store)
+    assert verified(store, forge(signing={"x5chain": chain})).number == 7
+
+
+def test_a_list_under_no_root_that_somebody_chose_is_not_published(store: Store) -> None:
+    with pytest.raises(VerificationError) as caught:
+        verified(store, forge())
+    assert caught.value.code == "publish.vical_path"
+    assert "--provider-root" in caught.value.message
+
+
+@pytest.mark.parametrize("place", range(1, 20))
+def test_a_list_with_one_changed_byte_is_not_published(store: Store, place: int) -> None:
+    data = bytearray(forge())
+    data[-(place**2)] ^= 1
+    with pytest.raises(MdlError):
+        verified(store, bytes(data), provider().root)
+
+
+def test_a_list_with_another_s_signature_is_not_published(store: Store) -> None:
+    data = forge()
+    refused(store, "publish.vical_signature", data[:-1] + bytes((data[-1] ^ 1,)))
+    refused(store, "publish.vical_signature", forge(signing={"key": Provider("Another").signer_key}))
+    refused(store, "publish.vical_signature", forge(signing={"algorithm": -35}))
+
+
+def test_a_list_of_another_provider_is_not_published(store: Store) -> None:
+    other = Provider("Another")
+    refused(store, "publish.vical_path", forge(signing={"key": other.signer_key, "x5chain": [*other.chain]}))
+    # The chain that travels with the list gives no root.
+    chain = [*other.chain, other.root.der]
+    refused(store, "publish.vical_path", forge(signing={"key": other.signer_key, "x5chain": chain}))
+    # A CA in the middle has certified another CA, which it must not: its path length is 0.
+    short = provider().signer_recipe.with_changes(signer=other.ca_key).build()
+    refused(store, "publish.vical_path", forge(signing={"x5chain": [short, provider().ca.der]}))
+
+
+def test_a_root_that_is_no_ca_or_not_valid_has_issued_nothing(store: Store) -> None:
+    recipe = provider().root_recipe
+    no_ca = Certificate(recipe.with_changes(extensions={"bc": None}).build())
+    no_signer = Certificate(recipe.with_changes(extensions={"ku": (key_usage("crl_sign"), True)}).build())
+    expired = Certificate(recipe.with_changes(not_after=NOW - DAY).build())
+    narrow = Certificate(
+        recipe.with_changes(extensions={"bc": (x509.BasicConstraints(ca=True, path_length=0), True)}).build()
+    )
+    for root in (no_ca, no_signer, expired, narrow):
+        refused(store, "publish.vical_path", forge(), root)
+
+
+def test_a_list_signed_with_another_kind_of_certificate_is_not_published(store: Store) -> None:
+    recipe = provider().signer_recipe
+    chain = [recipe.with_changes(extensions={"eku": None}).build(), provider().ca.der]
+    refused(store, "publish.vical_signer", forge(signing={"x5chain": chain}))
+    chain = [recipe.with_changes(not_after=NOW - timedelta(seconds=1)).build(), provider().ca.der]
+    refused(store, "publish.vical_signer", forge(signing={"x5chain": chain}))
+    chain = [recipe.with_changes(not_before=NOW - timedelta(hours=1)).build(), provider().ca.der]
+    refused(store, "publish.vical_signer", forge(signing={"x5chain": chain}))
+
+
+def test_a_list_of_a_revoked_signer_is_not_published(store: Store, clock: Clock) -> None:
+    adopt_provider(store)
+    signer = Certificate(provider().direct_recipe.build())
+    with store.transaction(at=clock, actor=ROLE) as tx:
+        tx.revoke_certificate(signer.fingerprint, reason=1)
+    refused(store, "publish.vical_signer", forge(signing={"x5chain": [signer.der]}))
+
+
+def test_a_list_of_a_revoked_provider_is_not_published(store: Store, clock: Clock) -> None:
+    adopt_provider(store)
+    with store.transaction(at=clock, actor=ROLE) as tx:
+        tx.revoke_certificate(provider().root.fingerprint, reason=1)
+    signing = {"x5chain": [provider().direct_recipe.build()]}
+    refused(store, "publish.vical_path", forge(signing=signing), Provider("Another").root)
+    refused(store, "publish.vical_path", forge(signing=signing))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"vicalIssueID": None},
+        {"nextUpdate": None},
+        {"version": "2.0"},
+        {"signing": {"tagged": True}},
+    ],
+)
+def test_a_list_that_is_not_as_the_standard_has_it_is_not_published(store: Store, changes: dict[str, Any]) -> None:
+    refused(store, "publish.vical_form", forge(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ski": bytes(20)},
+        {"notAfter": TDate.of(NOW)},
+        {"issuingCountry": "NL"},
+        {"serialNumber": 1},
+        {"certificate": b"none"},
+        {"docType": None},
+        {"certificate": provider().signer.der},
+    ],
+)
+def test_a_list_with_an_entry_that_is_not_its_certificate_s_is_not_published(
+    store: Store, changes: dict[str, Any]
+) -> None:
+    root = authority().iaca_certificate
+    good = info(root, docType=[PHOTO_ID])
+    refused(store, "publish.vical_form", forge(good, info(authority("Oregon", "US-OR").iaca_certificate, **changes)))
+
+
+def test_a_list_that_names_what_is_no_root_is_not_published(store: Store) -> None:
+    house = authority()
+    for certificate in (house.ds_certificate, provider().ca):
+        refused(store, "publish.vical_form", forge(info(house.iaca_certificate), info(certificate)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"date": TDate.of(NOW + timedelta(minutes=4))}, "publish.vical_date"),
+        ({"nextUpdate": TDate.of(NOW)}, "publish.vical_stale"),
+        ({"notAfter": TDate.of(NOW)}, "publish.vical_stale"),
+    ],
+)
+def test_a_list_from_the_future_or_the_past_is_not_published(store: Store, changes: dict[str, Any], code: str) -> None:
+    refused(store, code, forge(**changes))
+
+
+def test_an_older_list_takes_no_newer_one_away_wherever_it_would_lie(
+    store: Store, publisher: Publisher, clock: Clock
+) -> None:
+    nine = forge(vicalIssueID=9)
+    publisher.publish(at=clock, vical=verified(store, nine, provider().root))
+    url: dict[str, Any] = {"vicalURL": "https://vical.example/v/current.cbor"}
+    for older in (forge(vicalIssueID=3, **url), forge(vicalIssueID=9, date=TDate.of(NOW - 2 * DAY), **url)):
+        with pytest.raises(LocalProtocolError) as caught:
+            publisher.publish(at=clock, vical=verified(store, older, provider().root))
+        assert caught.value.code == "publish.rollback"
+    assert (publisher.current / "vical.cbor").read_bytes() == nine
+    ten = forge(vicalIssueID=10, **url)
+    published = publisher.publish(at=clock, vical=verified(store, ten, provider().root))
+    assert published.removed == ("vical.cbor",)
+    assert tree(published)["v/current.cbor"] == ten
+
+
+def test_the_published_lists_of_roots_are_told_and_a_lost_one_is_too(
+    store: Store, publisher: Publisher, clock: Clock
+) -> None:
+    assert publisher.vicals() == {}
+    url = "https://vical.example/v/current.cbor"
+    item = verified(store, forge(vicalURL=url), provider().root)
+    publisher.publish(at=clock, vical=item)
+    assert publisher.vicals() == {url: item}
+    (publisher.current / item.path).write_bytes(b"something else")
+    assert publisher.vicals() == {url: None}
+    (publisher.current / item.path).unlink()
+    assert publisher.vicals() == {url: None}
+
+
+def test_a_root_without_a_crl_is_told_with_the_addresses_at_which_readers_look(
+    store: Store, publisher: Publisher, clock: Clock
+) -> None:
+    adopt_provider(store)
+    assert publisher.publish(at=clock).unsigned == ("http://provider.example/vical.crl",)
+    with store.transaction(at=clock, actor=ROLE) as tx:
+        tx.revoke_certificate(provider().root.fingerprint, reason=5)
+    assert publisher.publish(at=clock).unsigned == (), "nobody looks for the CRL of a root that is out of service"
 
 
 def test_the_plan_of_the_tests_is_served(store: Store, clock: Clock) -> None:

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from mdl.cbor import TDate
 from mdl.cli import main
 from tests.authorities import INIT, Outcome, licence, mdl, public_key_file, require_softhsm
+from tests.vical_forgery import forge, provider
 
 pytestmark = pytest.mark.hsm
 LISTS = "https://mdl.example/status/{list}"
@@ -169,4 +172,52 @@ def test_a_vical_needs_roots_and_a_signer(
 ) -> None:
     named = [str(authority / "iaca.pem") if word == "iaca.pem" else word for word in words]
     run("vical", *named, "--provider", "Utopia", "--out", tmp_path / "v.cbor").error(*expected)
+    assert not (tmp_path / "v.cbor").exists()
+
+
+@pytest.fixture
+def vical(tmp_path: Path) -> Path:
+    """A list of another provider's that is fresh now; the provider's root lies beside it."""
+    today = datetime.now(UTC).replace(microsecond=0)
+    day = timedelta(days=1)
+    signer = provider().signer_recipe.with_changes(not_before=today - 2 * day, not_after=today + 100 * day)
+    file = tmp_path / "vical.cbor"
+    file.write_bytes(
+        forge(
+            signing={"x5chain": [signer.build(), provider().ca.der]},
+            date=TDate.of(today - day),
+            nextUpdate=TDate.of(today + day),
+        )
+    )
+    (tmp_path / "provider.pem").write_text(provider().root.pem)
+    return file
+
+
+def test_a_vical_of_another_provider_goes_out_only_under_a_root_that_is_named(
+    tmp_path: Path, run: Run, vical: Path
+) -> None:
+    tree = tmp_path / "tree"
+    words = ("publish", tree, "--no-sign", "--vical", vical)
+    run(*words).error(1, "publish.vical_path")
+    assert not tree.exists()
+    published = run(*words, "--provider-root", tmp_path / "provider.pem", "--json")
+    assert "vical.cbor" in published.json["published"]["changed"]
+    assert (tree / "current" / "vical.cbor").read_bytes() == vical.read_bytes()
+
+
+def test_a_vical_that_was_changed_keeps_everything_from_being_signed_and_published(
+    tmp_path: Path, run: Run, vical: Path
+) -> None:
+    data = vical.read_bytes()
+    vical.write_bytes(data[:-1] + bytes((data[-1] ^ 1,)))
+    words = ("publish", tmp_path / "tree", "--vical", vical, "--provider-root", tmp_path / "provider.pem")
+    run(*words).error(1, "publish.vical_signature")
+    assert not (tmp_path / "tree").exists()
+
+
+def test_a_provider_s_root_without_a_vical_to_be_published_is_a_mistake(tmp_path: Path, run: Run, vical: Path) -> None:
+    root = ("--provider-root", tmp_path / "provider.pem")
+    run("publish", tmp_path / "tree", "--no-sign", *root).error(2, "publish.provider_root")
+    listed = ("--root", tmp_path / "provider.pem", "--doctype", "x", "--provider", "Utopia")
+    run("vical", *listed, "--out", tmp_path / "v.cbor", *root).error(2, "publish.provider_root")
     assert not (tmp_path / "v.cbor").exists()
