@@ -98,9 +98,9 @@ class Event(StrEnum):
 
 
 SUBJECTS: Final = frozenset({
-    "batch", "certificate", "code", "count", "credential", "digest", "doctype", "issuer", "key", "kind", "label",
-    "list", "next_update", "not_after", "not_before", "number", "public_key", "purpose", "reason", "repeated",
-    "revision", "role", "sequence", "serial", "signer", "state", "step", "subject", "verb", "version",
+    "batch", "began", "ceremony", "certificate", "code", "count", "credential", "digest", "doctype", "issuer", "key",
+    "kind", "label", "list", "next_update", "not_after", "not_before", "number", "public_key", "purpose", "reason",
+    "repeated", "revision", "role", "sequence", "serial", "signer", "state", "step", "subject", "verb", "version",
 })  # fmt: skip
 """The names that a record's members may have. A new one is a decision about personal data: add it here."""
 

@@ -4,10 +4,21 @@
     hold       step by step; the record is on the disk before a step is begun and after it is done
 
 A ceremony that is broken off, by an error, by an operator or by the power, leaves the record of what was done, not
-signed. Held again with the same script and the same folder of results it goes on after the last step that was done. A
-certificate that was signed right before the power went is found, and not signed twice; a key is not taken for one that
-was made here, unless the record says so. Each step's digest goes into the audit log of the authority, so the transcript
-cannot be rewritten unseen between two sittings.
+signed. Held again with the same script and the same folder of results it goes on after the last step that was done.
+
+What is believed of a record between two sittings. Every entry of the transcript goes into the audit log of the root's
+authority by its digest, with the ceremony that it is of; a transcript goes on only if it is the one that the log tells
+of, entry by entry. All else but the time when the ceremony began is taken from the script again. The log begins when
+the root key is provided: until then nothing is kept between sittings, and the ceremony begins anew. One entry only may
+be unknown to the log, the last, where the machine stopped before the log was told: it does not count as done. It stays
+as begun, with the script's own words, if enough operators are said to have confirmed it; that they did, and when, is
+all that nothing but the file bears out. The log is as safe as the authority's folder: whoever can write that can write
+a log anew, which shows against a checkpoint that is kept elsewhere.
+
+What is signed again. A certificate, a link or a CRL that came into the store before the machine stopped is found, and
+not signed twice. Where it stopped between the signing and the store, what was signed is lost: the step signs again,
+under another number, and the log tells of both uses of the key. So it is with the record, whose bytes are the same.
+A key is not taken for one that was made here, unless the log says so.
 
 The root's authority is a folder like any other (`issuer.authority`), whose token has the root key and no other; it has
 no connection to the online side but the files that are carried there and back (`issuer.handover`).
@@ -16,12 +27,12 @@ no connection to the online side but the files that are carried there and back (
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from issuer.audit import Actor, AuditRecord, Event
 from issuer.authority import Authority
@@ -45,10 +56,12 @@ from issuer.founding import Founding, check_crl_days
 from issuer.keystore import Pkcs11Uri, SecretHandler, list_keys
 from issuer.policy import IssuancePolicy
 from issuer.signers import CERTIFIED
-from issuer.store import Clock, Role
+from issuer.store import CertificateRecord, Clock, Role, SqliteStore, Store
+from issuer.workplace import STATE_FILE, STORE_FILE
+from mdl.cbor import TDate
 from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError, VerificationError
 from mdl.keys import PublicKey, Signer, SoftwareSigner
-from mdl.pki import AttributeId, Certificate, CertificateRequest, Crl, Subject, decode_csr
+from mdl.pki import AttributeId, Certificate, CertificateRequest, Crl, ExtensionId, Subject, decode_csr
 
 __all__ = ["Announcement", "Ceremony", "Confirm", "Phrase", "rehearse"]
 
@@ -56,8 +69,14 @@ RECORD_FILE: Final = "record.json"
 DOCUMENT_FILE: Final = "record.md"
 _ROOT_FILE: Final = "iaca.pem"
 _CRL_FILE: Final = "iaca.crl"
-_STATE_FILE: Final = "authority.json"
 _TRIES: Final = 3
+_BROKEN_OFF: Final = "ceremony.broken_off"
+# What may be done again because it signs nothing, and is refused where it would make a second key.
+_REPEATABLE: Final = ("token", "key")
+_TRIED: Final = (Outcome.BEGUN, Outcome.FAILED)
+_NOT_FOUNDED: Final = ("authority.missing", "authority.unfinished")
+# What a root has by its key, and not by what was asked for.
+_OF_THE_KEY: Final = (ExtensionId.SUBJECT_KEY_IDENTIFIER, ExtensionId.AUTHORITY_KEY_IDENTIFIER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +118,7 @@ Confirm: TypeAlias = Callable[[Operator, Announcement], Phrase | None]
 # --- the rehearsal ---------------------------------------------------------------------------------------------------
 
 
-def rehearse(script: Script, authority: Path, *, at: datetime, after: int = 0) -> None:
+def rehearse(script: Script, authority: Path, *, at: datetime, after: int = 0, signed: Collection[bytes] = ()) -> None:
     """Try out a script with throwaway keys in memory; nothing is made, and no token is opened.
 
     Args:
@@ -107,6 +126,7 @@ def rehearse(script: Script, authority: Path, *, at: datetime, after: int = 0) -
         authority: The folder of the root's authority: empty or absent where the script makes the root.
         at: The time, aware UTC.
         after: How many steps were done before; these are not tried again.
+        signed: SHA-256 of the certificates that the next step has signed already, where it was broken off behind that.
 
     Raises:
         MdlError: Something is wrong with it: what a step would make breaks its profile or the policy, a file is not
@@ -116,7 +136,7 @@ def rehearse(script: Script, authority: Path, *, at: datetime, after: int = 0) -
     key = next(one for one in script.steps if isinstance(one, ProvideKey))
     throwaway = SoftwareSigner.generate(key.curve)
     if making and script.root_step is not None:
-        if (authority / _STATE_FILE).exists() and State.decode(read_file(authority / _STATE_FILE), authority).ready:
+        if (authority / STATE_FILE).exists() and State.decode(read_file(authority / STATE_FILE), authority).ready:
             message = f"{authority} holds an authority already: a root is made in a folder of its own"
             raise LocalProtocolError(message, code="authority.exists")
         policy = script.policy or IssuancePolicy()
@@ -130,7 +150,8 @@ def rehearse(script: Script, authority: Path, *, at: datetime, after: int = 0) -
     else:
         known = Authority(authority)
         with known.open_store() as store, store.reading() as reader:
-            certificates = [one.certificate for one in reader.certificates()]
+            records = [one for one in reader.certificates() if one.certificate.fingerprint not in signed]
+            certificates = [one.certificate for one in records]
             policy = known.policy
         if known.root.public_key.curve.name != key.curve:
             message = f"the root is on {known.root.public_key.curve.name}, and not on the curve that the script names"
@@ -274,7 +295,9 @@ class Ceremony:
         self._tell = tell
         self._custody = Custody(Pkcs11Uri.parse(script.token), secret)
         self._last: datetime | None = None
+        self._identity = _identity_of(script)
         self._founded = False
+        self._tried: frozenset[int] = frozenset()
         self._record: CeremonyRecord
 
     def hold(self) -> CeremonyRecord:
@@ -288,7 +311,7 @@ class Ceremony:
                 operators (``ceremony.same_phrase``), or what lies in the folder is not what was done before
                 (``ceremony.changed``).
             LocalProtocolError: The ceremony is over already (``ceremony.finished``), or was begun with another script
-                (``ceremony.other_script``); or the clock went back.
+                or policy (``ceremony.other_script``); or the clock went back.
             MdlError: The rehearsal refuses the script, or a step failed. What was done is on record.
         """
         make_folder(self._out)
@@ -296,57 +319,128 @@ class Ceremony:
             now = self._now()
             self._record = self._begun(now)
             done = self._record.done
-            if self._script.root_step is None:
+            tried = {one.step for one in self._record.transcript if one.outcome in _TRIED}
+            self._tried = frozenset(tried - done.keys())
+            if self._root_number is None or self._root_number in done:
                 self._opened()
-            self._founded = self._stopped_after_founding()
-            rehearse(self._script, self._authority, at=now, after=len(done) + self._founded)
-            self._hold_to_log()
+            # The machine, or something else, stopped after the authority was founded, and before the log was told so.
+            self._founded = self._root_number in self._tried and self._is_founded()
+            after = len(done) + self._founded
+            rehearse(self._script, self._authority, at=now, after=after, signed=self._signed_before(after + 1))
+            if self._record.transcript:
+                self._save()
+                self._log()
             for number, step in enumerate(self._script.steps, 1):
                 if number not in done:
                     self._perform(number, step)
+            if self._record.signature is None:
+                self._sign()
             return self._record
 
+    @property
+    def _root_number(self) -> int | None:
+        """The place of the step that makes the root, if this ceremony does."""
+        step = self._script.root_step
+        return None if step is None else 1 + self._script.steps.index(step)
+
+    def _is_founded(self) -> bool:
+        """Whether there is an authority in the folder by now."""
+        try:
+            Authority(self._authority)
+        except DecodeError as exc:
+            if exc.code not in _NOT_FOUNDED:
+                raise
+            return False
+        return True
+
+    # --- what is believed of an earlier sitting ---
+
     def _begun(self, now: datetime) -> CeremonyRecord:
-        """The record so far: of a ceremony that was broken off, or of one that begins."""
+        """The record so far: of a ceremony that was broken off, as far as it is believed, or of one that begins."""
         file, script = self._out / RECORD_FILE, self._script
+        fresh = CeremonyRecord(
+            title=script.title,
+            place=script.place,
+            script=script.digest,
+            policy=script.policy_digest,
+            operators=tuple(Witness(name=one.name, duty=one.duty) for one in script.operators),
+            confirmations=script.confirmations,
+            token=script.token,
+            key=script.key,
+            began=now,
+        )
         if not file.exists():
-            return CeremonyRecord(
-                title=script.title,
-                place=script.place,
-                script=script.digest,
-                operators=tuple(Witness(name=one.name, duty=one.duty) for one in script.operators),
-                confirmations=script.confirmations,
-                token=script.token,
-                key=script.key,
-                began=now,
-            )
+            return fresh
         record = CeremonyRecord.decode(read_file(file))
         if record.signature is not None:
             message = f"{file} is the record of a ceremony that is over: name another folder for the results"
             raise LocalProtocolError(message, code="ceremony.finished")
-        if record.script != script.digest:
-            message = f"the ceremony in {self._out} was begun with another script: go on with that one"
+        if (record.script, record.policy) != (script.digest, script.policy_digest):
+            message = f"the ceremony in {self._out} was begun with another script or policy: go on with that one"
             raise LocalProtocolError(message, code="ceremony.other_script")
-        times = [one.ended or one.began for one in record.transcript]
+        transcript = self._believed(record)
+        if transcript is None:
+            self._tell("there is no log yet that bears out what was done before: the ceremony begins anew")
+            return fresh
+        times = [one.ended or one.began for one in transcript]
         if any(one > now for one in (record.began, *times)):
             message = "the time lies before that of the last step: look at the clock"
             raise LocalProtocolError(message, code="authority.clock")
         self._tell(f"going on with the ceremony that began at {record.began:%Y-%m-%d %H:%M:%S}Z")
-        return record
+        return replace(fresh, began=record.began, transcript=transcript)
 
-    def _stopped_after_founding(self) -> bool:
-        """Whether the machine stopped after the authority was founded, and before the record said so."""
-        last = self._record.transcript[-1:]
-        if not any(one.do == "root" and one.outcome is Outcome.BEGUN for one in last):
-            return False
-        try:
-            Authority(self._authority)
-        except DecodeError:
-            return False
-        return True
+    def _believed(self, record: CeremonyRecord) -> tuple[Entry, ...] | None:
+        """The transcript as far as the log bears it out; None where there is no log yet that could."""
+        with self._store() as store:
+            sittings = {} if store is None else self._told(store)
+        entries, began = record.transcript, TDate.of(record.began).text
+        if self._root_number is not None and began not in sittings:
+            # The key is not provided: only what signs nothing can have been done, and what nobody confirmed.
+            signed = any(one.do not in _REPEATABLE and one.outcome is not Outcome.NOT_CONFIRMED for one in entries)
+            if signed or (sittings and len(entries) > 1):
+                _changed()
+            return None
+        told = [one.subjects["digest"] for one in sittings.get(began, [])]
+        if [one.digest for one in entries[: len(told)]] != told or len(entries) > len(told) + 1:
+            _changed()
+        known, unknown = entries[: len(told)], entries[len(told) :]
+        return known + tuple(self._held_again(one, record, known) for one in unknown if self._is_confirmed(one))
+
+    def _is_confirmed(self, entry: Entry) -> bool:
+        """Whether enough different operators are said to have confirmed a step."""
+        named = [one.operator for one in entry.confirmed]
+        return (
+            len(named) == len({*named})
+            and {*named} <= {one.name for one in self._script.operators}
+            and len(named) >= self._script.confirmations
+        )
+
+    def _held_again(self, entry: Entry, record: CeremonyRecord, known: tuple[Entry, ...]) -> Entry:
+        """What stays of a last entry that the log does not know: that a step was begun, in the script's own words."""
+        number = 1 + sum(one.outcome is Outcome.DONE for one in known)
+        if entry.step != number or number > len(self._script.steps) or entry.digest in {one.digest for one in known}:
+            _changed()
+        moments = [record.began, *(one.ended or one.began for one in known), entry.began]
+        moments += [one.time for one in entry.confirmed]
+        if moments != sorted(moments):
+            _changed()
+        step = self._script.steps[number - 1]
+        return Entry(
+            step=number,
+            do=step.do,
+            says=step.says,
+            asked=_asked(step),
+            confirmed=entry.confirmed,
+            began=entry.began,
+            ended=None,
+            outcome=Outcome.BEGUN,
+            code=_BROKEN_OFF,
+        )
+
+    # --- a step ---
 
     def _perform(self, number: int, step: Step) -> None:
-        asked = {name: [*value] if type(value) is tuple else value for name, value in asdict(step).items()}
+        asked = _asked(step)
         announced = Announcement(number=number, count=len(self._script.steps), do=step.do, says=step.says, asked=asked)
         entry = Entry(
             step=number,
@@ -366,17 +460,15 @@ class Ceremony:
             raise
         self._write(entry)
         try:
-            came = self._carry_out(step)
+            came = self._carry_out(number, step)
         except MdlError as exc:
             self._write(replace(entry, ended=self._now(), outcome=Outcome.FAILED, code=exc.code), instead=True)
             self._refuse(exc)
             raise
-        entry = replace(entry, ended=self._now(), outcome=Outcome.DONE, came=came)
+        self._write(replace(entry, ended=self._now(), outcome=Outcome.DONE, came=came), instead=True)
+        self._log()
         if step.do == "record":
-            self._sign(entry)
-        else:
-            self._write(entry, instead=True)
-            self._log()
+            self._sign()
         self._tell(f"step {number} of {len(self._script.steps)} is done: {step.do}")
 
     def _confirmed(self, announced: Announcement) -> tuple[Confirmation, ...]:
@@ -403,7 +495,7 @@ class Ceremony:
 
     # --- the steps ---
 
-    def _carry_out(self, step: Step) -> dict[str, Any]:
+    def _carry_out(self, number: int, step: Step) -> dict[str, Any]:
         match step:
             case CheckToken():
                 return self._check_token()
@@ -412,11 +504,11 @@ class Ceremony:
             case MakeRoot():
                 return self._make_root(step)
             case SignRequest():
-                return self._sign_request(step)
+                return self._sign_request(number, step)
             case LinkRoot():
-                return self._link(step)
+                return self._link(number, step)
             case PublishCrl():
-                return self._publish(step)
+                return self._publish(number, step)
             case _:
                 return self._about_root()
 
@@ -437,7 +529,9 @@ class Ceremony:
             # What a founding that was broken off leaves: it goes on with the key that is there by then.
             make_folder(self._authority)
             state = State(ready=False, token=self._script.token, softhsm=False, pin=None, iaca_key=label, store=None)
-            write_file(self._authority / _STATE_FILE, state.encode())
+            write_file(self._authority / STATE_FILE, state.encode())
+            # The log begins here; the founding finds the store, and goes on in it.
+            SqliteStore(self._authority / STORE_FILE, create=True).close()
         if not present:
             self._custody.generate(label, step.curve)
         with self._custody.open(label) as signer:
@@ -453,14 +547,14 @@ class Ceremony:
         return {"key": label, "how": how, "curve": key.curve.name, "extractable": False, **_digest_of(key)}
 
     def _make_root(self, step: MakeRoot) -> dict[str, Any]:
+        founding = _founding(self._script, step)
         if self._founded:
             authority = Authority(self._authority, secret=self._secret)
         else:
-            founding = _founding(self._script, step)
             authority = Authority.found(self._authority, founding, at=self._now(), secret=self._secret)
         root, crl = authority.root, authority.current_crl
         (key,) = [one.came["public_key_sha256"] for one in self._record.done.values() if one.do == "key"]
-        if _digest_of(root.public_key)["public_key_sha256"] != key or root.subject != step.subject.name:
+        if _digest_of(root.public_key)["public_key_sha256"] != key or not _is_as_meant(authority, founding):
             message = "the authority in the folder has another root than this ceremony makes"
             raise VerificationError(message, code="ceremony.root")
         self._record = replace(self._record, root=root)
@@ -468,25 +562,32 @@ class Ceremony:
         write_file(self._out / _CRL_FILE, crl.der)
         return {**_about(root), **_digest_of(root.public_key), **_about_crl(crl)}
 
-    def _sign_request(self, step: SignRequest) -> dict[str, Any]:
+    def _sign_request(self, number: int, step: SignRequest) -> dict[str, Any]:
         request = _request(self._script, step)
         authority = self._opened()
-        with authority.open_store() as store, store.reading() as reader:
-            known = [one.certificate for one in reader.certificates(Role(step.role)) if one.revoked_at is None]
-        # Where the machine stopped after the signing, the certificate is there.
-        found = [one for one in known if one.public_key == request.public_key]
-        if found and found[-1].subject.common_name == step.common_name:
-            certificate = found[-1]
-        else:
+        certificate = self._certified_before(number, step, request)
+        if certificate is None:
             certificate = authority.certify(
                 Role(step.role), at=self._now, request=request.der, common_name=step.common_name, days=step.days
             ).certificate
         write_file(self._out / step.certificate, certificate.pem.encode())
         return {"request_sha256": step.sha256, **_about(certificate), **_digest_of(certificate.public_key)}
 
-    def _link(self, step: LinkRoot) -> dict[str, Any]:
+    def _link(self, number: int, step: LinkRoot) -> dict[str, Any]:
         authority = self._opened()
         successor = _successor(self._script, step, authority.policy)
+
+        def is_this(one: CertificateRecord) -> bool:
+            link = one.certificate
+            return (link.public_key, link.subject) == (successor.public_key, successor.subject)
+
+        certificate = self._issued_before(number, Role.LINK, is_this)
+        if certificate is None:
+            certificate = self._sign_link(authority, successor)
+        write_file(self._out / step.certificate, certificate.pem.encode())
+        return {"successor_sha256": step.sha256, **_about(certificate), **_digest_of(certificate.public_key)}
+
+    def _sign_link(self, authority: Authority, successor: Certificate) -> Certificate:
         with authority.open_store() as store, self._custody.open(self._script.key) as signer:
             iaca = Iaca(authority.root, signer)
             with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
@@ -494,14 +595,16 @@ class Ceremony:
             certificate = iaca.link(successor, not_before=now, serial=serial)
             with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
                 tx.add_certificate(certificate, Role.LINK, issuer=authority.root.fingerprint, key=None)
-        write_file(self._out / step.certificate, certificate.pem.encode())
-        return {"successor_sha256": step.sha256, **_about(certificate), **_digest_of(certificate.public_key)}
+        return certificate
 
-    def _publish(self, step: PublishCrl) -> dict[str, Any]:
+    def _publish(self, number: int, step: PublishCrl) -> dict[str, Any]:
         revoke = [int(one, 16) for one in step.revoke]
-        published = self._opened().publish_crl(at=self._now, revoke=revoke, days=step.days)
-        write_file(self._out / step.file, published.crl.der)
-        return _about_crl(published.crl)
+        authority = self._opened()
+        crl = self._crl_before(number, step)
+        if crl is None:
+            crl = authority.publish_crl(at=self._now, revoke=revoke, days=step.days).crl
+        write_file(self._out / step.file, crl.der)
+        return _about_crl(crl)
 
     def _about_root(self) -> dict[str, Any]:
         return {"root_sha256": self._opened().root.fingerprint.hex()}
@@ -511,6 +614,63 @@ class Ceremony:
         authority = Authority(self._authority, secret=self._secret, actor=Actor.CEREMONY_OFFICER)
         self._record = replace(self._record, root=authority.root)
         return authority
+
+    # --- what a step that was broken off has signed already ---
+
+    def _since(self, store: Store, number: int) -> list[AuditRecord]:
+        """What the log tells of since the last step that was done, if this one was begun in an earlier sitting."""
+        if number not in self._tried:
+            return []
+        done = {one.digest for one in self._record.done.values()}
+        steps = self._told(store).get(TDate.of(self._record.began).text, [])
+        last = max((one.sequence for one in steps if one.subjects["digest"] in done), default=0)
+        with store.reading() as reader:
+            records = [AuditRecord.decode(one.record) for one in reader.audit_records(start=last + 1)]
+        return [one for one in records if one.actor is Actor.CEREMONY_OFFICER]
+
+    def _issued_before(
+        self, number: int, role: Role, is_this: Callable[[CertificateRecord], bool]
+    ) -> Certificate | None:
+        with self._opened().open_store() as store:
+            issued = [one for one in self._since(store, number) if one.event is Event.CERTIFICATE_ISSUED]
+            fingerprints = {one.subjects["certificate"] for one in issued}
+            with store.reading() as reader:
+                found = [
+                    one.certificate
+                    for one in reader.certificates(role)
+                    if one.certificate.fingerprint in fingerprints and one.revoked_at is None and is_this(one)
+                ]
+        return found[-1] if found else None
+
+    def _certified_before(self, number: int, step: SignRequest, request: CertificateRequest) -> Certificate | None:
+        def is_this(one: CertificateRecord) -> bool:
+            own = one.certificate
+            life = timedelta(days=step.days)
+            return (own.public_key, own.subject.common_name, own.not_after - own.not_before) == (
+                request.public_key,
+                step.common_name,
+                life,
+            )
+
+        return self._issued_before(number, Role(step.role), is_this)
+
+    def _signed_before(self, number: int) -> frozenset[bytes]:
+        """SHA-256 of what the next step has certified already, for the rehearsal."""
+        step = self._script.steps[number - 1] if number in self._tried else None
+        if not isinstance(step, SignRequest):
+            return frozenset()
+        found = self._certified_before(number, step, _request(self._script, step))
+        return frozenset() if found is None else frozenset({found.fingerprint})
+
+    def _crl_before(self, number: int, step: PublishCrl) -> Crl | None:
+        authority = self._opened()
+        with authority.open_store() as store:
+            signed = [one for one in self._since(store, number) if one.event is Event.CRL_SIGNED]
+        crl = authority.current_crl
+        if hashlib.sha256(crl.der).digest() not in {one.subjects["digest"] for one in signed}:
+            return None
+        fits = crl.next_update == crl.this_update + timedelta(days=step.days)
+        return crl if fits and {int(one, 16) for one in step.revoke} <= {*crl.revoked} else None
 
     # --- the record ---
 
@@ -524,52 +684,68 @@ class Ceremony:
         write_file(self._out / RECORD_FILE, self._record.encode())
         write_file(self._out / DOCUMENT_FILE, self._record.document().encode())
 
-    def _sign(self, entry: Entry) -> None:
-        record = replace(self._record, transcript=(*self._record.transcript[:-1], entry))
-        self._record = record
-        self._log()
+    def _sign(self) -> None:
+        """Sign the record, in which every step is done by now."""
         with self._opened().open_store() as store, self._custody.open(self._script.key) as signer:
             digest = hashlib.sha256(self._record.encode()).digest()
             with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
                 tx.use_key(self._script.key, "ceremony-record", digest=digest)
-            self._record = self._record.sign(signer)
-        self._record.verify()
+            signed = self._record.sign(signer)
+        signed.verify()
+        self._record = signed
         self._save()
 
     # --- the audit log ---
 
-    def _log(self) -> None:
-        """Tell the audit log of every step that is done and not yet in it, once there is an authority."""
-        if self._record.root is None:
-            return
-        with self._opened().open_store() as store:
-            with store.reading() as reader:
-                told = _told(reader.audit_records())
-            with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
-                for one in self._record.done.values():
-                    if one.digest not in told:
-                        tx.record(Event.CEREMONY_STEP, step=f"{one.step} {one.do}", digest=one.digest)
+    @contextmanager
+    def _store(self) -> Iterator[Store | None]:
+        """The store of the root's authority, or of the one that is being made; None where there is none yet."""
+        file = self._authority / STORE_FILE
+        if self._is_founded():
+            with Authority(self._authority).open_store() as store:
+                yield store
+        elif self._root_number is not None and file.exists():
+            with SqliteStore(file, create=True) as store:
+                yield store
+        else:
+            yield None
 
-    def _hold_to_log(self) -> None:
-        """Refuse a transcript of an earlier sitting that is not the one that the audit log tells of."""
-        if self._record.root is None:
-            return
-        with self._opened().open_store() as store, store.reading() as reader:
-            told = _told(reader.audit_records())
-        missing = [one.step for one in self._record.done.values() if one.digest not in told]
-        # The machine may have stopped between the record and the log, which begins with the root.
-        last, first = max(self._record.done, default=0), 1
-        if self._script.root_step is not None:
-            first += self._script.steps.index(self._script.root_step)
-        if missing and last > first and missing != [last]:
-            message = "the record of what was done before is not what the audit log tells of: it was changed"
-            raise VerificationError(message, code="ceremony.changed")
+    def _told(self, store: Store) -> dict[str, list[AuditRecord]]:
+        """What the log tells of ceremonies by this script and policy: their entries, by when each of them began."""
+        found: dict[str, list[AuditRecord]] = {}
+        with store.reading() as reader:
+            for kept in reader.audit_records():
+                one = AuditRecord.decode(kept.record)
+                if one.event is Event.CEREMONY_STEP and one.subjects.get("ceremony") == self._identity:
+                    found.setdefault(one.subjects["began"], []).append(one)
+        return found
+
+    def _log(self) -> None:
+        """Tell the audit log of every entry that is not yet in it, once there is one."""
+        began = TDate.of(self._record.began).text
+        with self._store() as store:
+            if store is None:
+                return
+            known = len(self._told(store).get(began, []))
+            with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
+                for one in self._record.transcript[known:]:
+                    tx.record(
+                        Event.CEREMONY_STEP,
+                        ceremony=self._identity,
+                        began=began,
+                        step=f"{one.step} {one.do}",
+                        state=one.outcome.value,
+                        digest=one.digest,
+                    )
 
     def _refuse(self, error: MdlError) -> None:
-        """Put on record that a step was refused, as far as there is a log."""
+        """Tell the log of a step that was refused, and why, as far as there is a log."""
         with suppress(MdlError):
-            if self._record.root is not None:
-                self._opened().refuse("ceremony", error.code, at=self._now(), actor=Actor.CEREMONY_OFFICER)
+            self._log()
+            with self._store() as store:
+                if store is not None:
+                    with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
+                        tx.refuse("ceremony", error.code)
 
     def _now(self) -> datetime:
         now = self._clock().replace(microsecond=0)
@@ -577,10 +753,37 @@ class Ceremony:
         return self._last
 
 
-def _told(records: Any) -> set[bytes]:
-    """The digests of the steps that an audit log tells of."""
-    found = (AuditRecord.decode(one.record) for one in records)
-    return {one.subjects["digest"] for one in found if one.event is Event.CEREMONY_STEP}
+def _changed() -> NoReturn:
+    message = "the record of what was done before is not what the audit log tells of: it was changed"
+    raise VerificationError(message, code="ceremony.changed")
+
+
+def _identity_of(script: Script) -> bytes:
+    """By what the log knows a ceremony: its script and policy."""
+    return hashlib.sha256(b"mdl-sdk ceremony 1\x00" + script.digest + (script.policy_digest or b"")).digest()
+
+
+def _asked(step: Step) -> dict[str, Any]:
+    """A step's parameters, as the record has them."""
+    return {name: [*value] if type(value) is tuple else value for name, value in asdict(step).items()}
+
+
+def _is_as_meant(authority: Authority, founding: Founding) -> bool:
+    """Whether an authority that was found is the one that would have been made, but for its key."""
+    root, crl = authority.root, authority.current_crl
+    meant = founding.root(SoftwareSigner.generate(founding.curve), root.not_before).certificate
+
+    def terms(one: Certificate) -> tuple[object, ...]:
+        extensions = {oid: value for oid, value in one.extensions.items() if oid not in _OF_THE_KEY}
+        return one.subject, one.issuer, one.not_after, one.public_key.curve, extensions
+
+    return (
+        terms(root) == terms(meant)
+        and crl.next_update == crl.this_update + timedelta(days=founding.crl_days)
+        and not crl.revoked
+        and authority.doctype == founding.doctype
+        and authority.policy == (founding.policy or IssuancePolicy())
+    )
 
 
 def _about(certificate: Certificate) -> dict[str, Any]:

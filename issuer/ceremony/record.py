@@ -32,7 +32,9 @@ __all__ = ["CeremonyRecord", "Confirmation", "Entry", "Outcome", "Witness"]
 _KIND: Final = "mdl-sdk ceremony record 1"
 _KEY_ID: Final = 4  # the COSE header "kid"
 _MAX_RECORD: Final = 16 * 1024 * 1024
-_MEMBERS: Final = ("kind", "title", "place", "script", "operators", "confirmations", "token", "key", "began", "root")
+_MEMBERS: Final = (
+    *("kind", "title", "place", "script", "policy", "operators", "confirmations", "token", "key", "began", "root"),
+)
 
 
 class Outcome(StrEnum):
@@ -125,6 +127,7 @@ class CeremonyRecord:
         title: What the ceremony was.
         place: Where.
         script: SHA-256 of the script.
+        policy: SHA-256 of the policy that the script names, or None where it names none.
         operators: Who was there to confirm.
         confirmations: How many of them confirm each step.
         token: URI of the token.
@@ -143,6 +146,7 @@ class CeremonyRecord:
     token: str
     key: str
     began: datetime
+    policy: bytes | None = None
     root: Certificate | None = None
     transcript: tuple[Entry, ...] = ()
     signature: bytes | None = None
@@ -159,6 +163,7 @@ class CeremonyRecord:
             "title": self.title,
             "place": self.place,
             "script": self.script.hex(),
+            "policy": None if self.policy is None else self.policy.hex(),
             "operators": [{"name": one.name, "duty": one.duty} for one in self.operators],
             "confirmations": self.confirmations,
             "token": self.token,
@@ -250,11 +255,16 @@ class CeremonyRecord:
         self._verify_sequence()
         self._verify_confirmations()
         results = sum(_verify_results(one, self.root) for one in self.transcript if one.outcome is Outcome.DONE)
-        return (
+        facts = [
             f"signed by the key of the root {self.root.fingerprint.hex()}",
             f"{len(self.done)} steps, all confirmed by {self.confirmations} of {len(self.operators)} operators",
             f"{results} certificates and CRLs in it, all signed by that root",
-        )
+        ]
+        broken = [one.step for one in self.transcript if one.outcome is Outcome.BEGUN]
+        if broken:
+            steps = ", ".join(map(str, broken))
+            facts.append(f"step {steps} was broken off and begun again; that it was confirmed, the record alone says")
+        return tuple(facts)
 
     def _verify_sequence(self) -> None:
         steps = [one.step for one in self.transcript if one.outcome is Outcome.DONE]
@@ -291,6 +301,7 @@ class CeremonyRecord:
             ("Token", self.token),
             ("Root key", self.key),
             ("Script, SHA-256", self.script.hex()),
+            ("Policy, SHA-256", "none" if self.policy is None else self.policy.hex()),
         ]
         if self.root is not None:
             rows += [
@@ -378,12 +389,13 @@ def _read_record(value: Any) -> CeremonyRecord:
         root = None if pem is None else Certificate.decode_any(pem.encode())
     except (MdlError, ValueError) as exc:
         raise DecodeError("no record of a ceremony: its root does not decode", code="ceremony.record") from exc
-    signature = _optional(members, "signature")
+    signature, policy = _optional(members, "signature"), _optional(members, "policy")
     operators = [_object(one, ("name", "duty"), "operators") for one in _list(members, "operators")]
     return CeremonyRecord(
         title=_string(members, "title"),
         place=_string(members, "place"),
         script=_bytes(_string(members, "script"), "script"),
+        policy=None if policy is None else _bytes(policy, "policy"),
         operators=tuple(Witness(name=_string(one, "name"), duty=_string(one, "duty")) for one in operators),
         confirmations=_number(members, "confirmations"),
         token=_string(members, "token"),

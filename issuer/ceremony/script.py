@@ -309,6 +309,7 @@ class Script:
         policy: The policy that the authority gets, or None for the one that it has.
         folder: Where the files lie that it names.
         digest: SHA-256 of the script's bytes.
+        policy_digest: SHA-256 of the policy's bytes, or None where the script names none.
     """
 
     title: str
@@ -321,6 +322,7 @@ class Script:
     policy: IssuancePolicy | None
     folder: Path
     digest: bytes
+    policy_digest: bytes | None
 
     @property
     def root_step(self) -> MakeRoot | None:
@@ -382,10 +384,11 @@ class _Reading:
         if type(confirmations) is not int or not _MIN_OPERATORS <= confirmations <= len(operators):
             reason = f"must be a number from {_MIN_OPERATORS} to that of the operators"
             self._refuse("operators", "confirmations", reason)
-        policy = None
+        policy, policy_digest = None, None
         if "policy" in document:
             name = self.text(document["policy"], "policy")
-            policy = IssuancePolicy.parse(read_file(self._file.parent / name), source=name)
+            data = read_file(self._file.parent / name)
+            policy, policy_digest = IssuancePolicy.parse(data, source=name), hashlib.sha256(data).digest()
         return Script(
             title=self.text(document.get("title"), "title"),
             place=self.text(document["place"], "place") if "place" in document else "",
@@ -397,6 +400,7 @@ class _Reading:
             policy=policy,
             folder=self._file.parent,
             digest=digest,
+            policy_digest=policy_digest,
         )
 
     def _operators(self, value: Any) -> tuple[Operator, ...]:

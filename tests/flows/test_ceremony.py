@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,11 @@ from issuer.ceremony import (
     conduct,
     enrol,
 )
+from issuer.folder import write_file
 from issuer.founding import Founding
 from issuer.handover import Joining, OnlineSide
 from issuer.keystore import SecretHandler, generate_key, list_keys
+from issuer.policy import IssuancePolicy
 from issuer.store import Role
 from issuer.token_keys import StoredKey
 from mdl.errors import (
@@ -303,6 +306,378 @@ def test_what_was_done_is_not_rewritten_between_two_sittings(place: Place) -> No
     content["transcript"][1]["confirmed"][1]["operator"] = "Cy Sample"
     file.write_text(json.dumps(content, indent=2) + "\n")
     refused("ceremony.changed", VerificationError, place.ceremony(script, out="first").hold)
+
+
+def nobody_signs(operator: Operator, step: Announcement) -> Phrase | None:
+    """Everything is confirmed but the last step."""
+    return None if step.do == "record" else both(operator, step)
+
+
+def rewrite(place: Place, change: Callable[[dict[str, Any]], object], out: str = "first") -> None:
+    file = place.folder / out / "record.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def says(index: int) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        content["transcript"][index]["says"] = "something else"
+
+    return change
+
+
+def first_without_root(content: dict[str, Any]) -> None:
+    says(1)(content)
+    content["root"] = None
+
+
+def forged_end(content: dict[str, Any]) -> None:
+    last = content["transcript"][2]
+    content["transcript"] += [last | {"step": 4, "do": "record", "asked": {}}, last | {"step": 4}]
+
+
+REWRITINGS = {
+    "the first step": says(0),
+    "the second step": says(1),
+    "the third step": says(2),
+    "the refusal at the end": says(3),
+    "a step, in a record without its root": first_without_root,
+    "a step is left out": lambda content: content["transcript"].pop(1),
+    "the last done step is left out": lambda content: content["transcript"].pop(2),
+    "the refusal is left out": lambda content: content["transcript"].pop(),
+    "all is left out": lambda content: content["transcript"].clear(),
+    "the order": lambda content: content["transcript"].reverse(),
+    "two steps that nobody did": forged_end,
+    "the beginning": lambda content: content.update(began="2026-01-01T00:00:00Z"),
+}
+
+
+@pytest.mark.parametrize("what", REWRITINGS)
+def test_no_part_of_a_first_ceremony_is_rewritten_between_two_sittings(place: Place, what: str) -> None:
+    script = first_script(place.root_token.uri)
+    with pytest.raises(VerificationError):
+        place.ceremony(script, out="first", confirm=nobody_signs).hold()
+    rewrite(place, REWRITINGS[what])
+    refused("ceremony.changed", VerificationError, place.ceremony(script, out="first").hold)
+
+
+def test_a_step_that_nobody_did_is_not_taken_for_done(founded: Place) -> None:
+    """One entry more than the log tells of: the machine may have stopped there, so the step is held again."""
+    script = founded.later_script(sign_csr(request(founded)), '\n[[steps]]\ndo = "crl"\n')
+
+    def not_the_crl(operator: Operator, step: Announcement) -> Phrase | None:
+        return None if step.do == "crl" else both(operator, step)
+
+    with pytest.raises(VerificationError):
+        founded.ceremony(script, out="second", confirm=not_the_crl).hold()
+
+    def forge(content: dict[str, Any]) -> None:
+        done, refusal = content["transcript"][2:]
+        came = {"crl_number": 1, "crl": founded.file("first/iaca.crl").hex()}
+        ended = refusal["ended"]
+        confirmed = [one | {"time": ended} for one in done["confirmed"]]
+        forged = done | {name: refusal[name] for name in ("step", "do", "says", "asked")}
+        content["transcript"].append(forged | {"came": came, "confirmed": confirmed, "began": ended, "ended": ended})
+
+    rewrite(founded, forge, "second")
+    record = founded.ceremony(script, out="second").hold()
+    assert record.done[4].came["crl_number"] == 2
+    assert [one.outcome for one in record.transcript if one.step == 4] == [
+        Outcome.NOT_CONFIRMED,
+        Outcome.BEGUN,
+        Outcome.DONE,
+    ]
+    assert any("broken off" in fact for fact in record.verify(founded.root.root))
+
+    rewrite(founded, lambda content: content.update(signature=None), "second")
+    rewrite(founded, lambda content: content["transcript"].append(content["transcript"][-1]), "second")
+    refused("ceremony.changed", VerificationError, founded.ceremony(script, out="second").hold)
+
+
+def test_a_last_entry_that_nobody_is_said_to_have_confirmed_does_not_stay(
+    founded: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = founded.later_script('\n[[steps]]\ndo = "crl"\n')
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut(patch, Authority, "publish_crl", when=lambda *_, **__: True)
+        founded.ceremony(script, out="second").hold()
+
+    def one_twice(content: dict[str, Any]) -> None:
+        confirmed = content["transcript"][-1]["confirmed"]
+        confirmed[1]["operator"] = confirmed[0]["operator"]
+
+    rewrite(founded, one_twice, "second")
+    record = founded.ceremony(script, out="second").hold()
+    assert [(one.step, one.outcome) for one in record.transcript][2:] == [(3, Outcome.DONE), (4, Outcome.DONE)]
+    assert record.verify(founded.root.root)
+
+
+def test_a_last_entry_from_another_time_or_place_is_a_change(founded: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = founded.later_script('\n[[steps]]\ndo = "crl"\n')
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut(patch, Authority, "publish_crl", when=lambda *_, **__: True)
+        founded.ceremony(script, out="second").hold()
+    file = founded.folder / "second" / "record.json"
+    before = file.read_bytes()
+    for change in ({"step": 4}, {"step": 2}, {"began": "2026-01-01T00:00:00Z"}):
+        file.write_bytes(before)
+        rewrite(founded, lambda content: content["transcript"][-1].update(change), "second")  # noqa: B023 - used at once
+        refused("ceremony.changed", VerificationError, founded.ceremony(script, out="second").hold)
+
+
+def test_what_was_signed_is_not_forgotten_in_another_folder(place: Place) -> None:
+    """The key is there, so a ceremony that began anew would make a second root."""
+    generate_key(place.root_token.key("iaca"), "P-256", secret=place.root_token.secret)
+    script = first_script(place.root_token.uri).replace('"new"', '"present"')
+    with pytest.raises(VerificationError):
+        place.ceremony(script, out="first", confirm=nobody_signs).hold()
+    refused("ceremony.changed", VerificationError, place.ceremony(script, out="first", authority="elsewhere").hold)
+    assert not (place.folder / "elsewhere").exists()
+
+
+def test_who_was_there_is_what_the_script_says_and_not_what_the_folder_says(place: Place) -> None:
+    script = first_script(place.root_token.uri)
+    with pytest.raises(VerificationError):
+        place.ceremony(script, out="first", confirm=nobody_signs).hold()
+
+    def change(content: dict[str, Any]) -> None:
+        content |= {"title": "Another ceremony", "place": "elsewhere", "confirmations": 1, "key": "other"}
+        content["token"] = "pkcs11:token=elsewhere?module-path=/x.so"
+        content["operators"][0]["duty"] = "janitor"
+
+    rewrite(place, change)
+    record = place.ceremony(script, out="first").hold()
+    assert (record.title, record.place, record.confirmations) == ("Root key of Utopia Motor Vehicles", "", 2)
+    assert (record.token, record.key) == (place.root_token.uri, "iaca")
+    assert [one.duty for one in record.operators] == ["operator", "operator"]
+
+
+def test_before_there_is_a_log_a_ceremony_begins_anew(place: Place) -> None:
+    """Nothing was made yet, and nothing would show that the file was changed: nothing of it is kept."""
+
+    def not_the_key(operator: Operator, step: Announcement) -> Phrase | None:
+        return None if step.do == "key" else both(operator, step)
+
+    script = first_script(place.root_token.uri)
+    with pytest.raises(VerificationError):
+        place.ceremony(script, out="first", confirm=not_the_key).hold()
+    rewrite(place, says(0))
+    record = place.ceremony(script, out="first").hold()
+    assert [(one.do, one.outcome) for one in record.transcript] == [
+        (one, Outcome.DONE) for one in ("token", "key", "root", "record")
+    ]
+    assert b"something else" not in record.encode()
+
+
+def test_a_key_is_not_said_to_be_made_here_by_a_file_that_no_log_bears_out(place: Place) -> None:
+    """Somebody alone makes the key, and writes that all were there."""
+
+    def not_the_key(operator: Operator, step: Announcement) -> Phrase | None:
+        return None if step.do == "key" else both(operator, step)
+
+    script = first_script(place.root_token.uri)
+    with pytest.raises(VerificationError):
+        place.ceremony(script, out="first", confirm=not_the_key).hold()
+    generate_key(place.root_token.key("iaca"), "P-256", secret=place.root_token.secret)
+    rewrite(place, lambda content: content["transcript"].append(
+        content["transcript"].pop() | {"outcome": "done", "confirmed": content["transcript"][0]["confirmed"]}
+    ))  # fmt: skip
+    refused("signing.key_exists", SigningError, place.ceremony(script, out="first").hold)
+
+
+def test_a_policy_is_not_exchanged_between_two_sittings(place: Place) -> None:
+    def not_the_root(operator: Operator, step: Announcement) -> Phrase | None:
+        return None if step.do == "root" else both(operator, step)
+
+    policy = place.folder / "policy.toml"
+    write(policy, "version = 1\n[days]\ndocument-signer = 30\n")
+    script = first_script(place.root_token.uri, policy='"policy.toml"')
+    with pytest.raises(VerificationError):
+        place.ceremony(script, out="first", confirm=not_the_root).hold()
+    write(policy, "version = 1\n")
+    refused("ceremony.other_script", LocalProtocolError, place.ceremony(script, out="first").hold)
+    # Nor with a record that was changed to fit: the log knows no ceremony with that policy, and the key is there.
+    rewrite(place, lambda content: content.update(policy=hashlib.sha256(policy.read_bytes()).hexdigest()))
+    refused("signing.key_exists", SigningError, place.ceremony(script, out="first").hold)
+
+
+def test_the_record_names_the_policy_by_its_digest(place: Place) -> None:
+    policy = write(place.folder / "policy.toml", "version = 1\n[days]\ndocument-signer = 30\n")
+    record = place.ceremony(first_script(place.root_token.uri, policy='"policy.toml"'), out="first").hold()
+    assert record.policy == hashlib.sha256(policy.read_bytes()).digest()
+    assert record.policy.hex() in (place.folder / "first" / "record.md").read_text()
+
+
+class PowerCut(BaseException):
+    """The power goes: nothing is written any more."""
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, where: object, name: str, *, when: Callable[..., bool] | None = None) -> None:
+    """Have the power go right behind a call, or instead of one where `when` says so."""
+    real = getattr(where, name)
+
+    def and_stop(*arguments: object, **named: object) -> object:
+        if when is not None:
+            if when(*arguments, **named):
+                raise PowerCut
+            return real(*arguments, **named)
+        real(*arguments, **named)
+        raise PowerCut
+
+    monkeypatch.setattr(where, name, and_stop)
+
+
+def certificates(place: Place, role: Role) -> list[Certificate]:
+    with place.root.open_store() as store, store.reading() as reader:
+        return [one.certificate for one in reader.certificates(role)]
+
+
+def test_a_request_is_certified_once_though_the_power_goes_right_behind_it(
+    founded: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = founded.later_script(sign_csr(request(founded)))
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut(patch, Authority, "certify")
+        founded.ceremony(script, out="second").hold()
+    # A sitting that nobody comes to changes nothing about it.
+    with pytest.raises(VerificationError):
+        founded.ceremony(script, out="second", confirm=only()).hold()
+    record = founded.ceremony(script, out="second").hold()
+    (certificate,) = certificates(founded, Role.DOCUMENT_SIGNER)
+    assert record.done[3].came["certificate_sha256"] == certificate.fingerprint.hex()
+    assert Certificate.decode_any(founded.file("second/ds-1.pem")) == certificate
+    assert record.verify(founded.root.root)
+    assert founded.root.verify_audit() == []
+
+
+def test_a_request_is_certified_once_though_its_file_cannot_be_written(
+    founded: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = founded.later_script(sign_csr(request(founded)))
+
+    def full(file: Path, data: bytes) -> None:
+        if file.name == "ds-1.pem":
+            raise SigningError("no room", code="authority.unwritable")
+        write_file(file, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conduct, "write_file", full)
+        refused("authority.unwritable", SigningError, founded.ceremony(script, out="second").hold)
+    assert founded.ceremony(script, out="second").hold().verify(founded.root.root)
+    assert len(certificates(founded, Role.DOCUMENT_SIGNER)) == 1
+
+
+def test_a_certificate_from_before_the_ceremony_is_not_taken_for_its_own(founded: Place) -> None:
+    sha256 = request(founded)
+    founded.root.certify(
+        Role.DOCUMENT_SIGNER, at=now, request=founded.file("ds-1.csr"), common_name="Utopia DS 1", days=90
+    )
+    ceremony = founded.ceremony(founded.later_script(sign_csr(sha256)), out="second")
+    refused("authority.name_taken", LocalProtocolError, ceremony.hold)
+
+
+def test_a_crl_is_signed_once_though_the_power_goes_right_behind_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first CRL, which came with the root a moment before, is not taken for it."""
+    step = '\n[[steps]]\ndo = "crl"\nfile = "b.crl"\n'
+    script = first_script(place.root_token.uri).replace(RECORD, step + step.replace("b.crl", "c.crl") + RECORD)
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut(patch, Authority, "publish_crl", when=lambda *_, **__: True)
+        place.ceremony(script, out="first").hold()
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut(patch, Authority, "publish_crl")
+        place.ceremony(script, out="first").hold()
+    record = place.ceremony(script, out="first").hold()
+    assert [record.done[number].came["crl_number"] for number in (3, 4, 5)] == [1, 2, 3]
+    assert place.root.current_crl.number == 3
+    assert Crl.decode_any(place.file("first/b.crl")).number == 2
+    assert record.verify(place.root.root)
+
+
+def test_a_crl_that_was_signed_beside_the_ceremony_is_not_taken_for_its_own(founded: Place) -> None:
+    def not_the_crl(operator: Operator, step: Announcement) -> Phrase | None:
+        return None if step.do == "crl" else both(operator, step)
+
+    script = founded.later_script('\n[[steps]]\ndo = "crl"\n')
+    with pytest.raises(VerificationError):
+        founded.ceremony(script, out="second", confirm=not_the_crl).hold()
+    beside = Authority(founded.folder / "root", secret=founded.root_token.secret, actor=Actor.CEREMONY_OFFICER)
+    assert beside.publish_crl(at=now).crl.number == 2
+    assert founded.ceremony(script, out="second").hold().done[3].came["crl_number"] == 3
+
+
+def test_a_link_is_signed_once_though_the_power_goes_right_behind_it(
+    founded: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = first_script(founded.root_token.uri).replace("[[operators]]", 'key = "iaca-2"\n\n[[operators]]', 1)
+    founded.ceremony(second.replace("iaca.crl", "iaca-2.crl"), out="next", authority="root-2").hold()
+    successor = Certificate.decode_any(founded.file("next/iaca.pem"))
+    script = founded.later_script(
+        '\n[[steps]]\ndo = "link"\nsuccessor = "next/iaca.pem"\ncertificate = "link.pem"\n'
+        f'sha256 = "{successor.fingerprint.hex()}"\n'
+    )
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut(patch, conduct, "write_file", when=lambda file, _: file.name == "link.pem")
+        founded.ceremony(script, out="linking").hold()
+    record = founded.ceremony(script, out="linking").hold()
+    (link,) = certificates(founded, Role.LINK)
+    assert Certificate.decode_any(founded.file("linking/link.pem")) == link
+    assert record.verify(founded.root.root)
+
+
+def test_a_step_that_the_log_was_not_told_of_is_held_again(founded: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record says done, and the power went before the log did: the step is confirmed anew, and signs nothing."""
+    script = founded.later_script(sign_csr(request(founded)))
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut(patch, Ceremony, "_log", when=lambda ceremony: 3 in ceremony._record.done)
+        founded.ceremony(script, out="second").hold()
+    assert 3 in CeremonyRecord.decode(founded.file("second/record.json")).done
+    record = founded.ceremony(script, out="second").hold()
+    assert [(one.step, one.outcome) for one in record.transcript][2:4] == [(3, Outcome.BEGUN), (3, Outcome.DONE)]
+    assert len(certificates(founded, Role.DOCUMENT_SIGNER)) == 1
+    assert record.verify(founded.root.root)
+    assert founded.root.verify_audit() == []
+
+
+def test_a_record_is_signed_though_the_power_goes_right_before_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = first_script(place.root_token.uri)
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut(patch, CeremonyRecord, "sign")
+        place.ceremony(script, out="first").hold()
+    refused("ceremony.unfinished", VerificationError, CeremonyRecord.decode(place.file("first/record.json")).verify)
+    record = place.ceremony(script, out="first").hold()
+    assert record.verify(place.root.root)
+    assert CeremonyRecord.decode(place.file("first/record.json")) == record
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"days": 100},
+        {"crl_days": 7},
+        {"contact_uri": "https://another.example"},
+        {"policy": IssuancePolicy(days={Role.DOCUMENT_SIGNER: 30})},
+    ],
+)
+def test_a_root_on_other_terms_is_not_taken_for_the_one_that_was_being_made(
+    place: Place, monkeypatch: pytest.MonkeyPatch, terms: dict[str, Any]
+) -> None:
+    found = Authority.found.__func__  # type: ignore[attr-defined]
+
+    def found_another(folder: Path, founding: Founding, **named: object) -> Authority:
+        found(Authority, folder, replace(founding, **terms), **named)
+        raise PowerCut
+
+    script = first_script(place.root_token.uri)
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        patch.setattr(Authority, "found", found_another)
+        place.ceremony(script, out="first").hold()
+    for _ in range(2):
+        refused("ceremony.root", VerificationError, place.ceremony(script, out="first").hold)
 
 
 def test_a_key_that_is_there_already_is_no_new_key(place: Place) -> None:
