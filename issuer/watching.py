@@ -3,8 +3,8 @@
 Each address is asked over HTTP, or looked up in a published tree, and the answer is held against the store:
 
     missing          the server has nothing there
-    unreadable       what is there is no CRL and no status list
-    foreign          it is not signed by this authority, or for another address
+    unreadable       what is there is no CRL, no status list or no VICAL
+    foreign          it is not signed by this authority, or for another address; not the VICAL that was published
     altered          it is signed by this authority, and never left the store like this
     older            the authority has signed a newer one, and not just now: a cache, a copy that hangs, a rollback
     stale            nextUpdate, ``exp`` or the time for which a copy may be kept has passed
@@ -25,7 +25,7 @@ import hashlib
 import http.client
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -42,6 +42,7 @@ from mdl.cbor import TDate
 from mdl.errors import DecodeError, FetchError, LocalProtocolError, MdlError
 from mdl.pki import Certificate, Crl
 from mdl.status import MAX_TOKEN_SIZE, ListKind, StatusToken
+from mdl.vical import Vical
 
 __all__ = ["Answer", "Fault", "Fetch", "Observation", "Watched", "fetch_http", "fetch_tree", "watch", "watched_items"]
 
@@ -96,12 +97,12 @@ class Watched:
 
     Attributes:
         item: What was signed last.
-        root: The root that it is signed under.
+        root: The root that it is signed under; None for a VICAL, which is held against the one that was published.
         digests: SHA-256 of everything that was ever signed for it.
     """
 
     item: Item
-    root: Certificate
+    root: Certificate | None
     digests: frozenset[bytes] = field(repr=False)
 
 
@@ -141,16 +142,19 @@ class Observation:
         }
 
 
-def watched_items(reader: Reader, *, at: datetime, urls: Iterable[str] = ()) -> list[Watched | str]:
+def watched_items(
+    reader: Reader, *, at: datetime, urls: Iterable[str] = (), vicals: Mapping[str, Item | None] | None = None
+) -> list[Watched | Observation]:
     """What should be at the addresses of an authority.
 
     Args:
         reader: Its store.
         at: The time, aware UTC.
         urls: Some of the addresses; none for all of them.
+        vicals: What is published beside that, as `issuer.publishing.Publisher.vicals` tells.
 
     Returns:
-        What should be there; in its place the address of a list that was never signed.
+        What should be there; for what is nowhere, since it was never signed or is lost, that this was seen.
 
     Raises:
         LocalProtocolError: Nothing of this authority's is at an address (code ``watch.address``).
@@ -159,7 +163,7 @@ def watched_items(reader: Reader, *, at: datetime, urls: Iterable[str] = ()) -> 
     items, unsigned = collect(reader, at=at)
     roots = {one.certificate.fingerprint: one.certificate for one in reader.certificates() if one.role in CA_ROLES}
     lists = {one.uri: one for one in reader.status_lists()}
-    found: dict[str, Watched | str] = {}
+    found: dict[str, Watched | Observation] = {}
     for item in items:
         if item.url is None:
             continue
@@ -170,7 +174,14 @@ def watched_items(reader: Reader, *, at: datetime, urls: Iterable[str] = ()) -> 
             issuer = lists[item.url].issuer
             digests = frozenset(reader.list_digests(lists[item.url].list_id))
         found[item.url] = Watched(item=item, root=roots[issuer], digests=digests)
-    found |= {url: url for url in unsigned}
+    for url in unsigned:
+        kind = ItemKind(lists[url].kind.value) if url in lists else ItemKind.CRL
+        found[url] = _nowhere(url, kind, "it was never signed: run mdl issuer publish")
+    for url, vical in (vicals or {}).items():
+        if vical is None:
+            found[url] = _nowhere(url, ItemKind.VICAL, "its file is lost or changed: publish it again with --vical")
+        else:
+            found[url] = Watched(item=vical, root=None, digests=frozenset())
     wanted = list(urls)
     unknown = [url for url in wanted if url not in found]
     if unknown:
@@ -179,13 +190,17 @@ def watched_items(reader: Reader, *, at: datetime, urls: Iterable[str] = ()) -> 
     return [found[url] for url in wanted or found]
 
 
+def _nowhere(url: str, kind: ItemKind, message: str) -> Observation:
+    return Observation(url=url, kind=kind, faults=((Fault.MISSING, message),))
+
+
 def _is_of(item: Item, root: Certificate) -> bool:
     crl = Crl.decode(item.content)
     return crl.issuer == root.subject and crl.authority_key_identifier == root.subject_key_identifier
 
 
 def watch(
-    watched: Iterable[Watched | str], fetch: Fetch, *, at: datetime, grace: timedelta = _GRACE
+    watched: Iterable[Watched | Observation], fetch: Fetch, *, at: datetime, grace: timedelta = _GRACE
 ) -> Iterator[Observation]:
     """Look at what is published.
 
@@ -196,9 +211,8 @@ def watch(
         grace: For how long after the signing of a new one the one before is still fine.
     """
     for one in watched:
-        if isinstance(one, str):
-            message = "the list was never signed: run mdl issuer publish"
-            yield Observation(url=one, kind=ItemKind.STATUS_LIST, faults=((Fault.MISSING, message),))
+        if isinstance(one, Observation):
+            yield one
             continue
         url = one.item.url or ""
         try:
@@ -218,6 +232,9 @@ def _judge(one: Watched, answer: Answer, url: str, at: datetime, grace: timedelt
         if item.kind is ItemKind.CRL:
             crl = Crl.decode(answer.content)
             issued, until = crl.this_update, crl.next_update
+        elif item.kind is ItemKind.VICAL:
+            vical = Vical.decode(answer.content)
+            issued, until = vical.date, vical.next_update
         else:
             token = StatusToken.decode(answer.content)
             issued, until, ttl = token.issued_at, token.expires, token.ttl
@@ -226,7 +243,7 @@ def _judge(one: Watched, answer: Answer, url: str, at: datetime, grace: timedelt
     else:
         if answer.content == item.content:
             pass
-        elif digest in one.digests:
+        elif digest in one.digests or _is_vical_before(item, answer.content):
             if item.issued is not None and at - item.issued >= grace:
                 message = f"a newer one (number {item.number}) was signed on {TDate.of(item.issued).text}"
                 faults.append((Fault.OLDER, message))
@@ -238,8 +255,26 @@ def _judge(one: Watched, answer: Answer, url: str, at: datetime, grace: timedelt
     return Observation(url=url, kind=item.kind, faults=tuple(faults), until=until)
 
 
+def _is_vical_before(item: Item, data: bytes) -> bool:
+    """Whether this is a VICAL with a lower number, by the signer of the one that is published."""
+    if item.kind is not ItemKind.VICAL:
+        return False
+    last, found = Vical.decode(item.content), Vical.decode(data)
+    if found.issue_id is None or last.issue_id is None or found.issue_id >= last.issue_id:
+        return False
+    if not last.x5chain or found.x5chain[:1] != last.x5chain[:1]:
+        return False
+    try:
+        found.message.verify(Certificate.decode(last.x5chain[0]).public_key)
+    except MdlError:
+        return False
+    return True
+
+
 def _stranger(one: Watched, data: bytes, url: str) -> tuple[Fault, str]:
     """What is wrong with something that the store has never seen."""
+    if one.root is None:
+        return Fault.FOREIGN, "it is not the VICAL that was published, and none before it by the same signer"
     try:
         if one.item.kind is ItemKind.CRL:
             crl = Crl.decode(data)

@@ -89,9 +89,9 @@ def _add_watch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         commands,
         "watch",
         "look whether what is published is there, fresh, and what was signed",
-        "Fetch each published CRL and list as a reader would, and compare it with what was signed last: missing, not "
-        "this authority's, altered, older than what was signed, stale, about to be. Exit status 1 if something has to "
-        "be put right, else 4 if an address cannot be reached.",
+        "Fetch each published CRL, list and VICAL as a reader would, and compare it with what was signed or published "
+        "last: missing, not this authority's, altered, older than what was signed, stale, about to be. Exit status 1 "
+        "if something has to be put right, else 4 if an address cannot be reached.",
         _watch,
     )
     verb.add_argument("url", nargs="*", metavar="URL", help="look at these addresses only (default: all there are)")
@@ -241,11 +241,15 @@ def _watch(arguments: argparse.Namespace) -> int:
         check_webhook(arguments.notify_url)
     authority = open_authority(arguments)
     if arguments.folder is None:
+        folder = published_folder(authority.folder)
         fetch = fetch_http(timeout=float(arguments.timeout))
     else:
-        fetch = fetch_tree(_folder(authority, arguments.folder))
-    with authority.open_store() as store, store.reading() as reader:
-        watched = watched_items(reader, at=now(), urls=arguments.url)
+        folder = _folder(authority, arguments.folder)
+        fetch = fetch_tree(folder)
+    with authority.open_store() as store:
+        vicals = {} if folder is None else Publisher(store, folder).vicals()
+        with store.reading() as reader:
+            watched = watched_items(reader, at=now(), urls=arguments.url, vicals=vicals)
     seen: list[Observation] = []
     for one in watched:
         seen += watch([one], fetch, at=now(), grace=timedelta(minutes=arguments.grace))

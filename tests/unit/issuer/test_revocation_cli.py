@@ -175,20 +175,22 @@ def test_a_vical_needs_roots_and_a_signer(
     assert not (tmp_path / "v.cbor").exists()
 
 
+def _from_now(*, days: int) -> TDate:
+    return TDate.of(datetime.now(UTC) + timedelta(days=days))
+
+
+def _fresh_signer() -> bytes:
+    """The provider's signer with a certificate that is valid now."""
+    signer = provider().signer_recipe
+    return signer.with_changes(not_before=_from_now(days=-2).datetime, not_after=_from_now(days=100).datetime).build()
+
+
 @pytest.fixture
 def vical(tmp_path: Path) -> Path:
     """A list of another provider's that is fresh now; the provider's root lies beside it."""
-    today = datetime.now(UTC).replace(microsecond=0)
-    day = timedelta(days=1)
-    signer = provider().signer_recipe.with_changes(not_before=today - 2 * day, not_after=today + 100 * day)
     file = tmp_path / "vical.cbor"
-    file.write_bytes(
-        forge(
-            signing={"x5chain": [signer.build(), provider().ca.der]},
-            date=TDate.of(today - day),
-            nextUpdate=TDate.of(today + day),
-        )
-    )
+    signing = {"x5chain": [_fresh_signer(), provider().ca.der]}
+    file.write_bytes(forge(signing=signing, date=_from_now(days=-1), nextUpdate=_from_now(days=2)))
     (tmp_path / "provider.pem").write_text(provider().root.pem)
     return file
 
@@ -203,6 +205,18 @@ def test_a_vical_of_another_provider_goes_out_only_under_a_root_that_is_named(
     published = run(*words, "--provider-root", tmp_path / "provider.pem", "--json")
     assert "vical.cbor" in published.json["published"]["changed"]
     assert (tree / "current" / "vical.cbor").read_bytes() == vical.read_bytes()
+
+
+def test_watch_looks_at_the_vical_that_was_published(tmp_path: Path, run: Run, vical: Path) -> None:
+    url = "https://vical.example/v/current.cbor"
+    content = {"vicalURL": url, "date": _from_now(days=-1), "nextUpdate": _from_now(days=2)}
+    vical.write_bytes(forge(signing={"x5chain": [_fresh_signer(), provider().ca.der]}, **content))
+    root = ("--provider-root", tmp_path / "provider.pem")
+    run("publish", tmp_path / "tree", "--no-sign", "--vical", vical, *root)
+    assert run("watch", url, "--folder").status == 0
+    (tmp_path / "tree" / "current" / "v" / "current.cbor").unlink()
+    seen = run("watch", url, "--folder", "--json")
+    assert (seen.status, seen.json["seen"][0]["faults"][0]["fault"]) == (1, "missing")
 
 
 def test_a_vical_that_was_changed_keeps_everything_from_being_signed_and_published(

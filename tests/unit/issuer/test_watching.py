@@ -1,15 +1,17 @@
 """Looking at what is published: every way in which a server may fail its readers, over the loopback interface."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from issuer.publishing import ItemKind, Publisher
+from issuer.publishing import ItemKind, Publisher, vical_item
 from issuer.status import ListSigner
-from issuer.store import SqliteStore, Store
-from issuer.watching import Fault, Observation, Watched, fetch_http, fetch_tree, watch, watched_items
+from issuer.store import Role, SqliteStore, Store
+from issuer.watching import Fault, Fetch, Observation, Watched, fetch_http, fetch_tree, watch, watched_items
 from mdl.errors import FetchError, LocalProtocolError
 from mdl.pki import Certificate
 from mdl.status import StatusList, build_status_token
@@ -17,7 +19,8 @@ from mdl.testing import ThrowawayAuthority, deterministic_key
 from tests.listed import AUTHORITY, LIST_SIGNER, ROOT, Clock, add_crl, add_list_signer, fill, issue, revoke, sign
 from tests.published import serving_tree
 from tests.status_forgery import LIST_KEY, signer_recipe
-from tests.stores import NOW
+from tests.stores import NOW, ROLE
+from tests.vical_forgery import Provider, forge, provider
 from tests.web import Answer, Server, drip, flood, ok, redirect, serving, status
 
 CRL_TYPE = "Content-Type: application/pkix-crl"
@@ -45,7 +48,7 @@ def list_url(store: Store) -> str:
         return reader.status_lists()[0].uri
 
 
-def wanted(store: Store, clock: Clock, *urls: str) -> list[Watched | str]:
+def wanted(store: Store, clock: Clock, *urls: str) -> list[Watched | Observation]:
     with store.reading() as reader:
         return watched_items(reader, at=clock.now, urls=urls)
 
@@ -272,6 +275,70 @@ def test_a_list_that_was_never_signed_is_missing(tmp_path: Path, clock: Clock) -
         seen = [*watch(wanted(store, clock), fetch_tree(tmp_path / "www"), at=NOW)]
     assert credential.place is not None
     assert [(one.url, faults(one)) for one in seen] == [(CRL_URL, []), (credential.place.uri, [Fault.MISSING])]
+
+
+def test_a_crl_that_was_never_signed_is_missing_as_a_crl(store: Store, clock: Clock) -> None:
+    root = provider().root
+    with store.transaction(at=clock, actor=ROLE) as tx:
+        for one, role in ((root, Role.VICAL_CA), (Certificate(provider().direct_recipe.build()), Role.VICAL_SIGNER)):
+            tx.adopt_serial(one.serial)
+            tx.add_certificate(one, role, issuer=root.fingerprint, key=None)
+    (seen,) = watch(wanted(store, clock, "http://provider.example/vical.crl"), _unasked, at=NOW)
+    assert (seen.kind, faults(seen), seen.is_grave) == (ItemKind.CRL, [Fault.MISSING], True)
+
+
+def _unasked(url: str, _media_type: str) -> NoReturn:
+    pytest.fail(f"{url} is asked for")
+
+
+VICAL_URL = "https://vical.example/current.cbor"
+
+
+@pytest.fixture
+def look_at_vical(store: Store, clock: Clock, tmp_path: Path) -> Callable[..., Observation]:
+    """Looks at the address of a VICAL, number 7, that was published; something else may be there."""
+    publisher = Publisher(store, tmp_path / "www")
+    with store.reading() as reader:
+        vical = vical_item(forge(vicalURL=VICAL_URL), reader=reader, at=NOW, provider_roots=[provider().root])
+    publisher.publish(at=clock, vical=vical)
+
+    def look(there: bytes | None = None, *, at: datetime = NOW) -> Observation:
+        if there is not None:
+            tree = fetch_tree(tmp_path / "www")
+            fetch: Fetch = lambda url, kind: replace(tree(url, kind), content=there)  # noqa: E731 - a fetcher
+        else:
+            fetch = fetch_tree(tmp_path / "www")
+        vicals = publisher.vicals()
+        with store.reading() as reader:
+            (seen,) = watch(watched_items(reader, at=clock.now, urls=[VICAL_URL], vicals=vicals), fetch, at=at)
+        assert (seen.url, seen.kind) == (VICAL_URL, ItemKind.VICAL)
+        return seen
+
+    return look
+
+
+def test_a_published_vical_is_looked_at_too(look_at_vical: Callable[..., Observation]) -> None:
+    seen = look_at_vical()
+    assert (seen.faults, seen.until) == ((), NOW + timedelta(days=1))
+    assert faults(look_at_vical(at=NOW + timedelta(hours=9))) == [Fault.EXPIRING]
+    assert faults(look_at_vical(at=NOW + timedelta(days=1))) == [Fault.STALE]
+
+
+def test_another_list_than_the_vical_that_was_published_is_told(look_at_vical: Callable[..., Observation]) -> None:
+    assert faults(look_at_vical(b"something else")) == [Fault.UNREADABLE]
+    six = forge(vicalIssueID=6, vicalURL=VICAL_URL)
+    assert faults(look_at_vical(six)) == [Fault.OLDER]
+    assert faults(look_at_vical(six[:-1] + bytes((six[-1] ^ 1,)))) == [Fault.FOREIGN]
+    for number in (7, 8, None):
+        assert faults(look_at_vical(forge(vicalIssueID=number))) == [Fault.FOREIGN]
+    other = Provider("Another")
+    signing = {"key": other.signer_key, "x5chain": [*other.chain]}
+    assert faults(look_at_vical(forge(vicalIssueID=6, signing=signing))) == [Fault.FOREIGN]
+
+
+def test_a_vical_whose_file_is_lost_is_missing(look_at_vical: Callable[..., Observation], tmp_path: Path) -> None:
+    (tmp_path / "www" / "current" / "current.cbor").unlink()
+    assert faults(look_at_vical(b"whatever")) == [Fault.MISSING]
 
 
 def test_the_published_tree_can_be_looked_at_without_a_network(
