@@ -38,7 +38,7 @@ from mdl.mdoc import DeviceRequest, DeviceResponse, SessionTranscript
 from mdl.pki import Certificate, Crl
 from mdl.status import StatusReference, StatusToken
 from reader.report import Check, Outcome, Policy, Report, Revocation
-from reader.revocation import NO_EVIDENCE, Evidence
+from reader.revocation import NO_EVIDENCE, Evidence, claims_issuer
 from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor, TrustStore
 from reader.verification import SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
 
@@ -223,7 +223,7 @@ def _anchors_with_a_say(response: bytes, trust: TrustStore) -> tuple[TrustAnchor
 
 def _evidence_with_a_say(response: bytes, trust: TrustStore, evidence: Evidence) -> Evidence:
     """The revocation evidence that concerns the response, and what cannot be told whom it concerns."""
-    issuers = {anchor.certificate.subject.der for anchor in _anchors_with_a_say(response, trust)}
+    issuers = [anchor.certificate for anchor in _anchors_with_a_say(response, trust)]
     addresses: set[str] = set()
     for document in DeviceResponse.decode(response).documents:
         try:
@@ -232,16 +232,17 @@ def _evidence_with_a_say(response: bytes, trust: TrustStore, evidence: Evidence)
         except MdlError:
             continue  # it names no list
     return Evidence(
-        crls=tuple(crl for crl in evidence.crls if _issuer_of(crl) in (None, *issuers)),
+        crls=tuple(crl for crl in evidence.crls if _may_be_of(crl, issuers)),
         status_tokens=tuple(token for token in evidence.status_tokens if _address_of(token) in (None, *addresses)),
     )
 
 
-def _issuer_of(crl: bytes) -> bytes | None:
+def _may_be_of(data: bytes, issuers: Iterable[Certificate]) -> bool:
     try:
-        return Crl.decode_any(crl).issuer.der
+        crl = Crl.decode_any(data)
     except DecodeError:
-        return None
+        return True
+    return any(claims_issuer(crl, issuer) for issuer in issuers)
 
 
 def _address_of(token: bytes) -> str | None:

@@ -7,18 +7,23 @@ used is not the same as none.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from mdl.errors import DecodeError, MdlError
 from mdl.keys import UnsafePostQuantum
-from mdl.pki import Certificate, Crl, lint_crl
+from mdl.pki import Certificate, Crl, Finding, lint_crl
 from reader.report import Outcome
+from reader.trust import TrustStore
 
 __all__ = ["NO_EVIDENCE", "CrlJudge", "Evidence"]
 
 _MAX_REMEMBERED: Final = 64
+# What is wrong with a list that the issuer's own key has signed, but under another name or key identifier. It does not
+# clear anybody, and yet it is the issuer's word on those that it lists.
+_NAMING_RULES: Final = frozenset(("crl.issuer.name", "crl.aki.mismatch"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +31,8 @@ class Evidence:
     """Revocation evidence at hand.
 
     Attributes:
-        crls: Certificate revocation lists, DER or PEM; those of other issuers are ignored.
+        crls: Certificate revocation lists, DER or PEM; those that neither name an issuer in question nor its key are
+            ignored.
         status_tokens: Status list tokens, CWT.
     """
 
@@ -71,9 +77,9 @@ class _AssessedCrl:
     """A CRL with what does not depend on the time.
 
     Attributes:
-        crl: The CRL, or None where the bytes are none.
-        concerns: Whether the issuer under assessment issued it, or may have: a CRL that does not decode may.
-        refusal: Why it must not be used, or None.
+        crl: The CRL if it is authentic (see `is_authentic`), else None.
+        concerns: Whether the issuer under assessment issued it, or it claims so: a CRL that does not decode may.
+        refusal: Why it must not clear anybody, or None.
         deviation: In what harmless way it deviates from its profile; empty where it does not.
     """
 
@@ -86,11 +92,17 @@ class _AssessedCrl:
 class CrlJudge:
     """Says whether a certificate is revoked; remembers which CRLs it has verified."""
 
-    def __init__(self, *, skew: timedelta = timedelta(0), post_quantum: UnsafePostQuantum | None = None) -> None:
-        """Start with nothing remembered; `skew` is how far the clock may be off.
+    def __init__(
+        self, trust: TrustStore, *, skew: timedelta = timedelta(0), post_quantum: UnsafePostQuantum | None = None
+    ) -> None:
+        """Start with nothing remembered.
 
-        `post_quantum` asks for the rehearsal: CRLs may be signed with ML-DSA.
+        Args:
+            trust: The trusted roots; some of them may share a name, and each has lists of its own.
+            skew: How far the clock may be off.
+            post_quantum: Asks for the rehearsal: CRLs may be signed with ML-DSA.
         """
+        self._trust = trust
         self._skew = skew
         self._post_quantum = post_quantum
         self._assessed: OrderedDict[tuple[bytes, bytes], _AssessedCrl] = OrderedDict()
@@ -105,9 +117,9 @@ class CrlJudge:
             at: The time of verification.
 
         Returns:
-            FAILED if one of the issuer's CRLs lists the certificate (an old one does too: revocation is final), or if
-            there are some and none can be used. PASSED if a usable one does not list it. INDETERMINATE if none is of
-            that issuer.
+            FAILED if a CRL that the issuer's key has signed lists the certificate (an old one does too: revocation is
+            final), or if some are in the issuer's name or name its key, and none of them can be used. PASSED if a
+            usable one does not list it. INDETERMINATE if none is of that issuer.
 
         Spec:
             18013-5 first edition B.3; facts sheet pki §4.
@@ -118,12 +130,11 @@ class CrlJudge:
             assessed = self._assess(data, issuer)
             if not assessed.concerns:
                 continue
+            if assessed.crl is not None and assessed.crl.is_revoked(certificate.serial) is not None:
+                return Judgement(Outcome.FAILED, "the certificate is revoked")
             if assessed.crl is None or assessed.refusal is not None:
                 refusal = refusal or assessed.refusal
-                continue
-            if assessed.crl.is_revoked(certificate.serial) is not None:
-                return Judgement(Outcome.FAILED, "the certificate is revoked")
-            if assessed.crl.this_update - at > self._skew:
+            elif assessed.crl.this_update - at > self._skew:
                 refusal = refusal or "the revocation list is from the future"
             elif assessed.crl.next_update is None or at - assessed.crl.next_update > self._skew:
                 refusal = refusal or "the revocation list is stale"
@@ -139,30 +150,58 @@ class CrlJudge:
         key = (data, issuer.der)
         assessed = self._assessed.get(key)
         if assessed is None:
-            assessed = self._assessed[key] = _assess(data, issuer, self._post_quantum)
+            assessed = self._assessed[key] = _assess(data, issuer, self._trust, self._post_quantum)
             while len(self._assessed) > _MAX_REMEMBERED:
                 self._assessed.popitem(last=False)
         return assessed
 
 
-def _assess(data: bytes, issuer: Certificate, post_quantum: UnsafePostQuantum | None) -> _AssessedCrl:
+def _assess(
+    data: bytes, issuer: Certificate, trust: TrustStore, post_quantum: UnsafePostQuantum | None
+) -> _AssessedCrl:
     try:
         crl = Crl.decode_any(data)
     except DecodeError:
         return _AssessedCrl(None, concerns=True, refusal="a revocation list does not decode")
-    if crl.issuer != issuer.subject:
-        return _AssessedCrl(crl, concerns=False, refusal=None)
-    key_identifier = issuer.subject_key_identifier
-    if None not in (crl.authority_key_identifier, key_identifier) and crl.authority_key_identifier != key_identifier:
-        # Several roots may share one name; this list is of another one's key.
-        return _AssessedCrl(crl, concerns=False, refusal=None)
-    try:
-        crl.verify_signature(issuer.key_for(post_quantum))
-    except MdlError:
-        return _AssessedCrl(crl, concerns=True, refusal="the revocation list's signature does not verify")
+    if not claims_issuer(crl, issuer):
+        return _AssessedCrl(None, concerns=False, refusal=None)
+    if not _has_signed(issuer, crl, post_quantum):
+        # Several roots may share one name, and a list is then another one's; but only of one that is trusted.
+        namesakes = (anchor.certificate for anchor in trust.with_subject(crl.issuer))
+        if any(one.spki != issuer.spki and _has_signed(one, crl, post_quantum) for one in namesakes):
+            return _AssessedCrl(None, concerns=False, refusal=None)
+        return _AssessedCrl(None, concerns=True, refusal="the revocation list's signature does not verify")
     findings = lint_crl(crl, issuer=issuer, with_signature=False, post_quantum=post_quantum)
     for finding in findings:
         if finding.security:
-            return _AssessedCrl(crl, concerns=True, refusal=f"the revocation list breaks its profile: {finding.rule}")
+            return _AssessedCrl(
+                crl if is_authentic(findings) else None,
+                concerns=True,
+                refusal=f"the revocation list breaks its profile: {finding.rule}",
+            )
     deviation = f"the revocation list deviates from its profile: {findings[0].rule}" if findings else ""
     return _AssessedCrl(crl, concerns=True, refusal=None, deviation=deviation)
+
+
+def claims_issuer(crl: Crl, issuer: Certificate) -> bool:
+    """Whether a CRL is in an issuer's name, or names its key; what does neither is not worth a verification."""
+    key_identifier = issuer.subject_key_identifier
+    return crl.issuer == issuer.subject or (
+        key_identifier is not None and crl.authority_key_identifier == key_identifier
+    )
+
+
+def is_authentic(findings: Iterable[Finding]) -> bool:
+    """Whether a CRL that its issuer's key has signed is that issuer's word on those that it lists, by its findings.
+
+    One under another name or key identifier is: it must not clear anybody, and it revokes.
+    """
+    return all(not finding.security or finding.rule in _NAMING_RULES for finding in findings)
+
+
+def _has_signed(issuer: Certificate, crl: Crl, post_quantum: UnsafePostQuantum | None) -> bool:
+    try:
+        crl.verify_signature(issuer.key_for(post_quantum))
+    except MdlError:
+        return False
+    return True

@@ -51,7 +51,7 @@ from mdl.status import (
     StatusToken,
 )
 from reader.report import Outcome
-from reader.revocation import Judgement
+from reader.revocation import Judgement, claims_issuer, is_authentic
 
 __all__ = ["StatusJudge", "VerifiedList", "authentic_crl", "verify_status_token"]
 
@@ -193,16 +193,19 @@ def _permits(certificate: Certificate, below: int) -> bool:
 
 @lru_cache(maxsize=64)
 def authentic_crl(data: bytes, issuer: Certificate) -> Crl | None:
-    """The CRL in those bytes (DER or PEM), if that issuer signed it and it may be read as a complete one, else None."""
+    """The CRL in those bytes (DER or PEM), if that issuer signed it and it may be read as a complete one, else None.
+
+    One under another name or key identifier is the issuer's too: whom it lists is revoked, whom it does not is not
+    cleared by it (`reader.revocation.CrlJudge`).
+    """
     try:
         crl = Crl.decode_any(data)
-        if crl.issuer != issuer.subject:
+        if not claims_issuer(crl, issuer):
             return None
         crl.verify_signature(issuer.public_key)
     except MdlError:
         return None
-    findings = lint_crl(crl, issuer=issuer, with_signature=False)
-    return None if any(finding.security for finding in findings) else crl
+    return crl if is_authentic(lint_crl(crl, issuer=issuer, with_signature=False)) else None
 
 
 def _is_revoked(chain: Iterable[tuple[Certificate, Certificate]], crls: tuple[bytes, ...]) -> bool:

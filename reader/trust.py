@@ -29,6 +29,7 @@ from mdl.pki import (
     Certificate,
     Finding,
     KeyPurpose,
+    Name,
     Severity,
     lint_certificate,
 )
@@ -382,6 +383,10 @@ class TrustStore:
     def with_key(self, spki: bytes) -> tuple[TrustAnchor, ...]:
         """The anchors with that public key (DER of SubjectPublicKeyInfo): a root and its renewals."""
         return tuple(self._by_key.get(spki, ()))
+
+    def with_subject(self, name: Name) -> tuple[TrustAnchor, ...]:
+        """The anchors of that name, byte for byte: several roots may share one."""
+        return tuple(self._by_subject.get(name.der, ()))
 
     def __iter__(self) -> Iterator[TrustAnchor]:
         return iter(self._anchors)

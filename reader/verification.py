@@ -268,7 +268,7 @@ class Verifier:
         self._policy = policy
         self._revocation = revocation
         self._signers: OrderedDict[tuple[bytes, str], _DocumentSigner] = OrderedDict()
-        self._crls = CrlJudge(skew=clock_skew, post_quantum=post_quantum)
+        self._crls = CrlJudge(trust, skew=clock_skew, post_quantum=post_quantum)
         self._status = StatusJudge(skew=clock_skew)
 
     @property

@@ -321,6 +321,7 @@ class _Examination:
         if not pinned:
             msg = "no provider is trusted: a VICAL is imported on the word of a root that was pinned"
             raise ValueError(msg)
+        self._providers = providers
         self._at = at
         self._crls = crls
         self._accepted = accepted
@@ -471,7 +472,7 @@ class _Examination:
     def _examine_revocation(self) -> None:
         """Judge the signer and every CA below the root; each must be cleared, and none revoked."""
         name = "vical.signer_revocation"
-        judge = CrlJudge()
+        judge = CrlJudge(self._providers)
         found = [
             judge.judge(lower, upper, self._crls, self._at)
             for lower, upper in zip(self._path, self._path[1:], strict=False)

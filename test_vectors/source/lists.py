@@ -517,6 +517,32 @@ for _name, _serial, _token in (
         },
         judged=True,
     )
+for _name, _changes in {
+    "with the key identifier of nobody": {
+        "extensions": {"aki": (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)}
+    },
+    "under another name": {"issuer": distinguished_name(C="US", ST="US-UT", CN="Throwaway IACA 2")},
+}.items():
+    attack(
+        STATUS,
+        f"the list's signer is revoked by a CRL {_name}",
+        lambda changes=_changes: {
+            "mso_status": VALID,
+            **evidence(AUTHORITY.crl(), AUTHORITY.crl(revoked=[_SIGNER_SERIAL], **changes), tokens=(Token().build(),)),
+        },
+        judged=True,
+    )
+    accept(
+        f"a CRL {_name} that lists another than the list's signer, beside the root's own",
+        lambda changes=_changes: {
+            "mso_status": VALID,
+            **evidence(
+                AUTHORITY.crl(), AUTHORITY.crl(revoked=[_SIGNER_SERIAL + 1], **changes), tokens=(Token().build(),)
+            ),
+        },
+        judged=True,
+        kind=Kind.MAY_REJECT,
+    )
 
 # --- lists out of the ordinary ----------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 
 from mdl.pki import Crl
-from mdl.testing import TEST_TIME, Recipe, ThrowawayAuthority
+from mdl.testing import TEST_TIME, Recipe
 from reader.report import Outcome, Revocation
 from reader.revocation import Evidence
 from test_vectors.source.case import Attacks, Honest, Kind
@@ -31,6 +31,7 @@ from test_vectors.source.stage import (
     evidence,
     moment,
     root,
+    trust_in,
     usage,
 )
 from test_vectors.source.trusted import generations
@@ -120,15 +121,46 @@ attack(REVOCATION, "evidence demanded and absent", lambda: evidence(required=Tru
 attack(
     REVOCATION,
     "evidence demanded, and only other roots' at hand",
-    lambda: evidence(other_authority().crl(), stranger().crl(revoked=[_SERIAL]), required=True),
+    lambda: evidence(other_authority().crl(), generations()[0].crl(revoked=[_SERIAL]), required=True),
     outcome=Outcome.INDETERMINATE,
 )
 attack(
     REVOCATION,
     "evidence demanded, and the root's list under another name",
     lambda: evidence(AUTHORITY.crl(issuer=named(CN="Throwaway IACA 2")), required=True),
-    outcome=Outcome.INDETERMINATE,
 )
+
+# What the root's own key has signed is the root's word, whatever name or key identifier it bears. It revokes; but it
+# clears nobody, as little as a list in the root's name that no trusted root has signed.
+_FOREIGN_KEY = {"aki": (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)}
+_OTHER_NAME = named(CN="Throwaway IACA 2")
+for _name, _crls in {
+    "revoked by a list with the key identifier of nobody": lambda: [
+        AUTHORITY.crl(revoked=[_SERIAL], extensions=_FOREIGN_KEY)
+    ],
+    "revoked by a list under another name": lambda: [AUTHORITY.crl(revoked=[_SERIAL], issuer=_OTHER_NAME)],
+    "revoked by a list with the key identifier of nobody, and a regular one forgets it": lambda: [
+        AUTHORITY.crl(revoked=[_SERIAL], extensions=_FOREIGN_KEY),
+        AUTHORITY.crl(number=2),
+    ],
+    "revoked by a list under another name, and a regular one forgets it": lambda: [
+        AUTHORITY.crl(revoked=[_SERIAL], issuer=_OTHER_NAME),
+        AUTHORITY.crl(number=2),
+    ],
+}.items():
+    attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()))
+for _name, _crls in {
+    "a list with the key identifier of nobody": lambda: [AUTHORITY.crl(extensions=_FOREIGN_KEY)],
+    "a list under another name": lambda: [AUTHORITY.crl(issuer=_OTHER_NAME)],
+    "a list of a root of the same name that is not trusted": lambda: [stranger().crl()],
+    "a list of a root of the same name that is not trusted, with the same serial number": lambda: [
+        stranger().crl(revoked=[_SERIAL])
+    ],
+    "a list of a stranger who claims the root's key identifier": lambda: [
+        other_authority().crl(extensions={"aki": AUTHORITY.ds_recipe.extensions["aki"]})
+    ],
+}.items():
+    attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()), kind=Kind.MAY_REJECT)
 attack(
     REVOCATION,
     "a list by a root that must not sign lists",
@@ -271,13 +303,34 @@ for _name, _crls, _code in (
         judged=True,
         warnings=[_code],
     )
-for _name, _crls in {
-    "of another root": lambda: [generations()[0].crl(revoked=[AUTHORITY.ds_certificate.serial])],
-    "of another root of the same name, with the same serial number": lambda: [
-        ThrowawayAuthority(generation=2).crl(revoked=[AUTHORITY.ds_certificate.serial])
-    ],
+accept(
+    "evidence that is not used: a list of another root",
+    lambda: evidence(generations()[0].crl(revoked=[AUTHORITY.ds_certificate.serial])),
+)
+for _name, _changes in {
+    "": {},
+    ", which names no key": {"aki": None},
+    ", which names this root's key": {"aki": AUTHORITY.ds_recipe.extensions["aki"]},
 }.items():
-    accept(f"evidence that is not used: a list {_name}", lambda crls=_crls: evidence(*crls()))
+    accept(
+        f"evidence that is not used: a list of another trusted root of the same name{_name}",
+        lambda changes=_changes: (
+            evidence(stranger().crl(revoked=[AUTHORITY.ds_certificate.serial], extensions=changes))
+            | {"trust": trust_in(AUTHORITY.iaca_certificate, stranger().iaca_certificate)}
+        ),
+        kind=Kind.MAY_REJECT if _changes else Kind.VALID,
+    )
+accept(
+    "evidence: a list of a root of the same name that is not trusted, and the root's own",
+    lambda: evidence(stranger().crl(revoked=[AUTHORITY.ds_certificate.serial]), AUTHORITY.crl(), required=True),
+    judged=True,
+)
+accept(
+    "evidence: a list with the key identifier of nobody, and a regular one",
+    lambda: evidence(AUTHORITY.crl(extensions=_FOREIGN_KEY), AUTHORITY.crl(number=2), required=True),
+    judged=True,
+    kind=Kind.MAY_REJECT,
+)
 accept(
     "evidence demanded for two documents of two roots",
     lambda: {

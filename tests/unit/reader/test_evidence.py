@@ -225,6 +225,12 @@ def test_a_crl_may_come_as_pem() -> None:
     assert store.evidence(at=TEST_TIME).crls == (pem,)
 
 
+def test_a_crl_of_the_root_s_own_key_that_names_another_is_kept_for_whom_it_revokes() -> None:
+    crl = HOUSE.crl(number=6, extensions={"aki": (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)})
+    store = kept((CRL_NEED, CRL), (CRL_NEED, crl))
+    assert store.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(crl,))
+
+
 def test_a_root_has_one_crl_wherever_it_lies() -> None:
     elsewhere = Need(kind=EvidenceKind.CRL, urls=("https://mirror.example/1",), issuers=(ROOT,))
     store = kept((CRL_NEED, CRL))

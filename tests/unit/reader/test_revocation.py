@@ -13,6 +13,7 @@ from mdl.testing import TEST_TIME, ThrowawayAuthority, throwaway_authority
 from reader import revocation
 from reader.report import Outcome
 from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence, Judgement
+from reader.trust import ANY_DOCTYPE, TrustStore
 
 HOUSE = throwaway_authority()
 SIGNER, ROOT = HOUSE.ds_certificate, HOUSE.iaca_certificate
@@ -27,8 +28,11 @@ NAMESAKE = ThrowawayAuthority(generation=2).crl(revoked=[SIGNER.serial])
 GARBAGE = b"not a list"
 
 
-def judge(*crls: bytes, at: datetime = TEST_TIME) -> Judgement:
-    return CrlJudge().judge(SIGNER, ROOT, crls, at)
+TRUST = TrustStore.from_certificates([ROOT], doctypes=ANY_DOCTYPE)
+
+
+def judge(*crls: bytes, at: datetime = TEST_TIME, trust: TrustStore = TRUST) -> Judgement:
+    return CrlJudge(trust).judge(SIGNER, ROOT, crls, at)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +46,7 @@ def judge(*crls: bytes, at: datetime = TEST_TIME) -> Judgement:
         ([FORGED], Outcome.FAILED, "signature"),
         ([GARBAGE], Outcome.FAILED, "does not decode"),
         ([FOREIGN], Outcome.INDETERMINATE, "no revocation list of the root"),
-        ([NAMESAKE], Outcome.INDETERMINATE, "no revocation list of the root"),
+        ([NAMESAKE], Outcome.FAILED, "signature"),
         ([STALE, FRESH], Outcome.PASSED, ""),
         ([FORGED, FRESH], Outcome.PASSED, ""),
         ([GARBAGE, FRESH], Outcome.PASSED, ""),
@@ -62,6 +66,59 @@ def test_the_answer_does_not_depend_on_the_order_of_the_evidence(
         assert judgement.warnings == ()
 
 
+FOREIGN_KEY = (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)
+OTHER_NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Throwaway IACA 2")])
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"extensions": {"aki": FOREIGN_KEY}}, "crl.aki.mismatch"),
+        ({"issuer": OTHER_NAME}, "crl.issuer.name"),
+    ],
+)
+def test_a_list_of_the_root_s_own_key_that_names_another_clears_nobody_and_revokes(
+    changes: dict[str, Any], detail: str
+) -> None:
+    clean, revoking = HOUSE.crl(**changes), HOUSE.crl(**changes, revoked=[SIGNER.serial])
+    assert (judge(clean).outcome, judge(clean, FRESH).outcome) == (Outcome.FAILED, Outcome.PASSED)
+    assert detail in judge(clean).detail
+    for order in permutations([FRESH, revoking]):
+        assert (judge(*order).outcome, judge(*order).detail) == (Outcome.FAILED, "the certificate is revoked")
+
+
+def test_a_partial_list_does_not_speak_for_the_root_beside_a_whole_one() -> None:
+    delta = HOUSE.crl(revoked=[SIGNER.serial], extensions={"delta": (x509.DeltaCRLIndicator(1), True)})
+    assert judge(delta).outcome is Outcome.FAILED
+    assert judge(delta, FRESH).outcome is Outcome.PASSED
+
+
+def test_a_list_of_the_root_s_name_is_another_root_s_only_where_that_one_is_trusted() -> None:
+    second, third = (ThrowawayAuthority(generation=number) for number in (2, 3))
+    trust = TrustStore.from_certificates([ROOT, second.iaca_certificate], doctypes=ANY_DOCTYPE)
+    assert judge(second.crl(revoked=[SIGNER.serial]), trust=trust).outcome is Outcome.INDETERMINATE
+    for crl in (
+        third.crl(),  # its key identifier is one that nobody here has
+        second.crl(signer=third.iaca_key),
+        second.crl(extensions={"aki": None}, signer=third.iaca_key),
+    ):
+        assert judge(crl, trust=trust).outcome is Outcome.FAILED
+        assert judge(crl, FRESH, trust=trust).outcome is Outcome.PASSED
+
+
+def test_a_list_that_names_the_root_s_key_under_another_name_is_in_the_root_s_name_too() -> None:
+    other = ThrowawayAuthority("Other")
+    claims = other.crl(extensions={"aki": HOUSE.ds_recipe.extensions["aki"]})
+    assert judge(claims).outcome is Outcome.FAILED
+    trust = TrustStore.from_certificates([ROOT, other.iaca_certificate], doctypes=ANY_DOCTYPE)
+    assert judge(claims, trust=trust).outcome is Outcome.INDETERMINATE
+
+
+def test_nothing_is_verified_for_lists_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Crl, "verify_signature", lambda *_: pytest.fail("a list of another root was verified"))
+    assert judge(FOREIGN).outcome is Outcome.INDETERMINATE
+
+
 def test_a_list_is_good_from_its_first_second_to_its_last() -> None:
     crl = Crl(FRESH)
     assert crl.next_update is not None
@@ -75,7 +132,7 @@ def test_a_list_is_good_from_its_first_second_to_its_last() -> None:
 def test_a_clock_skew_widens_the_period_by_as_much_and_no_more() -> None:
     crl = Crl(FRESH)
     assert crl.next_update is not None
-    skewed = CrlJudge(skew=timedelta(seconds=60))
+    skewed = CrlJudge(TRUST, skew=timedelta(seconds=60))
     for seconds, outcome in ((60, Outcome.PASSED), (61, Outcome.FAILED)):
         off = timedelta(seconds=seconds)
         assert skewed.judge(SIGNER, ROOT, (FRESH,), crl.this_update - off).outcome is outcome
@@ -114,26 +171,26 @@ def test_a_list_is_assessed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assessed = []
     original = revocation._assess
 
-    def counted(data: bytes, issuer: Certificate, post_quantum: UnsafePostQuantum | None) -> Any:
+    def counted(data: bytes, issuer: Certificate, trust: TrustStore, post_quantum: UnsafePostQuantum | None) -> Any:
         assessed.append(data)
-        return original(data, issuer, post_quantum)
+        return original(data, issuer, trust, post_quantum)
 
     monkeypatch.setattr(revocation, "_assess", counted)
-    judge = CrlJudge()
+    judge = CrlJudge(TRUST)
     for _ in range(5):
         assert judge.judge(SIGNER, ROOT, (FRESH, STALE), TEST_TIME).outcome is Outcome.PASSED
     assert assessed == [FRESH, STALE]
 
 
 def test_what_is_remembered_ages_with_the_clock() -> None:
-    judge = CrlJudge()
+    judge = CrlJudge(TRUST)
     assert judge.judge(SIGNER, ROOT, (FRESH,), TEST_TIME).outcome is Outcome.PASSED
     assert judge.judge(SIGNER, ROOT, (FRESH,), TEST_TIME + 40 * DAY).outcome is Outcome.FAILED
     assert judge.judge(SIGNER, ROOT, (FRESH,), TEST_TIME).outcome is Outcome.PASSED
 
 
 def test_what_is_remembered_of_one_root_is_not_used_for_another() -> None:
-    judge = CrlJudge()
+    judge = CrlJudge(TRUST)
     other = ThrowawayAuthority("Other")
     assert judge.judge(other.ds_certificate, other.iaca_certificate, (FOREIGN,), TEST_TIME).outcome is Outcome.PASSED
     assert judge.judge(SIGNER, ROOT, (FOREIGN,), TEST_TIME).outcome is Outcome.INDETERMINATE
@@ -144,7 +201,7 @@ def test_what_is_remembered_of_one_root_is_not_used_for_another() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    judge = CrlJudge()
+    judge = CrlJudge(TRUST)
     for number in range(3 * revocation._MAX_REMEMBERED):
         judge.judge(SIGNER, ROOT, (GARBAGE + number.to_bytes(4),), TEST_TIME)
         assert (GARBAGE + number.to_bytes(4), ROOT.der) in judge._assessed

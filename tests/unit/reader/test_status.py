@@ -440,6 +440,19 @@ def test_a_crl_that_is_not_the_root_s_revokes_nobody(crl: bytes) -> None:
     assert judge(VALID, GOOD, crls=[crl]).outcome is Outcome.PASSED
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"extensions": {"aki": (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)}},
+        {"issuer": distinguished_name(C="US", ST="US-UT", CN="Throwaway IACA 2")},
+    ],
+)
+def test_a_crl_of_the_root_s_own_key_that_names_another_revokes_a_list_signer(changes: dict[str, Any]) -> None:
+    revoking = HOUSE.crl(**changes, revoked=[SIGNER_SERIAL])
+    assert judge(VALID, GOOD, crls=[HOUSE.crl(), revoking]).outcome is Outcome.FAILED
+    assert judge(VALID, GOOD, crls=[HOUSE.crl(**changes, revoked=[SIGNER_SERIAL + 1])]).outcome is Outcome.PASSED
+
+
 def test_a_crl_is_authentic_under_its_own_root_only() -> None:
     crl = HOUSE.crl()
     found = authentic_crl(crl, ROOT)

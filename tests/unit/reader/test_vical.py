@@ -8,7 +8,7 @@ from cryptography import x509
 
 from mdl.cbor import Tag, TDate, encode
 from mdl.errors import DecodeError, VerificationError
-from mdl.pki import Certificate
+from mdl.pki import Certificate, Crl
 from mdl.testing import ThrowawayAuthority, deterministic_key, distinguished_name
 from reader.report import Outcome, Revocation
 from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
@@ -39,6 +39,7 @@ from tests.vical_forgery import (
     provider,
     sign,
 )
+from tests.x509_forgery import forge_crl, rename, set_field
 
 UTAH = authority().iaca_certificate
 ALASKA = authority("Alaska", "US-AK").iaca_certificate
@@ -309,6 +310,18 @@ def test_every_certificate_of_the_path_must_be_cleared() -> None:
     assert examine(forge(), crls=both).indeterminate == ()
     assert examine(forge(), crls=both[:1]).indeterminate == ("vical.signer_revocation",)
     assert examine(forge(), crls=both[1:]).indeterminate == ("vical.signer_revocation",)
+
+
+def test_a_list_by_the_ca_s_own_key_under_another_name_revokes_its_signer_too() -> None:
+    honest = Crl(provider().crl(revoked=[provider().signer.serial]))
+    renamed = forge_crl(honest, rename(lambda pairs: pairs[::-1], field="issuer"), signer=provider().ca_key).der
+    assert only_failure(forge(), crls=(renamed, provider().crl(of_root=True))) == "vical.signer_revocation"
+
+
+def test_a_list_in_the_ca_s_name_that_no_trusted_key_has_signed_is_not_evidence() -> None:
+    forged = forge_crl(Crl(provider().crl()), set_field("version", "v2"), signer=deterministic_key("stranger")).der
+    assert only_failure(forge(), crls=(forged, provider().crl(of_root=True))) == "vical.signer_revocation"
+    assert examine(forge(), crls=(forged, provider().crl(), provider().crl(of_root=True))).indeterminate == ()
 
 
 def test_absent_evidence_refuses_where_it_was_demanded() -> None:
