@@ -175,6 +175,12 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
                 _ALL,
             ),
             ("profile.minor", "issuer_auth.profile", "a finding of the certificate linter, a warning or a hint", _NONE),
+            (
+                "state.one_sided",
+                "issuer_auth.profile",
+                "the document signer names a state, and its root names none",
+                _AAMVA,
+            ),
             ("crl.profile", _REVOCATION, "a finding of the CRL linter without security relevance", _NONE),
             ("validity.order", "mso.validity", "signed, validFrom and validUntil are not in order", _ALL),
             ("validity.date_form", "mso.validity", "a date is not in the one form that the standard allows", _NONE),

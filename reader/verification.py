@@ -77,6 +77,9 @@ MDL_DOCTYPE: Final = "org.iso.18013.5.1.mDL"
 # What asks for the mDL's own purpose in extendedKeyUsage. A signer that has the generic purpose of ISO/IEC 23220-4
 # instead (facts sheet pki §9) is as good for every other document type, and never for an mDL.
 _MDL_PURPOSE_RULES: Final = frozenset(("ds.eku.purpose", "ds.eku.extra"))
+# A state that only one of the two names: the root must, by AAMVA's rules (facts sheet pki §10). Where the document
+# signer names none, `subject.jurisdiction` says so.
+_STATE_ABSENT_RULE: Final = "ds.issuer.state.absent"
 # What the rehearsal grades as a note (see `mdl.pki.lint_certificate`).
 _ML_DSA_RULES: Final = frozenset(("ds.key.type", "ds.signature.algorithm", "iaca.key.type", "iaca.signature.algorithm"))
 _DOCUMENTS_CLAUSE: Final = CHECKS["response.documents"]
@@ -482,6 +485,8 @@ class Verifier:
             error = "profile" if finding.severity is Severity.ERROR else "profile.minor"
             if finding.severity is Severity.NOTE and finding.rule in _ML_DSA_RULES:
                 error = "post_quantum.certificate"
+            elif finding.rule == _STATE_ABSENT_RULE and certificate.state is not None:
+                error = "state.one_sided"
             deviations.setdefault(finding.rule if finding.security else error, str(finding))
         anchor = next((anchor for anchor in scoped or anchors if anchor.certificate is path.anchor), None)
         return _DocumentSigner(certificate, _usable_key(certificate, self._post_quantum), path, anchor, deviations)

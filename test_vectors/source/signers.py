@@ -610,6 +610,16 @@ attack(
     tolerated=LENIENT,
 )
 
+_STATELESS_ROOT = distinguished_name(C="US", CN="Throwaway IACA")
+attack(
+    PROFILE,
+    "of a state, under a root that names none, where AAMVA's rules are asked for",
+    lambda: signer(issuer=_STATELESS_ROOT) | root(subject=_STATELESS_ROOT, issuer=_STATELESS_ROOT),
+    kind=Kind.MAY_REJECT,
+    policy=Policy.AAMVA,
+    tolerated=(Policy.ISO_STRICT, Policy.LENIENT),
+)
+
 attack(
     PROFILE,
     "of a country in small letters",

@@ -13,6 +13,7 @@ from mdl.testing import (
     MDL_DOCTYPE,
     TEST_TIME,
     ThrowawayAuthority,
+    distinguished_name,
 )
 from reader.report import Policy
 from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
@@ -334,6 +335,20 @@ accept(
     lambda: _subject(_C, _CN),
     warnings=["profile.minor"],
     under={Policy.AAMVA: refused("subject.jurisdiction")},
+)
+
+
+accept(
+    "a root that does not say which state it is of, and a document signer that does",
+    lambda: (
+        signer(issuer=distinguished_name(C="US", CN="Throwaway IACA"))
+        | root(
+            subject=distinguished_name(C="US", CN="Throwaway IACA"),
+            issuer=distinguished_name(C="US", CN="Throwaway IACA"),
+        )
+    ),
+    warnings=["state.one_sided"],
+    under={Policy.AAMVA: refused("issuer_auth.profile")},
 )
 
 
