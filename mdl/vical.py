@@ -70,6 +70,7 @@ TOLERATED: Final[Mapping[str, str]] = MappingProxyType(
         "serial.padded": "the serial number has leading zeros",
         "ski.wrapped": "ski holds the key identifier inside its DER OCTET STRING",
         "state.form": "stateOrProvinceName is no ISO 3166-2 code",
+        "state.short_form": "entry and certificate name the same state, one of them without its country",
     }
 )
 """What a list may do otherwise than the standard without being refused: code to what it is."""
@@ -280,6 +281,10 @@ class CertificateInfo:
         state = members.get("stateOrProvinceName", str)
         if state is not None and not _STATE.match(state):
             members.tolerate("state.form", "stateOrProvinceName")
+        country = members.get("issuingCountry", str)
+        for name, place in (("stateOrProvinceName", state), ("issuingCountry", _subdivision(country))):
+            if _is_short_form(place, certificate):
+                members.tolerate("state.short_form", name)
         serial, ski = _serial(value, certificate, members), _ski(certificate, members)
         profiles = members.texts("certificateProfile")
         not_before, not_after = members.moment("notBefore"), members.moment("notAfter")
@@ -298,7 +303,7 @@ class CertificateInfo:
             doctypes=doctypes,
             profiles=profiles,
             issuing_authority=members.get("issuingAuthority", str),
-            issuing_country=members.get("issuingCountry", str),
+            issuing_country=country,
             state=state,
             issuer=members.get("issuer", bytes),
             subject=members.get("subject", bytes),
@@ -365,10 +370,12 @@ class CertificateInfo:
 
     @property
     def jurisdiction(self) -> str | None:
-        """The state or province: ``stateOrProvinceName``, or ``issuingCountry`` where that is an ISO 3166-2 code."""
-        if self.state is None and self.issuing_country is not None and _STATE.match(self.issuing_country):
-            return self.issuing_country
-        return self.state
+        """The state or province: ``stateOrProvinceName``, or ``issuingCountry`` where that is an ISO 3166-2 code.
+
+        Where the certificate names the same one in the other form, AK for US-AK, it is given as the certificate has it.
+        """
+        place = _subdivision(self.issuing_country) if self.state is None else self.state
+        return self.certificate.state if _is_short_form(place, self.certificate) else place
 
     @property
     def contradictions(self) -> tuple[VicalDeviation, ...]:
@@ -392,14 +399,13 @@ class CertificateInfo:
         ):
             if moment is not None and moment != limit and moment != _on_twelve_hours(limit):
                 yield self._contradiction(code, member)
-        for member, place in (("stateOrProvinceName", self.state), ("issuingCountry", self._subdivision)):
-            if place is not None and certificate.state is not None and place != certificate.state:
-                yield self._contradiction("state", member)
-
-    @property
-    def _subdivision(self) -> str | None:
-        found = _COUNTRY.match(self.issuing_country or "")
-        return self.issuing_country if found and found[2] else None
+        for member, place in (
+            ("stateOrProvinceName", self.state),
+            ("issuingCountry", _subdivision(self.issuing_country)),
+        ):
+            if None in (place, certificate.state) or place == certificate.state or _is_short_form(place, certificate):
+                continue
+            yield self._contradiction("state", member)
 
     def _contradiction(self, code: str, member: str) -> VicalDeviation:
         path = f"{self.path}.{member}" if self.path else member
@@ -588,6 +594,20 @@ class Vical:
     def fingerprint(self) -> bytes:
         """SHA-256 of the list as received, 32 bytes."""
         return hashlib.sha256(self.data).digest()
+
+
+def _subdivision(country: str | None) -> str | None:
+    """The ISO 3166-2 code that stands in the place of a country, or None."""
+    found = _COUNTRY.match(country or "")
+    return country if found and found[2] else None
+
+
+def _is_short_form(place: str | None, certificate: Certificate) -> bool:
+    """Whether a place and the certificate's state are the same, but one of them has no country before it."""
+    country, state = certificate.country, certificate.state
+    if place is None or country is None or state is None:
+        return False
+    return place == f"{country}-{state}" or state == f"{country}-{place}"
 
 
 def _entry(value: Any, path: str) -> CertificateInfo | MalformedInfo:

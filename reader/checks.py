@@ -409,21 +409,28 @@ def _device_algorithm_fits(signed: DeviceSigned, key: PublicKey) -> bool:
 # (8) the subject
 
 
-def examine_subject(findings: Findings, elements: Mapping[str, Any], certificate: Certificate) -> None:
-    """Check that country and jurisdiction of an mDL, where returned, are what the document signer is certified for."""
+def examine_subject(
+    findings: Findings, elements: Mapping[str, Any], certificate: Certificate, *, state: str | None
+) -> None:
+    """Check that country and jurisdiction of an mDL, where returned, are what the document signer is certified for.
+
+    `state` is the one that it is certified for, be it in its own name or in that of its root.
+    """
     if "issuing_country" not in elements:
         findings.skip("subject.country")
     elif _is_text(elements["issuing_country"], certificate.country):
         findings.pass_("subject.country")
     else:
         findings.fail("subject.country", "issuing_country is not the document signer's country")
-    state = certificate.state
-    if state is None and findings.policy.refuses("state.missing"):
+    if certificate.state is None and findings.policy.refuses("state.missing"):
         findings.fail("subject.jurisdiction", "the document signer names no state")
     elif state is None or "issuing_jurisdiction" not in elements:
         findings.skip("subject.jurisdiction")
     elif _is_text(elements["issuing_jurisdiction"], state):
         findings.pass_("subject.jurisdiction")
+    elif _is_text(elements["issuing_jurisdiction"], f"{certificate.country}-{state}"):
+        deviation = {"state.short_form": "the state is certified without its country, issuing_jurisdiction has both"}
+        findings.judge("subject.jurisdiction", deviation)
     else:
         findings.fail("subject.jurisdiction", "issuing_jurisdiction is not the document signer's state")
 

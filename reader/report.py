@@ -88,7 +88,11 @@ _TABLE: Final = (
         "the issuer authorised the device key for every device-signed element",
     ),
     ("subject.country", "18013-5 9.3.1", "issuing_country of an mDL is the document signer's country"),
-    ("subject.jurisdiction", "18013-5 9.3.1", "issuing_jurisdiction of an mDL is the document signer's state"),
+    (
+        "subject.jurisdiction",
+        "18013-5 9.3.1",
+        "issuing_jurisdiction of an mDL is the state of the document signer, or its root's",
+    ),
     ("request.doctype", "18013-5 8.3.2.1.2", "a document of this type was asked for"),
     ("request.elements", "18013-5 8.3.2.1.2", "every element that was asked for is there"),
     ("request.unrequested", "18013-5 8.3.2.1.2", "no element is there that was not asked for"),
@@ -207,6 +211,12 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
             ),
             ("random.short", "issuer_data.random", "an item's random has fewer than 16 bytes", _ALL),
             ("state.missing", "subject.jurisdiction", "the document signer names no state", _AAMVA),
+            (
+                "state.short_form",
+                "subject.jurisdiction",
+                "the certified state is issuing_jurisdiction without its country, AK for US-AK",
+                _ALL,
+            ),
             ("request.element_missing", "request.elements", "an element that was asked for is not there", _ALL),
             ("request.element_unrequested", "request.unrequested", "an element that was not asked for is there", _ALL),
             (

@@ -92,7 +92,7 @@ class TrustAnchor:
             profile of document signers asks for in any case. For a VICAL provider: the only country whose roots it may
             name; None: of any.
         state: The same for the state or province. A document signer that names none is left to the policy
-            (``state.missing``).
+            (``state.missing``), and signs for its root's, or for this one where the root names none either.
         until: When the trust ends, inclusive, if before the certificate; None: with the certificate.
     """
 

@@ -212,6 +212,13 @@ class _DocumentSigner:
     anchor: TrustAnchor | None
     deviations: Mapping[str, str]
 
+    @property
+    def state(self) -> str | None:
+        """The state or province that it signs for: its own, else its root's, else the one its root is trusted for."""
+        if self.certificate.state is not None or self.anchor is None:
+            return self.certificate.state
+        return self.anchor.certificate.state or self.anchor.state
+
     def holds(self, at: datetime) -> bool:
         """Whether the assessment holds at that time too; where in doubt it is made again."""
         if self.anchor is None:  # mutants: same
@@ -402,8 +409,8 @@ class Verifier:
             findings.skip("subject.jurisdiction")
         elif certificate is not None:
             # Whoever signed an element, it is about the same subject; one that both have signed fails as not unique.
-            by_device = device_elements.get(MDL_NAMESPACE, {})
-            examine_subject(findings, {**by_device, **elements.get(MDL_NAMESPACE, {})}, certificate)
+            told = {**device_elements.get(MDL_NAMESPACE, {}), **elements.get(MDL_NAMESPACE, {})}
+            examine_subject(findings, told, certificate, state=signer.state if signer else None)
         examine_request(findings, document, elements, case.request if isinstance(case.request, DeviceRequest) else None)
         examine_types(findings, document, elements)
         return {

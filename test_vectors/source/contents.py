@@ -617,11 +617,56 @@ attack(
         | root(subject=_short_state(), issuer=_short_state())
     ),
     kind=Kind.MAY_REJECT,
+    tolerated=LENIENT,
 )
 
 
-def _short_state() -> Any:
-    return distinguished_name(C="US", ST="UT", CN="Throwaway IACA")
+def _short_state(state: str = "UT") -> Any:
+    return distinguished_name(C="US", ST=state, CN="Throwaway IACA")
+
+
+for _state in ("NV", "US", "T"):
+    attack(
+        "subject.jurisdiction",
+        f"a document signer of another state, {_state}, without the country",
+        lambda state=_state: (
+            signer(
+                subject=distinguished_name(C="US", ST=state, CN="Throwaway document signer"),
+                issuer=_short_state(state),
+            )
+            | root(subject=_short_state(state), issuer=_short_state(state))
+        ),
+    )
+# The root's state limits what its document signers may sign for, whether or not they repeat it.
+for _state in ("US-NV", "UT"):
+    attack(
+        "subject.jurisdiction",
+        f"issuing_jurisdiction {_state} under a document signer that leaves it to its root to name the state",
+        lambda state=_state: (
+            signer(subject=distinguished_name(C="US", CN="Throwaway document signer"))
+            | {"items": {"issuing_jurisdiction": {"value": state}}}
+        ),
+        strictly=("elements.types",) if _state == "UT" else (),
+        why="a state without its country is of the wrong form as well" if _state == "UT" else "",
+    )
+attack(
+    "subject.jurisdiction",
+    "the root's state without its country, under a document signer that names none",
+    lambda: (
+        signer(subject=distinguished_name(C="US", CN="Throwaway document signer"), issuer=_short_state())
+        | root(subject=_short_state(), issuer=_short_state())
+    ),
+    kind=Kind.MAY_REJECT,
+    tolerated=LENIENT,
+)
+attack(
+    "subject.jurisdiction",
+    "another state than the root's, which lacks its country, under a document signer that names none",
+    lambda: (
+        signer(subject=distinguished_name(C="US", CN="Throwaway document signer"), issuer=_short_state("NV"))
+        | root(subject=_short_state("NV"), issuer=_short_state("NV"))
+    ),
+)
 
 
 attack("subject.jurisdiction", "issuing_jurisdiction without its country",

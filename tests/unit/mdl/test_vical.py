@@ -160,6 +160,36 @@ def test_a_state_that_is_no_code_is_named() -> None:
     assert codes(forge(info(root))) == ["state.form"]
 
 
+@pytest.mark.parametrize(
+    ("certified", "listed", "named"),
+    [
+        ("AK", {"stateOrProvinceName": "US-AK"}, {"stateOrProvinceName"}),
+        ("AK", {"stateOrProvinceName": "US-AK", "issuingCountry": "US-AK"}, {"stateOrProvinceName", "issuingCountry"}),
+        ("AK", {"stateOrProvinceName": None, "issuingCountry": "US-AK"}, {"issuingCountry"}),
+        ("US-AK", {"stateOrProvinceName": "AK"}, {"stateOrProvinceName"}),
+    ],
+)
+def test_a_state_with_its_country_and_without_is_the_same_one_and_named(
+    certified: str, listed: dict[str, Any], named: set[str]
+) -> None:
+    root = authority("Alaska", certified).iaca_certificate
+    (one,) = Vical.decode(forge(info(root, **listed))).entries
+    assert isinstance(one, CertificateInfo)
+    found = {deviation.path for deviation in one.deviations if deviation.code == "state.short_form"}
+    assert found == {f"certificateInfos[0].{name}" for name in named}
+    assert (one.contradictions, one.jurisdiction) == ((), certified)
+
+
+@pytest.mark.parametrize(
+    ("certified", "listed"), [("AK", "CA-AK"), ("AK", "US-NV"), ("US-AK", "A"), ("US-AK", "CA-AK"), ("AK", "US-")]
+)
+def test_a_state_of_another_country_or_another_name_is_a_contradiction(certified: str, listed: str) -> None:
+    root = authority("Alaska", certified).iaca_certificate
+    (one,) = Vical.decode(forge(info(root, stateOrProvinceName=listed))).entries
+    assert isinstance(one, CertificateInfo)
+    assert [deviation.code for deviation in one.contradictions] == ["state.mismatch"]
+
+
 @pytest.mark.parametrize(("hour", "written"), [(13, 1), (18, 6), (23, 11), (0, 12)])
 def test_an_hour_on_a_clock_of_twelve_is_tolerated_and_named(hour: int, written: int) -> None:
     start = AT.replace(hour=hour) - 300 * DAY
@@ -197,7 +227,7 @@ ENTRY_CONTRADICTIONS: dict[str, dict[str, Any]] = {
 def test_every_contradiction_has_a_list_that_shows_it() -> None:
     assert ENTRY_CONTRADICTIONS.keys() == CONTRADICTIONS.keys()
     named = {*LIST_DEVIATIONS, *(code for code, _ in ENTRY_DEVIATIONS)}
-    assert named | {"serial.integer", "state.form", "date.twelve_hours"} == TOLERATED.keys()
+    assert named | {"serial.integer", "state.form", "state.short_form", "date.twelve_hours"} == TOLERATED.keys()
 
 
 @pytest.mark.parametrize(("code", "changes"), ENTRY_CONTRADICTIONS.items(), ids=ENTRY_CONTRADICTIONS.keys())

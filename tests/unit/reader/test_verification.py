@@ -28,6 +28,7 @@ from mdl.testing import (
     ThrowawayAuthority,
     deterministic_ephemeral_key,
     deterministic_key,
+    distinguished_name,
     present,
     request_for,
     sample_licence,
@@ -159,6 +160,30 @@ def test_the_gravest_deviation_is_the_reason_that_is_told() -> None:
         with pytest.raises(VerificationError) as refused:
             verifier(policy=policy).verify(given.response, **expectations(given))
         assert "ds.eku.missing" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("root_state", "scope", "failed"),
+    [
+        ("US-UT", None, ()),
+        ("US-NV", None, ("subject.jurisdiction",)),
+        (None, "US-UT", ()),
+        (None, "US-NV", ("subject.jurisdiction",)),
+        (None, None, ()),
+    ],
+)
+def test_the_root_s_state_limits_a_document_signer_that_names_none(
+    root_state: str | None, scope: str | None, failed: tuple[str, ...]
+) -> None:
+    house = ThrowawayAuthority("Silent", state=root_state)
+    silent = house.deviant_ds(subject=distinguished_name(C="US", CN="Silent document signer"))
+    given = present(authority=house, x5chain=silent)
+    anchor = TrustAnchor(certificate=house.iaca_certificate, doctypes=ANY_DOCTYPE, state=scope)
+    report = verifier(TrustStore([anchor])).examine(given.response, **expectations(given))
+    assert report.failed == failed
+    assert verifier(TrustStore([anchor]), Policy.AAMVA).examine(given.response, **expectations(given)).failed == (
+        "subject.jurisdiction",
+    )
 
 
 # --- documents in forms that are not implemented ----------------------------------------------------------------------

@@ -511,6 +511,13 @@ def test_a_state_that_only_the_entry_names_limits_the_root() -> None:
     assert reason == "the root is not trusted for the document signer's state or province"
 
 
+def test_a_root_of_a_state_without_its_country_is_taken_from_an_entry_that_has_both() -> None:
+    short = authority("Alaska", "AK")
+    (anchor,) = take(forge(info(short.iaca_certificate, stateOrProvinceName="US-AK"))).anchors
+    assert anchor.out_of_scope(MDL, short.ds_certificate, at=AT) is None
+    assert anchor.out_of_scope(MDL, authority().ds_certificate, at=AT) is not None
+
+
 def test_a_country_with_its_subdivision_is_read_as_both() -> None:
     (anchor,) = take(forge(info(UTAH, issuingCountry="US-UT", stateOrProvinceName=None))).anchors
     assert (anchor.country, anchor.state) == ("US", "US-UT")
