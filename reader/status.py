@@ -7,7 +7,8 @@ of the token; looking up one security object afterwards costs next to nothing.
      (1) decode the token; its ``sub`` is the address in the security object, its kind the kind asked for
      (2) the signature, by the first certificate of the protected x5chain; the algorithm goes with the key's curve
      (3) each certificate is issued by the next: signature, name, key identifier, and the next one is a CA
-     (4) the top one is issued by the trust point: the pinned certificate, else the root that issued the signer
+     (4) the top one is issued by the trust point: the pinned certificate, else the root that issued the signer; the
+         pinned certificate itself may stand on top
      (5) the first one is a revocation-list signer by its profile, of the root's country
      (6) exp is there; the list decodes
      (7) at the time of verification: certificates valid, iat not later, exp not reached, signer not revoked
@@ -135,7 +136,11 @@ def verify_status_token(token: StatusToken, *, issuer: Certificate, certificate:
     """
     if not token.x5chain:
         raise _refused("the status list's protected header has no certificate", "status.x5chain")
-    chain = [Certificate.decode(der) for der in token.x5chain]
+    ders = token.x5chain
+    if len(ders) > 1 and ders[-1] == certificate:
+        # Trust comes from the security object that names it, not from here; whether it is self-signed is all the same.
+        ders = ders[:-1]
+    chain = [Certificate.decode(der) for der in ders]
     leaf = chain[0]
     token.message.verify(leaf.public_key)
     trust_point = issuer if certificate is None else Certificate.decode(certificate)

@@ -502,6 +502,19 @@ for _name, _certificate in {
     "not valid yet": HOUSE.iaca_recipe.with_changes(not_before=TEST_TIME + SECOND).build(),
 }.items():
     judged(f"a certificate is named that did not sign the list: {_name}", pinned(_certificate), Token())
+for _name, _certificate, _token, _kind in (
+    ("a root of others", OTHER_HOUSE.iaca_certificate.der, by(SIGNER, OTHER_HOUSE.iaca_recipe), Kind.MUST_REJECT),
+    ("a CA", CA.build(), by(SIGNER, CA), Kind.MUST_REJECT),
+    ("a CA, above a stranger's signer", CA.build(), by(below(SIGNER, CA, STRANGER), CA), Kind.MUST_REJECT),
+    (
+        "in another certificate of the same CA",
+        CA.build(),
+        by(below(SIGNER, CA, CA_KEY), CA.with_changes(serial=7)),
+        Kind.MAY_REJECT,
+    ),
+):
+    judged(f"a certificate is named and sent along that did not sign the list: {_name}", pinned(_certificate), _token,
+           kind=_kind)  # fmt: skip
 _SIGNER_SERIAL = Certificate(SIGNER.build()).serial
 _CA_SERIAL = Certificate(CA.build()).serial
 for _name, _serial, _token in (
@@ -586,6 +599,12 @@ accept("a certificate is named, and its holder's signer signed",
 accept("the root's own certificate is named", lambda: with_status(pinned(ROOT.der), Token()), judged=True)
 accept("a CA below the root is named", lambda: with_status(pinned(CA.build()), by(below(SIGNER, CA, CA_KEY))),
        judged=True)  # fmt: skip
+
+accept("a CA below the root is named, and sent along",
+       lambda: with_status(pinned(CA.build()), by(below(SIGNER, CA, CA_KEY), CA)), judged=True)  # fmt: skip
+accept("a root is named, and sent along",
+       lambda: with_status(pinned(OTHER_HOUSE.iaca_certificate.der),
+                           by(signer_recipe(OTHER_HOUSE), OTHER_HOUSE.iaca_recipe)), judged=True)  # fmt: skip
 
 accept("a list of its own kind: short typ, of identifiers",
        lambda: with_status(VALID_BY_ID, Token.of_identifiers(protected={TYP: "identifierlist+cwt"})), judged=True,

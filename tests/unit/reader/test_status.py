@@ -362,6 +362,16 @@ def test_a_pinned_ca_may_be_one_that_the_root_has_certified() -> None:
     assert judge(VALID, token).outcome is Outcome.FAILED
 
 
+def test_a_pinned_certificate_may_stand_on_top_of_the_chain_once() -> None:
+    signer = below(SIGNER, CA, CA_KEY)
+    assert judge(pinned(CA.build()), by(signer, CA).build()) == Judgement(Outcome.PASSED, "")
+    for above in ((CA, CA), (CA, HOUSE.iaca_recipe), (CA.with_changes(serial=7),)):
+        assert judge(pinned(CA.build()), by(signer, *above).build()).outcome is Outcome.FAILED
+    # It vouches for what it has issued and for nothing else, itself included.
+    assert judge(pinned(CA.build()), by(SIGNER, CA).build()).outcome is Outcome.FAILED
+    assert judge(pinned(SIGNER.build()), by(SIGNER, SIGNER).build()).outcome is Outcome.FAILED
+
+
 def test_a_pinned_certificate_need_not_be_a_ca_s() -> None:
     """The issuing authority has named its key; that is all there is to it."""
     bare = HOUSE.iaca_recipe.with_changes(extensions={"bc": None, "ku": None}).build()
