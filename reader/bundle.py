@@ -234,6 +234,7 @@ def _evidence_with_a_say(response: bytes, trust: TrustStore, evidence: Evidence)
     return Evidence(
         crls=tuple(crl for crl in evidence.crls if _may_be_of(crl, issuers)),
         status_tokens=tuple(token for token in evidence.status_tokens if _address_of(token) in (None, *addresses)),
+        gathered=evidence.gathered,
     )
 
 
@@ -473,6 +474,7 @@ def _encode_rest(bundle: EvidenceBundle) -> bytes:
             "anchors": [_anchor_fields(anchor) for anchor in bundle.anchors],
             "crls": list(bundle.evidence.crls),
             "status_tokens": list(bundle.evidence.status_tokens),
+            "gathered": bundle.evidence.gathered,
             "verdict": bundle.verdict,
         }
     )
@@ -591,7 +593,11 @@ def _read(body: bytes) -> tuple[EvidenceBundle, Any]:
         policy=Policy(fields["policy"]),
         revocation=Revocation(fields["revocation"]),
         anchors=tuple(map(_anchor, fields["anchors"])),
-        evidence=Evidence(crls=tuple(fields["crls"]), status_tokens=tuple(fields["status_tokens"])),
+        evidence=Evidence(
+            crls=tuple(fields["crls"]),
+            status_tokens=tuple(fields["status_tokens"]),
+            gathered=fields["gathered"],
+        ),
         verdict=fields["verdict"],
         redacted=any(isinstance(piece, _Item) and piece.raw is None for piece in pieces),
         sealed_by=None,

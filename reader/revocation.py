@@ -34,17 +34,24 @@ class Evidence:
         crls: Certificate revocation lists, DER or PEM; those that neither name an issuer in question nor its key are
             ignored.
         status_tokens: Status list tokens, CWT.
+        gathered: Whether it was gathered for the very response, as a task of the subject protocol is: a status token
+            that none of its documents asks for was then offered in place of one that is asked for. What is kept for
+            many responses, or fetched for several at once, is not.
     """
 
     crls: tuple[bytes, ...] = ()
     status_tokens: tuple[bytes, ...] = ()
+    gathered: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is no tuple of bytes: evidence that is held the wrong way would count as absent.
 
         Raises:
-            TypeError: It is not.
+            TypeError: It is not, or `gathered` is neither true nor false.
         """
+        if not isinstance(self.gathered, bool):
+            msg = "evidence was gathered for the response, or it was not"
+            raise TypeError(msg)
         if not (_is_tuple_of_bytes(self.crls) and _is_tuple_of_bytes(self.status_tokens)):
             msg = "evidence is a tuple of bytes"
             raise TypeError(msg)

@@ -226,7 +226,7 @@ def _is_revoked(chain: Iterable[tuple[Certificate, Certificate]], crls: tuple[by
 # --- the judge --------------------------------------------------------------------------------------------------------
 
 _VALID: Final = Judgement(Outcome.PASSED, "")
-_NO_TOKEN: Final = Judgement(Outcome.INDETERMINATE, "no status list at hand")
+NO_TOKEN: Final = Judgement(Outcome.INDETERMINATE, "no status list at hand")
 _REVOKED: Final = "the issuing authority has revoked the document"
 _STATUSES: Final = {1: _REVOKED, 2: "the issuing authority has suspended the document"}
 
@@ -302,15 +302,23 @@ class StatusJudge:
             reference = StatusReference.decode(status)
         except DecodeError:
             return Judgement(Outcome.FAILED, "the status member is malformed")
-        at_hand = self._at_hand
-        if at_hand.tokens is not tokens:
-            at_hand = self._at_hand = self._sort(tokens)
+        at_hand = self._sorted(tokens)
         results = [self._look_up(info, issuer, at_hand, at, crls) for info in reference.lists]
         if not results:
             return Judgement(Outcome.INDETERMINATE, "the status member names no kind of list that is known here")
         if len(results) > 1 or reference.unknown:
             return _combined(results, reference)
         return results[0]
+
+    def addresses(self, tokens: tuple[bytes, ...]) -> frozenset[str]:
+        """The addresses that the tokens are for; what is no token is for none."""
+        return self._sorted(tokens).addresses
+
+    def _sorted(self, tokens: tuple[bytes, ...]) -> _AtHand:
+        at_hand = self._at_hand
+        if at_hand.tokens is not tokens:
+            at_hand = self._at_hand = self._sort(tokens)
+        return at_hand
 
     def _look_up(
         self, info: StatusInfo, issuer: Certificate, at_hand: _AtHand, at: datetime, crls: tuple[bytes, ...]
@@ -346,7 +354,7 @@ class StatusJudge:
             return Judgement(Outcome.FAILED, "the token for that address holds another kind of list")
         if at_hand.has_garbage:
             return Judgement(Outcome.FAILED, "a status token does not decode")
-        return _NO_TOKEN
+        return NO_TOKEN
 
     def _verified(self, data: bytes, issuer: Certificate, certificate: bytes | None) -> VerifiedList:
         known = self._known.get(data)

@@ -120,7 +120,8 @@ class ReaderSubject:
         at = _time(task)
         context = SessionContext(transcript=_transcript(task), reader_key=_reader_key(task))
         request = _request(task)
-        evidence = Evidence(crls=_blobs(task, "crls"), status_tokens=_blobs(task, "status_tokens"))
+        crls, tokens = _blobs(task, "crls"), _blobs(task, "status_tokens")
+        evidence = Evidence(crls=crls, status_tokens=tokens, gathered=True)
         verifier = self._verifier(task, policy, revocation)
         text = _text(task, "response")
         if text is None:

@@ -23,7 +23,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
@@ -41,6 +42,7 @@ from mdl.mdoc import (
     ValidityInfo,
 )
 from mdl.pki import Certificate, KeyPurpose, PathResult, Severity, validate_path
+from mdl.status import StatusReference
 from reader.checks import (
     Findings,
     SessionContext,
@@ -55,7 +57,7 @@ from reader.checks import (
 )
 from reader.report import CHECKS, Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence
-from reader.status import StatusJudge
+from reader.status import NO_TOKEN, StatusJudge
 from reader.trust import TrustAnchor, TrustStore
 
 __all__ = [
@@ -366,6 +368,8 @@ class Verifier:
             findings = Findings(index, self._policy)
             documents.append(self._examine_document(findings, document, case))
             checks += findings.results.values()
+        if case.evidence.gathered:
+            self._refuse_strays(checks, decoded.documents, case.evidence.status_tokens)
         return Report(tuple(checks), self._policy, self._revocation, decoded.unsupported), documents
 
     # (1) the response
@@ -522,6 +526,26 @@ class Verifier:
             findings.results[name] = Check(
                 name, judgement.outcome, judgement.detail, findings.document, judgement.warnings
             )
+
+    def _refuse_strays(self, checks: list[Check], documents: Iterable[Document], tokens: tuple[bytes, ...]) -> None:
+        """Where a token is wanting, fail if one was given that no document asks for: it stands in the other's place."""
+        wanting = [
+            index
+            for index, check in enumerate(checks)
+            if check.id == "mso.status" and (check.outcome, check.detail) == (NO_TOKEN.outcome, NO_TOKEN.detail)
+        ]
+        if not wanting or not tokens:
+            return
+        named: set[str] = set()
+        for document in documents:
+            with suppress(MdlError):  # it names no list
+                status = document.issuer_signed.security_object(limits=_MSO_LIMITS).status
+                named |= {info.uri for info in StatusReference.decode(status).lists}
+        if not self._status.addresses(tokens) <= named:
+            for index in wanting:
+                checks[index] = replace(
+                    checks[index], outcome=Outcome.FAILED, detail="a status token was given for another address"
+                )
 
 
 def _usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None) -> PublicKey | None:

@@ -13,6 +13,7 @@ from mdl.pki import Certificate
 from mdl.testing import (
     TEST_TIME,
     CertificateRecipe,
+    Recipe,
     ThrowawayAuthority,
     deterministic_key,
     distinguished_name,
@@ -20,6 +21,7 @@ from mdl.testing import (
 )
 from reader.report import Outcome
 from test_vectors.source.case import Attacks, Honest, Kind
+from test_vectors.source.encodings import SMALL
 from test_vectors.source.stage import AUTHORITY, DAY, SECOND, Fields, evidence, moment, usage
 from tests.status_forgery import (
     ALG,
@@ -386,6 +388,16 @@ def both(index: int, identifier: bytes) -> dict[str, Any]:
     }
 
 
+def _two_documents(*tokens: Token, required: bool = False) -> Fields:
+    """Two licences with lists at two addresses."""
+    second = {"status_list": {"idx": VALID_INDEX, "uri": _ELSEWHERE}}
+    return {
+        "others": [Recipe(namespaces=SMALL, mso_status=second)],
+        "namespaces": SMALL,
+        **with_status(VALID, *tokens, required=required),
+    }
+
+
 _IDENTIFIERS = Token.of_identifiers(uri=_ELSEWHERE)
 accept("valid by two lists", lambda: with_status(both(VALID_INDEX, VALID_ID), Token(), _IDENTIFIERS), judged=True)
 judged("two lists named, revoked by the first", both(REVOKED_INDEX, VALID_ID), Token(), _IDENTIFIERS)
@@ -481,6 +493,24 @@ attack(
     STATUS,
     "evidence demanded, and only another address's list at hand",
     lambda: with_status(VALID, Token(uri=URI + "2"), required=True),
+    judged=True,
+)
+# What was gathered for this very response holds a list that it does not ask for, and not the one that it asks for.
+judged("lists of other addresses only", VALID, Token(uri=_ELSEWHERE), kind=Kind.MAY_REJECT)
+judged("a list of another address, by nobody", VALID, Token(uri=_ELSEWHERE, signer=STRANGER), kind=Kind.MAY_REJECT)
+judged("two lists named, one at hand, and one of another address", both(VALID_INDEX, VALID_ID), Token(),
+       Token(uri=URI + "3"), kind=Kind.MAY_REJECT)  # fmt: skip
+attack(
+    STATUS,
+    "two documents, the list of the first and one of another address",
+    lambda: _two_documents(Token(), Token(uri=URI + "3")),
+    judged=True,
+    kind=Kind.MAY_REJECT,
+)
+attack(
+    STATUS,
+    "two documents, one list at hand where both are demanded",
+    lambda: _two_documents(Token(), required=True),
     outcome=Outcome.INDETERMINATE,
     judged=True,
 )
@@ -591,7 +621,10 @@ accept("a forged list beside the true one",
        judged=True)  # fmt: skip
 accept("lists of other addresses", lambda: with_status(VALID, Token(uri=_ELSEWHERE), Token(), _IDENTIFIERS),
        judged=True)  # fmt: skip
-accept("lists of other addresses only", lambda: with_status(VALID, Token(uri=_ELSEWHERE)), judged=True,
+accept("a list of another address beside one for a document that names none",
+       lambda: {"others": [Recipe(namespaces=SMALL, authority=AUTHORITY)], "namespaces": SMALL,
+                **with_status(VALID, Token(uri=_ELSEWHERE), Token())}, judged=True)  # fmt: skip
+accept("lists for the first of two documents only", lambda: _two_documents(Token()), judged=True,
        left_open=(STATUS,))  # fmt: skip
 accept("a certificate is named, and its holder's signer signed",
        lambda: with_status(pinned(OTHER_HOUSE.iaca_certificate.der), by(signer_recipe(OTHER_HOUSE))),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -141,7 +141,9 @@ class Scene:
     @property
     def expectations(self) -> dict[str, Any]:
         """What `Verifier.verify` is told besides the response."""
-        return {"context": self.context, "request": self.request, "at": self.at, "evidence": self.reader.evidence}
+        # A task of the subject protocol has the evidence that was gathered for it.
+        evidence = replace(self.reader.evidence, gathered=True)
+        return {"context": self.context, "request": self.request, "at": self.at, "evidence": evidence}
 
 
 def scene(*, others: Collection[Recipe] = (), **given: Any) -> Scene:

@@ -80,7 +80,9 @@ def arguments(case: dict[str, Any]) -> dict[str, Any]:
         "request": UnsafeNoRequest() if given["request"] is None else DeviceRequest.decode(octets(given["request"])),
         "at": TDate(given["at"]).datetime,
         "evidence": Evidence(
-            crls=tuple(map(octets, given["crls"])), status_tokens=tuple(map(octets, given["status_tokens"]))
+            crls=tuple(map(octets, given["crls"])),
+            status_tokens=tuple(map(octets, given["status_tokens"])),
+            gathered=True,
         ),
     }
 

@@ -220,6 +220,12 @@ def test_evidence_is_a_tuple_of_bytes(field: str, crls: Any) -> None:
         Evidence(**{field: crls})
 
 
+@pytest.mark.parametrize("gathered", [None, 1, 0, "yes", ()])
+def test_evidence_was_gathered_for_the_response_or_it_was_not(gathered: Any) -> None:
+    with pytest.raises(TypeError, match="gathered"):
+        Evidence(gathered=gathered)
+
+
 def test_no_evidence_is_none() -> None:
     assert Evidence() == NO_EVIDENCE
     assert NO_EVIDENCE.crls == NO_EVIDENCE.status_tokens == ()

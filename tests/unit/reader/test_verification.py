@@ -47,6 +47,7 @@ from reader.verification import (
     VerifiedResponse,
     Verifier,
 )
+from tests.status_forgery import URI, Token
 
 HOUSE = throwaway_authority()
 PID = "eu.europa.ec.eudi.pid.1"
@@ -184,6 +185,51 @@ def test_the_root_s_state_limits_a_document_signer_that_names_none(
     assert verifier(TrustStore([anchor]), Policy.AAMVA).examine(given.response, **expectations(given)).failed == (
         "subject.jurisdiction",
     )
+
+
+# --- tokens that no document asks for ---------------------------------------------------------------------------------
+
+
+def _status(uri: str) -> dict[str, Any]:
+    return {"status_list": {"idx": 7, "uri": uri}}
+
+
+def _states(given: Presentation, *tokens: bytes, gathered: bool) -> list[tuple[Outcome, str]]:
+    evidence = Evidence(status_tokens=tokens, gathered=gathered)
+    report = verifier().examine(given.response, **expectations(given, evidence=evidence))
+    return [(check.outcome, check.detail) for check in report if check.id == "mso.status"]
+
+
+def test_a_token_for_another_address_is_no_substitute_where_it_was_gathered_for_the_response() -> None:
+    given = present(namespaces=SMALL, mso_status=_status(URI))
+    fits, stray = Token().build(), Token(uri=URI + "/other").build()
+    wanting = (Outcome.INDETERMINATE, "no status list at hand")
+    assert _states(given, stray, gathered=False) == [wanting]
+    assert _states(given, stray, gathered=True) == [(Outcome.FAILED, "a status token was given for another address")]
+    assert _states(given, stray, fits, gathered=True) == [(Outcome.PASSED, "")]
+    assert _states(given, gathered=True) == [wanting]
+
+
+def test_a_token_for_one_document_is_none_for_another_address_where_the_other_has_none() -> None:
+    other = Recipe(namespaces=SMALL, mso_status=_status(URI + "/2"))
+    given = Recipe(namespaces=SMALL, mso_status=_status(URI)).present(other, Recipe(namespaces=SMALL))
+    fits, stray = Token().build(), Token(uri=URI + "/other").build()
+    assert [outcome for outcome, _ in _states(given, fits, gathered=True)] == [
+        Outcome.PASSED,
+        Outcome.INDETERMINATE,
+        Outcome.NOT_APPLICABLE,
+    ]
+    assert [outcome for outcome, _ in _states(given, fits, stray, gathered=True)] == [
+        Outcome.PASSED,
+        Outcome.FAILED,
+        Outcome.NOT_APPLICABLE,
+    ]
+
+
+def test_a_status_of_a_kind_that_is_not_known_asks_for_no_token() -> None:
+    given = present(namespaces=SMALL, mso_status={"later": {"idx": 1}})
+    ((outcome, _),) = _states(given, Token().build(), gathered=True)
+    assert outcome is Outcome.INDETERMINATE
 
 
 # --- documents in forms that are not implemented ----------------------------------------------------------------------
