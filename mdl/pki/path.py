@@ -93,7 +93,7 @@ def validate_path(
     1. Candidates are the anchors whose subject is the issuer field, byte for byte, and whose key identifier is the one
        that the document signer names, where both have one. Several roots may share a name: each is tried.
     2. The anchor's key verifies the signature over the received bytes. A document signer that is itself among the
-       anchors is nobody's issuer here: it is refused.
+       anchors is nobody's issuer here, and needs another one all the same.
     3. Both are valid at `at`, bounds included, give or take `skew`.
     4. Both are held against their profiles.
 
@@ -126,8 +126,16 @@ def _issuers(
     document_signer: Certificate, anchors: Sequence[Certificate], post_quantum: UnsafePostQuantum | None
 ) -> tuple[PathFact, list[Certificate]]:
     """The anchors that have signed the certificate, or why there is none."""
-    if any(anchor.der == document_signer.der for anchor in anchors):
-        return _no_path("path.signer_is_anchor", "the document signer is itself among the anchors"), []
+    others = [anchor for anchor in anchors if anchor.der != document_signer.der]
+    path, issuers = _issuers_among(others, document_signer, post_quantum)
+    if not issuers and len(others) < len(anchors):
+        path = _no_path("path.signer_is_anchor", "the document signer is an anchor, but its issuer is none")
+    return path, issuers
+
+
+def _issuers_among(
+    anchors: Sequence[Certificate], document_signer: Certificate, post_quantum: UnsafePostQuantum | None
+) -> tuple[PathFact, list[Certificate]]:
     named = [anchor for anchor in anchors if anchor.subject == document_signer.issuer]
     wanted = document_signer.authority_key_identifier
     candidates = [

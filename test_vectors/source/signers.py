@@ -342,7 +342,10 @@ _path(
     left_open=("issuer_auth.certificate_validity", "issuer_auth.trust_scope"),
     why="a root has the key usage of a root",
 )
-_path("itself among the anchors", lambda: {"trust": trust_in(AUTHORITY.iaca_certificate, AUTHORITY.ds_certificate)})
+_path(
+    "itself among the anchors, and a stranger's root",
+    lambda: {"trust": trust_in(stranger().iaca_certificate, AUTHORITY.ds_certificate)},
+)
 _path("itself the only anchor", lambda: {"trust": trust_in(AUTHORITY.ds_certificate)})
 
 

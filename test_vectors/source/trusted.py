@@ -164,6 +164,17 @@ accept(
     lambda: {"trust": trust_in(AUTHORITY.iaca_certificate, Certificate(AUTHORITY.iaca_certificate.der))},
 )
 
+for _first in (True, False):
+    accept(
+        f"the document signer among the anchors, {'before' if _first else 'after'} its root",
+        lambda first=_first: {
+            "trust": trust_in(
+                *(AUTHORITY.ds_certificate, AUTHORITY.iaca_certificate)[:: 1 if first else -1],
+            )
+        },
+        kind=Kind.MAY_REJECT,
+    )
+
 
 @cache
 def _crowd() -> tuple[Certificate, ...]:

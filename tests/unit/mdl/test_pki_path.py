@@ -217,7 +217,10 @@ def test_a_signature_under_sha1_is_refused_although_it_is_the_issuers() -> None:
 def test_a_document_signer_among_the_anchors_is_not_its_own_issuer() -> None:
     certificate, anchor = signer_and_root()
     refused(certificate, [certificate], "path.signer_is_anchor")
-    refused(certificate, [certificate, anchor], "path.signer_is_anchor")
+    refused(certificate, [certificate, root(deterministic_key("another root"))], "path.signer_is_anchor")
+    for anchors in ([certificate, anchor], [anchor, certificate]):
+        result = validate_path(certificate, anchors, at=AT)
+        assert (result.path.holds, result.anchor) == (True, anchor)
 
 
 def test_the_root_itself_is_no_document_signer() -> None:
