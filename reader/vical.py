@@ -49,8 +49,11 @@ __all__ = [
     "import_vical",
 ]
 
-DEFAULT_MAX_STALE: Final = timedelta(days=90)
-"""How long after its nextUpdate a list may still be used: providers in the field have left gaps of that length."""
+DEFAULT_MAX_STALE: Final = timedelta(days=120)
+"""How long after its nextUpdate a list may still be used: one provider has left gaps of up to 93 days.
+
+That is by one source (facts sheet pki §5.3 step 7); a month is added to the longest gap.
+"""
 
 _ASSUMED_INTERVAL: Final = timedelta(days=90)
 """When the next list is due where the list does not say: providers publish at least that often (facts sheet §5.4)."""

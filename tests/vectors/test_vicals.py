@@ -103,7 +103,7 @@ def test_the_aamva_list_is_accepted_at_its_own_date() -> None:
     found = take(aamva())
     assert found.freshness is Freshness.FRESH
     assert found.root == certificate("aamva_ca_root.crt")
-    assert found.until == AAMVA_DATE + 91 * DAY
+    assert found.until == AAMVA_DATE + 121 * DAY
     assert found.refused == ()
     assert found.report.indeterminate == ("vical.signer_revocation",)
     warnings = {check.id: check.warnings for check in found.report if check.warnings}
@@ -126,11 +126,11 @@ def test_the_aamva_list_is_refused_as_expired_today() -> None:
     assert refusal(aamva(), at=TODAY) == ("vical.signer_validity", "vical.freshness")
 
 
-def test_the_aamva_list_is_stale_for_ninety_days_and_then_expired() -> None:
+def test_the_aamva_list_is_stale_for_120_days_and_then_expired() -> None:
     due = AAMVA_DATE + DAY
     assert take(aamva(), at=due + DAY).freshness is Freshness.STALE
-    assert take(aamva(), at=due + 90 * DAY).freshness is Freshness.STALE
-    assert refusal(aamva(), at=due + 90 * DAY + dt.timedelta(seconds=1)) == ("vical.freshness",)
+    assert take(aamva(), at=due + 120 * DAY).freshness is Freshness.STALE
+    assert refusal(aamva(), at=due + 120 * DAY + dt.timedelta(seconds=1)) == ("vical.freshness",)
 
 
 def test_a_root_that_has_expired_meanwhile_is_refused_alone() -> None:

@@ -88,9 +88,9 @@ def test_the_pinned_root_is_remembered(trust: Trust, capsys: Output) -> None:
 
 
 def test_a_list_that_expired_is_refused(trust: Trust, capsys: Output) -> None:
-    assert trust(*IMPORT, at=AT + 92 * DAY) == 1
+    assert trust(*IMPORT, at=AT + 122 * DAY) == 1
     assert "the list has expired" in capsys.readouterr().err
-    assert trust(*IMPORT, "--max-stale", "100", at=AT + 92 * DAY) == 0
+    assert trust(*IMPORT, "--max-stale", "130", at=AT + 122 * DAY) == 0
 
 
 def test_a_revoked_signer_is_refused(trust: Trust, capsys: Output) -> None:
@@ -153,11 +153,11 @@ def test_the_list_shows_where_an_anchor_comes_from(trust: Trust, capsys: Output)
 def test_the_list_tells_what_is_not_trusted_any_more(trust: Trust, capsys: Output) -> None:
     trust(*IMPORT)
     capsys.readouterr()
-    assert trust("list", "--store", "store", "--json", at=AT + 92 * DAY) == 0
+    assert trust("list", "--store", "store", "--json", at=AT + 122 * DAY) == 0
     found = output(capsys)
     assert found["anchors"] == []
     assert [(one["what"], one["failed"]) for one in found["not_trusted"]] == [("vical", ["vical.freshness"])]
-    assert trust("list", "--store", "store", at=AT + 92 * DAY) == 0
+    assert trust("list", "--store", "store", at=AT + 122 * DAY) == 0
     assert "not trusted: " in capsys.readouterr().out
 
 
@@ -172,10 +172,10 @@ def check(trust: Trust, capsys: Output, *words: str, at: dt.datetime = AT) -> li
 def test_a_check_tells_what_needs_care(trust: Trust, capsys: Output) -> None:
     trust(*IMPORT)
     assert check(trust, capsys) == []
-    assert check(trust, capsys, "--soon", "91") == ["vical.ends"]
+    assert check(trust, capsys, "--soon", "121") == ["vical.ends"]
     assert check(trust, capsys, "--crl", "crl") == ["vical.signer_revocation"]
     assert check(trust, capsys, at=AT + 2 * DAY) == ["vical.stale"]
-    assert check(trust, capsys, at=AT + 92 * DAY) == ["vical.freshness"]
+    assert check(trust, capsys, at=AT + 122 * DAY) == ["vical.freshness"]
     assert check(trust, capsys, "--soon", "3650", at=AT) == ["vical.ends", "vical.signer_ends", "root.ends"]
 
 
@@ -215,7 +215,7 @@ def test_a_difference_tells_what_it_could_not_compare(trust: Trust, capsys: Outp
     trust(*IMPORT)
     trust("import", "roots", "--store", "store-both", "--doctype", MDL)
     capsys.readouterr()
-    assert trust("diff", "store", "store-both", at=AT + 92 * DAY) == 1
+    assert trust("diff", "store", "store-both", at=AT + 122 * DAY) == 1
     assert "OLD: not trusted, so not compared" in capsys.readouterr().err
 
 
@@ -273,7 +273,7 @@ def test_the_scope_of_the_list_holds(verify: Callable[..., int], capsys: Output)
 
 
 def test_a_list_that_expired_is_told_and_trusts_nobody(verify: Callable[..., int], capsys: Output) -> None:
-    later = TEST_TIME + 92 * DAY
+    later = TEST_TIME + 122 * DAY
     assert verify("good", at=later) == 1
     assert "--trust[0]: not used: the VICAL is refused: the list has expired" in capsys.readouterr().err
     assert verify("good", "stranger", at=later) == 1

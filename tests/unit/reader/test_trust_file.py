@@ -52,7 +52,7 @@ def test_the_anchors_are_those_given_and_those_of_the_lists() -> None:
     found = full().assemble(at=AT)
     assert [anchor.certificate for anchor in found.anchors] == [ALASKA, UTAH]
     assert found.anchors[0].until is None
-    assert found.anchors[1].until == AT + 91 * DAY
+    assert found.anchors[1].until == AT + 121 * DAY
     assert found.refusals == ()
     assert len(found.store()) == 2
 
@@ -97,7 +97,7 @@ def test_a_list_that_never_ages_cannot_be_kept() -> None:
 
 
 def test_what_has_expired_is_not_trusted_any_more_and_told() -> None:
-    later = AT + 92 * DAY
+    later = AT + 122 * DAY
     found = full().assemble(at=later)
     assert [anchor.certificate for anchor in found.anchors] == [ALASKA]
     assert [refusal.error.code for refusal in found.refusals] == ["vical.freshness"]

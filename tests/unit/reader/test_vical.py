@@ -393,8 +393,8 @@ def freshness(at: dt.datetime, data: bytes | None = None, **changes: Any) -> Fre
 def test_a_list_is_fresh_then_stale_then_expired() -> None:
     assert freshness(DUE) is Freshness.FRESH
     assert freshness(DUE + SECOND) is Freshness.STALE
-    assert freshness(DUE + 90 * DAY) is Freshness.STALE
-    assert freshness(DUE + 90 * DAY + SECOND) is Freshness.EXPIRED
+    assert freshness(DUE + 120 * DAY) is Freshness.STALE
+    assert freshness(DUE + 120 * DAY + SECOND) is Freshness.EXPIRED
 
 
 def test_a_stale_list_is_told() -> None:
@@ -419,7 +419,7 @@ def test_a_list_that_does_not_say_when_the_next_one_comes_ages_too() -> None:
     data = forge(nextUpdate=None)
     assert freshness(DATE + 90 * DAY, data) is Freshness.FRESH
     assert freshness(DATE + 90 * DAY + SECOND, data) is Freshness.STALE
-    assert freshness(DATE + 180 * DAY + SECOND, data) is Freshness.EXPIRED
+    assert freshness(DATE + 210 * DAY + SECOND, data) is Freshness.EXPIRED
 
 
 def test_dates_at_the_end_of_the_calendar_are_no_crash() -> None:
@@ -558,7 +558,7 @@ FORGERIES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "vical.date": (forge(date=TDate.of(AT + dt.timedelta(hours=1))), {}),
     "vical.signed_within_certificate": (forge(date=TDate.of(AT - 101 * DAY)), {}),
     "vical.issue_id": (forge(), {"accepted": AcceptedVical(issue_id=8, date=DATE)}),
-    "vical.freshness": (forge(), {"at": AT + 92 * DAY}),
+    "vical.freshness": (forge(), {"at": AT + 122 * DAY}),
     "vical.entries": (forge(info(UTAH, ski=bytes(20))), {}),
     "vical.scope": (forge(), {"providers": provider().pinned(doctypes=frozenset([PHOTO_ID]))}),
 }
