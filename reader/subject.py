@@ -10,8 +10,8 @@ reader does not know with ``unsupported``, and a response, however malformed, wi
     ← {"id": "1", "verdict": "accept" | "reject" | "unsupported" | "error", "failed": [check id…],
        "indeterminate": [check id…], "documents": [{"doctype": "…", "elements": {ns: {identifier: "diagnostic"}}}]}
 
-A trust anchor is a PEM text, or ``{"certificate": PEM, "doctypes": [text…]}`` where the root is trusted for these
-document types only.
+A trust anchor is a PEM text, with or without explanatory text around the block (RFC 7468), or ``{"certificate": PEM,
+"doctypes": [text…]}`` where the root is trusted for these document types only; absent or null it is for any.
 
 ``error`` comes with a ``message``, which repeats nothing of what was sent. A line that is no task has no id, so its
 answer is ``{"id": null, "verdict": "error"}``.
@@ -296,12 +296,16 @@ def _anchors(task: Mapping[str, Any]) -> list[tuple[str, frozenset[str] | None]]
         doctypes: Any = None
         if isinstance(one, dict):
             pem, doctypes = one.get("certificate"), one.get("doctypes")
-            if not isinstance(doctypes, list) or not doctypes or not all(isinstance(name, str) for name in doctypes):
+            if doctypes is not None and not _is_list_of_texts(doctypes):
                 _fail(f"trust_anchors[{index}].doctypes", "not a list of texts")
-        if not isinstance(pem, str) or not pem.isascii():
+        if not isinstance(pem, str):
             _fail(f"trust_anchors[{index}]", "not PEM")
         found.append((pem, None if doctypes is None else frozenset(doctypes)))
     return found
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
 
 
 def _blob(member: str, text: str) -> bytes:

@@ -193,6 +193,20 @@ def test_an_anchor_may_be_trusted_for_some_document_types_only() -> None:
     assert ask(trust_anchors=scoped[1:])["failed"] == ["issuer_auth.trust_scope"]
 
 
+def test_an_anchor_that_names_no_document_types_is_trusted_for_any() -> None:
+    pem = HONEST.anchors[0].pem
+    for anchor in ({"certificate": pem}, {"certificate": pem, "doctypes": None}):
+        assert ask(trust_anchors=[anchor])["verdict"] == "accept"
+
+
+@pytest.mark.parametrize("text", ["Führerscheinstelle\n", "\N{GREEK SMALL LETTER OMEGA}: ", "\ud800\n"])
+def test_an_anchor_may_have_text_around_it_in_any_letters(text: str) -> None:
+    pem = HONEST.anchors[0].pem
+    assert ask(trust_anchors=[text + pem + text])["verdict"] == "accept"
+    assert ask(trust_anchors=[pem.replace("\n", text, 1)])["verdict"] == "error"
+    assert ask(trust_anchors=[text])["verdict"] == "error"
+
+
 def test_members_that_may_be_left_out_have_the_protocol_s_defaults() -> None:
     task = task_of()
     for member in ("reader_key", "request", "crls", "status_tokens", "policy", "revocation"):
@@ -276,8 +290,10 @@ MALFORMED_TASKS: dict[str, list[object]] = {
         ["\ud800"],
         [""],
         [{}],
-        [{"certificate": HONEST.anchors[0].pem}],
+        [{"doctypes": None}],
         [{"certificate": HONEST.anchors[0].pem, "doctypes": []}],
+        [{"certificate": HONEST.anchors[0].pem, "doctypes": MDL_DOCTYPE}],
+        [{"certificate": HONEST.anchors[0].pem, "doctypes": [None]}],
         [{"certificate": 7, "doctypes": ["a"]}],
         ["-----BEGIN CERTIFICATE-----\n"],
         ["x"] * 1001,
