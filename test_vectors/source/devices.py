@@ -21,6 +21,7 @@ from mdl.testing import (
     request_for,
     sample_transcript,
 )
+from test_vectors.source.brainpool import CURVE, brainpool320_key
 from test_vectors.source.case import Attacks, Honest, Kind
 from test_vectors.source.signers import NO_ROOT, NO_ROOT_WHY, stranger
 from test_vectors.source.stage import (
@@ -121,7 +122,7 @@ for _name, _key in {
     "a coordinate with a zero in front": _POINT | {-2: b"\0" + _POINT[-2]},
     "the point of another curve": _POINT | {-1: 256},
     "secp256k1": _POINT | {-1: 8},
-    "brainpoolP320r1": _POINT | {-1: 257},
+    "a point of 256 bits on a curve of 320": _POINT | {-1: 257},
     "a curve as text": _POINT | {-1: "P-256"},
     "a symmetric key": {1: 4, -1: bytes(32)},
     "an RSA key": {1: 3, -1: bytes(256), -2: b"\1\0\1"},
@@ -132,6 +133,17 @@ for _name, _key in {
     "X25519": {1: 1, -1: 4, -2: bytes(range(1, 33))},
 }.items():
     _device_algorithm(f"a device key: {_name}", {"mso_device_key": _key})
+
+
+def _on_brainpool320() -> Fields:
+    """The device signs with a key that the standard permits."""
+    key = brainpool320_key("device")
+    cose_key = {1: 2, -1: CURVE, -2: key.x, -3: key.y}
+    signed = wrap24(device_authentication())
+    return {"mso_device_key": cose_key} | device_signature(signed, key=key, protected=encode({1: -35}))
+
+
+_device_algorithm("a device key: brainpoolP320r1", _on_brainpool320, kind=Kind.MAY_REJECT)
 
 DEVICE_SIGNATURE = "device_auth.signature"
 

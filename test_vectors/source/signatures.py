@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from typing import Any
 
-from asn1crypto import keys
+from asn1crypto import core, keys
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from mdl.cbor import encode
 from mdl.keys import SoftwareSigner, raw_to_der
 from mdl.testing import Recipe, SeededEntropy, ThrowawayAuthority, deterministic_key
+from test_vectors.source.brainpool import SPKI_PREFIX, brainpool320_key
 from test_vectors.source.case import Attacks, Honest, Kind
 from test_vectors.source.encodings import SMALL
 from test_vectors.source.signers import (
@@ -25,6 +27,7 @@ from test_vectors.source.stage import (
     device_auth,
     issuer_auth,
 )
+from tests.x509_forgery import both, put, set_field
 
 attack = Attacks()
 accept = Honest()
@@ -116,6 +119,28 @@ for _kind in ("RSA", "secp256k1", "P-224"):
         also=(PROFILE,),
         why="a key of another cipher suite breaks the profile, and there is no algorithm for it",
     )
+
+
+def _on_brainpool320() -> Fields:
+    """A document signer on a curve that the standard permits, its certificate and its signature in order."""
+    key = brainpool320_key("document signer")
+    identifier = hashlib.sha1(key.point, usedforsecurity=False).digest()
+    changes = both(
+        set_field("subject_public_key_info", keys.PublicKeyInfo.load(SPKI_PREFIX + key.point)),
+        put("2.5.29.14", core.OctetString(identifier)),
+    )
+    return {"x5chain": forged_der(AUTHORITY.ds_certificate, changes), "issuer_protected": {1: -35}} | issuer_auth(
+        lambda message: message.__setitem__(3, key.sign(_to_be_signed(message)))
+    )
+
+
+_algorithm(
+    "a document signer's key of kind brainpoolP320r1",
+    _on_brainpool320,
+    also=(PROFILE,),
+    why="a reader that does not have the curve can hold neither the key nor the signature against anything",
+    kind=Kind.MAY_REJECT,
+)
 
 SIGNATURE = "issuer_auth.signature"
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

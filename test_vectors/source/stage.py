@@ -34,6 +34,7 @@ from reader.report import Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, Evidence
 from reader.trust import ANY_DOCTYPE, TrustStore
 from reader.verification import SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
+from test_vectors.source.brainpool import Brainpool320Key
 
 Fields = dict[str, Any]
 
@@ -205,7 +206,7 @@ def device_signature(
     *,
     context: str = "Signature1",
     aad: bytes = b"",
-    key: SoftwareSigner | None = None,
+    key: SoftwareSigner | Brainpool320Key | None = None,
     protected: bytes = bytes.fromhex("a10126"),
 ) -> Fields:
     """A deviceSignature over these bytes, in place of the honest one."""

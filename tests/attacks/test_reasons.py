@@ -1,13 +1,18 @@
 """What goes with a verdict of our own reader: the reason, the tolerated deviations, and what must not be said."""
 
+from pathlib import Path
+
 import pytest
 
 from mdl.errors import DecodeError
+from mdl.keys import raw_to_der
 from reader.report import Policy
+from test_vectors.source.brainpool import SPKI_PREFIX, brainpool320_key
 from test_vectors.source.case import Case
 from test_vectors.source.encodings import SMALL, item_sabotages
 from test_vectors.source.generate import CASES
 from test_vectors.source.stage import Fields, asking, licence, scene
+from tests.parts import openssl
 
 MALFORMED = [case for case in CASES if case.breaks == "response.decoded"]
 ACCEPTED = [case for case in CASES if case.breaks is None]
@@ -73,3 +78,14 @@ def test_what_is_disclosed_comes_out_as_it_was_issued() -> None:
     (document,) = scene().verify().documents
     assert document.elements == licence()
     assert document.device_elements == {}
+
+
+def test_what_the_curve_that_we_lack_signs_is_a_signature_for_those_who_have_it(tmp_path: Path) -> None:
+    key = brainpool320_key("device")
+    (tmp_path / "key").write_bytes(SPKI_PREFIX + key.point)
+    (tmp_path / "data").write_bytes(b"data")
+    (tmp_path / "signature").write_bytes(raw_to_der(key.sign(b"data")))
+    words = ("dgst", "-sha384", "-keyform", "DER", "-verify", tmp_path / "key", "-signature", tmp_path / "signature")
+    assert "Verified OK" in openssl(*words, tmp_path / "data")
+    (tmp_path / "data").write_bytes(b"date")
+    openssl(*words, tmp_path / "data", refuses=True)
