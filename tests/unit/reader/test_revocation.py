@@ -114,6 +114,14 @@ def test_a_list_that_names_the_root_s_key_under_another_name_is_in_the_root_s_na
     assert judge(claims, trust=trust).outcome is Outcome.INDETERMINATE
 
 
+def test_a_list_that_names_no_key_is_not_that_of_a_root_that_has_no_identifier() -> None:
+    bare = Certificate(HOUSE.iaca_recipe.with_changes(extensions={"ski": None}).build())
+    nobody_s = ThrowawayAuthority("Other").crl(extensions={"aki": None})
+    judging = CrlJudge(TrustStore.from_certificates([bare], doctypes=ANY_DOCTYPE))
+    assert judging.judge(SIGNER, bare, (nobody_s,), TEST_TIME).outcome is Outcome.INDETERMINATE
+    assert judging.judge(SIGNER, bare, (REVOKED,), TEST_TIME).outcome is Outcome.FAILED
+
+
 def test_nothing_is_verified_for_lists_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Crl, "verify_signature", lambda *_: pytest.fail("a list of another root was verified"))
     assert judge(FOREIGN).outcome is Outcome.INDETERMINATE
