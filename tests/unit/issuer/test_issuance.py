@@ -498,7 +498,6 @@ FAULTY_ELEMENTS: dict[Code, dict[str, Any]] = {
     Code.LENGTH: {"resident_address": "A" * 151},
     Code.CHARACTERS: {"given_name": "Ερικα"},
     Code.VALUE: {"eye_colour": "turquoise"},
-    Code.RANGE: {"weight": -68},
     Code.COUNTRY: {"nationality": "usa!"},
     Code.DATE: {"birth_date": FullDate("1990-02-31")},
     Code.IMAGE: {"portrait": b"GIF89a not a photograph"},
@@ -519,6 +518,7 @@ FAULTY_ELEMENTS: dict[Code, dict[str, Any]] = {
 FAULTY_NAMESPACES: dict[Code, Namespaces] = {
     Code.NAMESPACE_UNKNOWN: a_licence() | {"org.example.hobbies": {"hobby": "falconry"}},
     Code.IDENTIFIER: a_licence() | {DOMESTIC: {"": "falconry"}},
+    Code.RANGE: a_licence() | {DOMESTIC: {"grains_on_the_board": 2**64}},
     Code.STRUCTURE: a_licence() | {DOMESTIC: {"hobby": [[[[[[[[["falconry"]]]]]]]]]}},
     Code.FORMAT: sample_licence(aamva=True),
 }
