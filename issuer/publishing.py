@@ -42,6 +42,7 @@ from issuer.store import CertificateRecord, Clock, Reader, Role, Store
 from issuer.vical import verify_vical
 from mdl.cbor import TDate
 from mdl.errors import DecodeError, LocalProtocolError, ProfileError
+from mdl.files import sync_folder
 from mdl.pki import Certificate, Crl, Severity, lint_crl
 from mdl.status import ListKind
 from mdl.vical import Vical
@@ -547,9 +548,9 @@ class Publisher:
             index = {"version": 1, "authority": authority, "published": TDate.of(at()).text, "files": rows}
             _write(beside / _INDEX, _json(index))
             for folder in sorted({file.parent for file in beside.rglob("*")} | {beside}):
-                _sync(folder)
+                sync_folder(folder)
             beside.replace(place)
-            _sync(place.parent)
+            sync_folder(place.parent)
             # Before it shows: what is published is on record, and of what died in between the record is one too many.
             with self._store.transaction(at=at, actor=Actor.ISSUING_SERVICE) as tx:
                 digest = hashlib.sha256(_json(rows)).digest()
@@ -557,7 +558,7 @@ class Publisher:
             link = self._folder / f".{_CURRENT}.{secrets.token_hex(4)}.tmp"
             link.symlink_to(Path(_VERSIONS) / place.name)
             link.replace(self.current)
-            _sync(self._folder)
+            sync_folder(self._folder)
             self._forget(version)
         except OSError as exc:
             raise unwritable(self._folder, exc, undone=_UNDONE, code=_UNWRITABLE) from exc
@@ -624,11 +625,3 @@ def _write(file: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["output_file"]
+__all__ = ["output_file", "sync_folder"]
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[byte
             left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
         beside.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     try:
         yield commit
@@ -59,8 +59,12 @@ def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[byte
         beside.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in a folder durable."""
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder durable.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
