@@ -28,6 +28,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, NoReturn
 
 from mdl.cbor import Limits, Tagged24, decode, decode_view, encode, unwrap24
@@ -322,23 +323,15 @@ class EvidenceBundle:
 
         Returns:
             The report. Without redaction its `Report.as_json` is the verdict in the bundle, byte for byte. With
-            redaction every check has the outcome that it had, but for those that need a redacted item: they may be
-            NOT_APPLICABLE now.
+            redaction the response is accepted or refused as it was, and every check has the outcome that it had, but
+            for those that have passed and need a redacted item: they may be NOT_APPLICABLE now.
 
         Raises:
             VerificationError: The verdict is another one now (code ``bundle.verdict``): this program judges otherwise
                 than the one that made the bundle, or the bundle was changed.
         """
         report = self.examine()
-        if not self.redacted:
-            same = report.as_json() == self.verdict
-        else:
-            before = _outcomes(self.verdict)
-            now = {(check.id, check.document): check.outcome.value for check in report}
-            skipped = Outcome.NOT_APPLICABLE.value
-            same = now.keys() == before.keys() and all(
-                outcome in (before[place], skipped) for place, outcome in now.items()
-            )
+        same = _follows(report, _read_verdict(self.verdict)) if self.redacted else report.as_json() == self.verdict
         if not same:
             msg = "the verdict that the evidence leads to is not the one in the bundle"
             raise VerificationError(msg, code="bundle.verdict", report=report)
@@ -358,7 +351,8 @@ class EvidenceBundle:
     def _as_recorded(self, report: Report) -> Report:
         if not self.redacted:
             return report
-        recorded = {(one.id, one.document): one for one in _checks(self.verdict) if one.id in _REQUEST_CHECKS}
+        checks = _read_verdict(self.verdict).checks
+        recorded = {(one.id, one.document): one for one in checks if one.id in _REQUEST_CHECKS}
         return replace(report, checks=tuple(recorded.get((one.id, one.document), one) for one in report.checks))
 
     # redaction
@@ -380,7 +374,8 @@ class EvidenceBundle:
 
         Raises:
             LocalProtocolError: There is no such element (code ``bundle.no_element``), its bytes stand elsewhere in the
-                bundle too (``bundle.copy``), or the verdict on the rest would be another one (``bundle.verdict``).
+                bundle too (``bundle.copy``), or the verdict on the rest would be another one (``bundle.verdict``): an
+                item that is to blame for a refusal stays.
         """
         wanted = set(elements)
         there = {(namespace, identifier) for namespace, identifier, _ in self.elements}
@@ -507,16 +502,60 @@ def _broken_seal() -> VerificationError:
     return VerificationError("the seal is not over what the bundle holds: it was changed", code="bundle.seal")
 
 
-def _checks(verdict: bytes) -> list[Check]:
-    """The checks of a verdict in canonical JSON."""
-    return [
-        Check(one["id"], Outcome(one["outcome"]), one["detail"], one["document"], tuple(one["warnings"]))
-        for one in json.loads(verdict)["checks"]
-    ]
+class _Verdict(NamedTuple):
+    """A verdict as it was recorded: what is said of the whole, and the checks."""
+
+    summary: Mapping[str, Any]
+    checks: tuple[Check, ...]
 
 
-def _outcomes(verdict: bytes) -> Mapping[tuple[str, int | None], str]:
-    return {(check.id, check.document): check.outcome.value for check in _checks(verdict)}
+# What a report says of the whole that a redaction changes nothing about.
+_SUMMARY: Final = ("verdict", "policy", "revocation", "failed", "indeterminate", "unsupported")
+
+
+@lru_cache(maxsize=16)
+def _read_verdict(verdict: bytes) -> _Verdict:
+    """A verdict in canonical JSON, taken apart.
+
+    Raises:
+        DecodeError: It is none (code ``bundle.damaged``).
+    """
+    try:
+        told = json.loads(verdict)
+        return _Verdict({name: told[name] for name in _SUMMARY}, tuple(map(_recorded_check, told["checks"])))
+    except (KeyError, TypeError, ValueError, RecursionError) as exc:
+        raise _fault("no verdict") from exc
+
+
+def _recorded_check(told: Any) -> Check:
+    detail, document, warnings = told["detail"], told["document"], told["warnings"]
+    if (
+        type(told["id"]) is not str
+        or type(detail) is not str
+        or type(document) not in (int, type(None))
+        or type(warnings) is not list
+        or not all(type(one) is str for one in warnings)
+    ):
+        raise _fault("a check of a wrong form")
+    return Check(told["id"], Outcome(told["outcome"]), detail, document, tuple(warnings))
+
+
+def _follows(report: Report, then: _Verdict) -> bool:
+    """Whether a report on what redaction has left is the verdict of then, but for passed checks that no longer apply.
+
+    A check that refused, or could not be judged, must still do so: else a redaction would turn a refusal into an
+    acceptance.
+    """
+    now = report.as_dict()
+    return (
+        all(now[name] == then.summary[name] for name in _SUMMARY)
+        and [(check.id, check.document) for check in report] == [(check.id, check.document) for check in then.checks]
+        and all(
+            check.outcome is before.outcome
+            or (before.outcome is Outcome.PASSED and check.outcome is Outcome.NOT_APPLICABLE)
+            for check, before in zip(report, then.checks, strict=True)
+        )
+    )
 
 
 def _join(pieces: Sequence[_Piece]) -> bytes:

@@ -346,6 +346,56 @@ def test_what_is_to_blame_for_a_refusal_cannot_be_redacted() -> None:
     assert refused.value.code == "bundle.verdict"
 
 
+@pytest.mark.parametrize(
+    ("element", "value", "check"),
+    [
+        ("issuing_country", "CA", "subject.country"),
+        ("issuing_jurisdiction", "XU-OTHER", "subject.jurisdiction"),
+    ],
+)
+def test_a_redaction_never_turns_a_refusal_into_an_acceptance(element: str, value: str, check: str) -> None:
+    """Neither by `redact`, nor by whoever blanks the item in the file."""
+    licence = sample_licence()
+    licence[MDL_NAMESPACE][element] = value
+    bundle = kept(present(namespaces=licence, disclose=("family_name", "portrait", element)))
+    assert bundle.replay().failed == (check,)
+    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay().failed == (check,)
+    with pytest.raises(LocalProtocolError) as refused:
+        bundle.redact([(MDL_NAMESPACE, element)])
+    assert refused.value.code == "bundle.verdict"
+    blanked = EvidenceBundle.decode(_changed(bundle.encode(KEY), lambda parts, _rest: _blank(parts, element)))
+    assert blanked.sealed_by == KEY.public_key
+    for judge in (blanked.replay, blanked.verify):
+        with pytest.raises(VerificationError) as told:
+            judge()
+        assert told.value.code == "bundle.verdict"
+
+
+def _blank(parts: list[Any], element: str) -> None:
+    for piece in parts[0]:
+        if isinstance(piece, list) and piece[1] == element:
+            piece[2] = None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verdict": "reject"},
+        {"verdict": "unsupported"},
+        {"policy": "lenient"},
+        {"revocation": "required"},
+        {"failed": ["subject.country"]},
+        {"unsupported": ["zkDocuments"]},
+    ],
+)
+def test_of_a_redacted_bundle_too_the_whole_verdict_is_the_recorded_one(change: dict[str, Any]) -> None:
+    smaller = kept().redact([(MDL_NAMESPACE, "portrait")])
+    verdict = json.dumps(json.loads(smaller.verdict) | change, sort_keys=True, separators=(",", ":")).encode()
+    with pytest.raises(VerificationError) as told:
+        opened(replace(smaller, verdict=verdict)).replay()
+    assert told.value.code == "bundle.verdict"
+
+
 def test_only_what_is_there_can_be_redacted() -> None:
     for name in ("sex", ""):
         with pytest.raises(LocalProtocolError) as refused:
@@ -425,3 +475,16 @@ def test_a_damaged_bundle_is_an_input_error(bundle_file: Path, capsys: Output) -
     bundle_file.write_bytes(b"x" + bundle_file.read_bytes())
     assert main(["reader", "replay", str(bundle_file)]) == 3
     assert "bundle.damaged" in capsys.readouterr().err
+
+
+def test_replay_refuses_a_bundle_in_which_what_is_to_blame_was_blanked(bundle_file: Path, capsys: Output) -> None:
+    licence = sample_licence()
+    licence[MDL_NAMESPACE]["issuing_country"] = "CA"
+    whole = kept(present(namespaces=licence)).encode(KEY)
+    words = ["reader", "replay", str(bundle_file), "--key", str(bundle_file.with_name("key.pub"))]
+    bundle_file.write_bytes(whole)
+    assert main(words) == 1
+    assert "REFUSED: subject.country" in capsys.readouterr().out
+    bundle_file.write_bytes(_changed(whole, lambda parts, _rest: _blank(parts, "issuing_country")))
+    assert main(words) == 1
+    assert "[bundle.verdict]" in capsys.readouterr().err
