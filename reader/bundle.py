@@ -4,7 +4,7 @@
     path.write_bytes(bundle.encode(signer))
     …
     bundle = EvidenceBundle.decode(path.read_bytes())
-    bundle.replay()                       # the same verdict, byte for byte, or an error
+    bundle.replay(trust=store)            # the same verdict, byte for byte, or an error
     smaller = bundle.redact([("org.iso.18013.5.1", "portrait")])
 
 A bundle holds the response, the session transcript, the request, the time, the policy, those anchors, revocation lists
@@ -18,6 +18,11 @@ signed if that was SHA-256; an item's random keeps it from being guessed. So a r
 
 A seal shows that a bundle was not changed since; a hash alone shows it to whoever keeps the hash elsewhere. It does not
 show that the verdict was right: that is what `EvidenceBundle.replay` finds out anew, from the evidence.
+
+Whoever makes a bundle chooses the roots in it, and the rest of the evidence. So the caller says whom he trusts: a
+response that was accepted must be acceptable on his own roots too. `UnsafeBundleAnchors` takes the bundle's word, which
+is for those who know whose it is: by the key that signed it, or since it never left their hands. Time, policy, request
+and revocation lists are the word of whoever sealed the bundle in any case.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn, final
 
 from mdl.cbor import Limits, Tagged24, decode, decode_view, encode, unwrap24
 from mdl.cose import CoseSign1, decode_sign1, protected_header, sig_structure
@@ -43,7 +48,7 @@ from reader.revocation import NO_EVIDENCE, Evidence, claims_issuer
 from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor, TrustStore
 from reader.verification import SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
 
-__all__ = ["EvidenceBundle", "Seal", "examine_and_keep", "keep"]
+__all__ = ["EvidenceBundle", "Seal", "UnsafeBundleAnchors", "examine_and_keep", "keep"]
 
 _MAGIC: Final = b"mdl evidence bundle 1\n"
 _MAX_BYTES: Final = 128 * 1024 * 1024
@@ -58,6 +63,15 @@ class Seal(Enum):
 
     HASH = "hash"
     SIGNATURE = "signature"
+
+
+@final
+class UnsafeBundleAnchors:
+    """Given in place of a trust store: the roots are those that the bundle itself brings.
+
+    Unsafe, because anybody can make a bundle that is accepted on a root of his own: the caller must then know himself
+    who made it.
+    """
 
 
 class _Item(NamedTuple):
@@ -138,7 +152,7 @@ def keep(
     Where a refusal is to be kept too, use `examine_and_keep`.
     """
     bundle = examine_and_keep(verifier, response, context=context, request=request, at=at, evidence=evidence)
-    return bundle.verify(), bundle
+    return bundle.verify(trust=verifier.trust), bundle
 
 
 def examine_and_keep(
@@ -173,10 +187,11 @@ def examine_and_keep(
         redacted=False,
         sealed_by=None,
     )
-    if bundle.examine().as_json() != bundle.verdict:
+    own = UnsafeBundleAnchors()  # they are the verifier's
+    if bundle.examine(trust=own).as_json() != bundle.verdict:
         # What was left out had a say after all: keep everything.
         bundle = replace(bundle, anchors=tuple(verifier.trust), evidence=evidence)
-    bundle.replay()
+    bundle.replay(trust=own)
     return bundle
 
 
@@ -293,33 +308,46 @@ class EvidenceBundle:
     seal: Any = None
 
     def __bool__(self) -> NoReturn:
-        msg = "a bundle is no verdict: use .replay() or .verify()"
+        msg = "a bundle is no verdict: use .replay(trust=…) or .verify(trust=…)"
         raise TypeError(msg)
 
     # the verdict
 
-    def examine(self) -> Report:
+    def examine(self, *, trust: TrustStore | UnsafeBundleAnchors) -> Report:
         """Run every check anew on what the bundle holds.
 
         Where items are redacted, the checks are about the others; then ``request.…`` cannot be judged again, and their
         outcomes are those of the verdict in the bundle.
+
+        Args:
+            trust: Whom the caller trusts, in place of the bundle's anchors.
         """
-        verifier, response, case = self._case()
+        verifier, response, case = self._case(trust)
         return self._as_recorded(verifier.examine(response, **case))
 
-    def verify(self) -> VerifiedResponse:
+    def verify(self, *, trust: TrustStore | UnsafeBundleAnchors) -> VerifiedResponse:
         """Verify anew what the bundle holds; element values come out as from `Verifier.verify`.
 
+        Args:
+            trust: Whom the caller trusts; see `replay`.
+
         Raises:
-            VerificationError: The response is refused, or the verdict in the bundle is another (``bundle.verdict``).
+            VerificationError: The response is refused, the verdict in the bundle is another (``bundle.verdict``), or
+                it rests on roots that the caller does not trust (``bundle.trust``).
             UnsupportedError: Every document is in a form that is not implemented.
         """
-        self.replay().require()
-        verifier, response, case = self._case()
+        self.replay(trust=trust).require()
+        verifier, response, case = self._case(trust)
         return verifier.verify(response, **case)
 
-    def replay(self) -> Report:
+    def replay(self, *, trust: TrustStore | UnsafeBundleAnchors) -> Report:
         """Reach the verdict again, and make sure that it is the one in the bundle.
+
+        The verdict rests on the anchors in the bundle, as it did then. Where it accepts, the response must be accepted
+        on the caller's own anchors too. A refusal is on the bundle's anchors alone.
+
+        Args:
+            trust: Whom the caller trusts.
 
         Returns:
             The report. Without redaction its `Report.as_json` is the verdict in the bundle, byte for byte. With
@@ -328,19 +356,25 @@ class EvidenceBundle:
 
         Raises:
             VerificationError: The verdict is another one now (code ``bundle.verdict``): this program judges otherwise
-                than the one that made the bundle, or the bundle was changed.
+                than the one that made the bundle, or the bundle was changed. Or it accepts, and on the caller's anchors
+                it would not (``bundle.trust``); ``.report`` then has the outcomes on these.
         """
-        report = self.examine()
+        report = self.examine(trust=UnsafeBundleAnchors())
         same = _follows(report, _read_verdict(self.verdict)) if self.redacted else report.as_json() == self.verdict
         if not same:
             msg = "the verdict that the evidence leads to is not the one in the bundle"
             raise VerificationError(msg, code="bundle.verdict", report=report)
+        if isinstance(trust, UnsafeBundleAnchors):
+            return report
+        vouched = self.examine(trust=trust)
+        if report.accepted and not vouched.accepted:
+            msg = "the bundle's verdict rests on roots that are not trusted here"
+            raise VerificationError(msg, code="bundle.trust", report=vouched, failed=vouched.failed)
         return report
 
-    def _case(self) -> tuple[Verifier, bytes, dict[str, Any]]:
-        verifier = Verifier(
-            TrustStore(self.anchors), policy=self.policy, revocation=self.revocation, clock_skew=self.clock_skew
-        )
+    def _case(self, trust: TrustStore | UnsafeBundleAnchors) -> tuple[Verifier, bytes, dict[str, Any]]:
+        store = TrustStore(self.anchors) if isinstance(trust, UnsafeBundleAnchors) else trust
+        verifier = Verifier(store, policy=self.policy, revocation=self.revocation, clock_skew=self.clock_skew)
         key = None if self.agreed is None else _Recorded(self.agreed)
         context = SessionContext(transcript=SessionTranscript(self.transcript), reader_key=key)
         with_request = self.request is not None and not self.redacted
@@ -392,7 +426,7 @@ class EvidenceBundle:
             raise LocalProtocolError(msg, code="bundle.copy")
         smaller = replace(self, pieces=pieces, redacted=True)
         try:
-            smaller.replay()
+            smaller.replay(trust=UnsafeBundleAnchors())
         except VerificationError as exc:
             msg = "without these elements the verdict on the rest would be another one"
             raise LocalProtocolError(msg, code="bundle.verdict") from exc

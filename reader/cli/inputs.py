@@ -34,12 +34,12 @@ __all__ = [
 ]
 
 
-def add_trust_arguments(verb: argparse.ArgumentParser) -> None:
+def add_trust_arguments(verb: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The roots, and what they are trusted for."""
     trust = verb.add_argument_group("trust")
     trust.add_argument(
         "--trust",
-        required=True,
+        required=required,
         nargs="+",
         action="extend",
         metavar="FILE",
@@ -121,10 +121,10 @@ def read_bytes(name: str, label: str) -> bytes:
         return terminal.open_armour(data).data
 
 
-def read_trust(arguments: argparse.Namespace) -> TrustStore:
+def read_trust(arguments: argparse.Namespace, *, at: datetime | None = None) -> TrustStore:
     """The roots, trusted for the document types that were named, and what trust stores hold at the time."""
     doctypes = frozenset(arguments.trust_doctype) if arguments.trust_doctype else ANY_DOCTYPE
-    at = getattr(arguments, "at", None) or datetime.now(UTC)
+    at = at or getattr(arguments, "at", None) or datetime.now(UTC)
     anchors: list[TrustAnchor] = []
     failure: MdlError | None = None
     for index, name in enumerate(arguments.trust):

@@ -30,7 +30,7 @@ from mdl.testing import (
     throwaway_authority,
 )
 from reader import bundle as module
-from reader.bundle import EvidenceBundle, examine_and_keep, keep
+from reader.bundle import EvidenceBundle, UnsafeBundleAnchors, examine_and_keep, keep
 from reader.report import Outcome, Policy, Revocation
 from reader.revocation import Evidence
 from reader.trust import ANY_DOCTYPE, TrustStore
@@ -42,6 +42,7 @@ OTHERS = [ThrowawayAuthority(f"Other {number}") for number in range(3)]
 TRUST = TrustStore.from_certificates(
     [OTHERS[0].iaca_certificate, *HOUSE.anchors, *(one.iaca_certificate for one in OTHERS[1:])], doctypes=ANY_DOCTYPE
 )
+OWN = UnsafeBundleAnchors()
 KEY = deterministic_key("archive")
 STATUS = {"status_list": {"idx": 7, "uri": URI}}
 CRL, TOKEN = HOUSE.crl(), Token().build()
@@ -90,14 +91,14 @@ def test_a_bundle_gives_the_same_verdict_byte_for_byte(shown: Presentation) -> N
     report = verifier.examine(shown.response, context=context, request=shown.request, at=shown.at, evidence=EVIDENCE)
     bundle = opened(kept(shown))
     assert bundle.verdict == report.as_json()
-    assert bundle.replay() == report
+    assert bundle.replay(trust=OWN) == report
     if report.accepted:
         there = verifier.verify(shown.response, context=context, request=shown.request, at=shown.at, evidence=EVIDENCE)
-        again = bundle.verify()
+        again = bundle.verify(trust=OWN)
         assert [one.elements for one in again.documents] == [one.elements for one in there.documents]
     else:
         with pytest.raises(VerificationError):
-            bundle.verify()
+            bundle.verify(trust=OWN)
 
 
 @pytest.mark.parametrize("policy", Policy)
@@ -111,7 +112,7 @@ def test_policy_demand_clock_and_skew_are_those_of_then(policy: Policy, revocati
     bundle = opened(bundle)
     assert (bundle.policy, bundle.revocation, bundle.clock_skew, bundle.at) == (policy, revocation, skew, at)
     assert bundle.request is None
-    report = bundle.replay()
+    report = bundle.replay(trust=OWN)
     assert "mso.validity" not in report.failed
     assert report.accepted is (revocation is Revocation.IF_GIVEN)
 
@@ -122,7 +123,7 @@ def test_keep_verifies_and_refuses_as_the_verifier_does() -> None:
     case: dict[str, Any] = {"context": context, "request": HONEST.request, "at": HONEST.at}
     verified, bundle = keep(verifier, HONEST.response, **case, evidence=EVIDENCE)
     assert set(verified.documents[0].elements[MDL_NAMESPACE]) == set(SHOWN)
-    assert bundle.replay() == verified.report
+    assert bundle.replay(trust=OWN) == verified.report
     with pytest.raises(VerificationError) as refused:
         keep(verifier, HONEST.response, **case)
     assert refused.value.failed == ("issuer_auth.certificate_revocation", "mso.status")
@@ -139,14 +140,14 @@ def test_a_token_for_another_address_had_a_say_where_it_was_gathered_for_the_res
     stray = EVIDENCE.status_tokens[:1]
     bundle = kept(evidence=Evidence(crls=(CRL,), status_tokens=stray, gathered=True))
     assert bundle.evidence == Evidence(crls=(CRL,), status_tokens=stray, gathered=True)
-    assert opened(bundle).replay().failed == ("mso.status",)
-    assert opened(kept(evidence=Evidence(crls=(CRL,), status_tokens=stray))).replay().failed == ()
+    assert opened(bundle).replay(trust=OWN).failed == ("mso.status",)
+    assert opened(kept(evidence=Evidence(crls=(CRL,), status_tokens=stray))).replay(trust=OWN).failed == ()
 
 
 def test_evidence_that_cannot_be_told_whom_it_concerns_had_a_say() -> None:
     bundle = kept(evidence=Evidence(crls=(b"garbage",), status_tokens=(b"rubbish",)))
     assert bundle.evidence == Evidence(crls=(b"garbage",), status_tokens=(b"rubbish",))
-    assert opened(bundle).replay().failed == ("issuer_auth.certificate_revocation", "mso.status")
+    assert opened(bundle).replay(trust=OWN).failed == ("issuer_auth.certificate_revocation", "mso.status")
 
 
 def test_of_a_mac_the_agreed_secret_is_kept_and_not_the_key() -> None:
@@ -156,7 +157,7 @@ def test_of_a_mac_the_agreed_secret_is_kept_and_not_the_key() -> None:
     assert opened(kept()).agreed == ()
     forgotten = replace(bundle, agreed=())
     with pytest.raises(VerificationError) as refused:
-        forgotten.replay()
+        forgotten.replay(trust=OWN)
     assert refused.value.code == "bundle.verdict"
 
 
@@ -170,7 +171,7 @@ def test_a_key_that_cannot_agree_is_remembered_too() -> None:
 
     context = SessionContext(transcript=shown.transcript, reader_key=_Other())
     bundle = opened(kept(shown, context=context))
-    assert bundle.replay().failed == ("device_auth.mac",)
+    assert bundle.replay(trust=OWN).failed == ("device_auth.mac",)
 
 
 def test_what_does_not_decode_leaves_nothing_to_keep() -> None:
@@ -183,6 +184,64 @@ def test_what_does_not_decode_leaves_nothing_to_keep() -> None:
 def test_a_bundle_is_no_yes() -> None:
     with pytest.raises(TypeError):
         bool(kept())
+
+
+# --- whose roots ------------------------------------------------------------------------------------------------------
+
+STRANGER = ThrowawayAuthority("Stranger")
+
+
+def of_a_stranger() -> EvidenceBundle:
+    """What a stranger makes of a licence that he signed himself, and of a reader that trusts him."""
+    shown = present(disclose=SHOWN, authority=STRANGER)
+    verifier = Verifier(
+        TrustStore.from_certificates(STRANGER.anchors, doctypes=ANY_DOCTYPE),
+        policy=Policy.ISO_STRICT,
+        revocation=Revocation.IF_GIVEN,
+    )
+    context = SessionContext(transcript=shown.transcript, reader_key=shown.reader_key)
+    return opened(
+        examine_and_keep(verifier, shown.response, context=context, request=shown.request, at=shown.at, evidence=CRLS)
+    )
+
+
+CRLS = Evidence(crls=(STRANGER.crl(),))
+
+
+def test_a_stranger_bundle_is_not_accepted_on_the_root_that_he_brings() -> None:
+    bundle = of_a_stranger()
+    assert bundle.replay(trust=OWN).accepted
+    for judge in (bundle.replay, bundle.verify):
+        with pytest.raises(VerificationError) as refused:
+            judge(trust=TRUST)
+        assert refused.value.code == "bundle.trust"
+        assert refused.value.failed == ("issuer_auth.path",)
+    assert "issuer_auth.path" in bundle.examine(trust=TRUST).failed
+
+
+def test_whom_to_trust_has_no_default_and_cannot_be_nobody() -> None:
+    bundle: Any = kept()
+    for judge in (bundle.replay, bundle.verify, bundle.examine):
+        with pytest.raises(TypeError):
+            judge()
+        for nobody in (None, bundle.anchors, UnsafeBundleAnchors):
+            with pytest.raises(TypeError):
+                judge(trust=nobody)
+
+
+def test_the_limits_of_the_callers_own_anchors_hold() -> None:
+    narrow = TrustStore.from_certificates(HOUSE.anchors, doctypes=frozenset(("org.example",)))
+    with pytest.raises(VerificationError) as refused:
+        kept().verify(trust=narrow)
+    assert refused.value.failed == ("issuer_auth.trust_scope",)
+    (document,) = kept().verify(trust=TrustStore.from_certificates(HOUSE.anchors, doctypes=ANY_DOCTYPE)).documents
+    assert document.anchor.certificate == HOUSE.iaca_certificate
+
+
+def test_a_refusal_needs_nobody_to_vouch_for_it() -> None:
+    refused = kept(present(disclose=SHOWN, mso_version="2.0"))
+    elsewhere = TrustStore.from_certificates(STRANGER.anchors, doctypes=ANY_DOCTYPE)
+    assert refused.replay(trust=elsewhere).failed == ("mso.version",)
 
 
 # --- the seal ---------------------------------------------------------------------------------------------------------
@@ -250,9 +309,9 @@ def test_nothing_in_a_bundle_can_be_changed_without_breaking_the_seal(
     change: Callable[[list[Any], dict[str, Any]], None], signer: Any
 ) -> None:
     data = kept().encode(signer)
-    assert EvidenceBundle.decode(data).replay().accepted
+    assert EvidenceBundle.decode(data).replay(trust=OWN).accepted
     with pytest.raises(MdlError) as refused:
-        EvidenceBundle.decode(_changed(data, change)).replay()
+        EvidenceBundle.decode(_changed(data, change)).replay(trust=OWN)
     assert refused.value.code in {"bundle.seal", "bundle.damaged"}
 
 
@@ -270,7 +329,7 @@ def test_a_verdict_that_does_not_follow_from_the_evidence_is_told() -> None:
     refused = kept(present(disclose=SHOWN, mso_version="2.0"))
     forged = replace(refused, verdict=kept().verdict)
     with pytest.raises(VerificationError) as told:
-        opened(forged).verify()
+        opened(forged).verify(trust=OWN)
     assert told.value.code == "bundle.verdict"
 
 
@@ -305,26 +364,26 @@ def test_what_is_redacted_is_gone_and_the_rest_is_verified_under_the_same_seal()
     assert portrait in whole.encode()
     assert portrait not in smaller.encode()
     assert len(smaller.encode()) < len(whole.encode()) - len(portrait)
-    report = smaller.replay()
+    report = smaller.replay(trust=OWN)
     assert report.accepted
-    (document,) = smaller.verify().documents
+    (document,) = smaller.verify(trust=OWN).documents
     assert set(document.elements[MDL_NAMESPACE]) == {"birth_date", "issuing_country", "age_over_18"}
     there = {identifier: present for _, identifier, present in smaller.elements}
     assert there == {name: name not in ("portrait", "family_name") for name in SHOWN}
     twice = opened(smaller.redact([(MDL_NAMESPACE, "birth_date")]))
-    assert set(twice.verify().documents[0].elements[MDL_NAMESPACE]) == {"issuing_country", "age_over_18"}
+    assert set(twice.verify(trust=OWN).documents[0].elements[MDL_NAMESPACE]) == {"issuing_country", "age_over_18"}
 
 
 def test_everything_that_the_issuer_signed_can_be_redacted() -> None:
     bundle = kept(Recipe(disclose=SHOWN, seed="one").present(Recipe(disclose=SHOWN, seed="two")))
     empty = opened(bundle.redact((namespace, name) for namespace, name, _ in bundle.elements))
-    assert empty.replay().accepted
-    assert [document.elements for document in empty.verify().documents] == [{}, {}]
+    assert empty.replay(trust=OWN).accepted
+    assert [document.elements for document in empty.verify(trust=OWN).documents] == [{}, {}]
 
 
 def test_checks_that_needed_what_is_redacted_say_so() -> None:
-    before = {check.id: check.outcome for check in kept().replay()}
-    after = {check.id: check.outcome for check in kept().redact([(MDL_NAMESPACE, "issuing_country")]).replay()}
+    before = {check.id: check.outcome for check in kept().replay(trust=OWN)}
+    after = {check.id: check.outcome for check in kept().redact([(MDL_NAMESPACE, "issuing_country")]).replay(trust=OWN)}
     assert before.pop("subject.country") is Outcome.PASSED
     assert after.pop("subject.country") is Outcome.NOT_APPLICABLE
     assert after == before
@@ -332,15 +391,18 @@ def test_checks_that_needed_what_is_redacted_say_so() -> None:
 
 def test_the_request_checks_keep_the_outcome_that_they_had() -> None:
     bundle = kept(request=request_for((MDL_DOCTYPE, {MDL_NAMESPACE: ("family_name", "sex")})))
-    assert bundle.replay().failed == ("request.elements", "request.unrequested")
-    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay().failed == ("request.elements", "request.unrequested")
+    assert bundle.replay(trust=OWN).failed == ("request.elements", "request.unrequested")
+    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay(trust=OWN).failed == (
+        "request.elements",
+        "request.unrequested",
+    )
 
 
 def test_what_is_to_blame_for_a_refusal_cannot_be_redacted() -> None:
     forged = Recipe(disclose=SHOWN, items={"birth_date": {"presented": {"random": bytes(32)}}}).present()
     bundle = kept(forged)
-    assert bundle.replay().failed == ("issuer_data.digest",)
-    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay().failed == ("issuer_data.digest",)
+    assert bundle.replay(trust=OWN).failed == ("issuer_data.digest",)
+    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay(trust=OWN).failed == ("issuer_data.digest",)
     with pytest.raises(LocalProtocolError) as refused:
         bundle.redact([(MDL_NAMESPACE, "birth_date")])
     assert refused.value.code == "bundle.verdict"
@@ -358,8 +420,8 @@ def test_a_redaction_never_turns_a_refusal_into_an_acceptance(element: str, valu
     licence = sample_licence()
     licence[MDL_NAMESPACE][element] = value
     bundle = kept(present(namespaces=licence, disclose=("family_name", "portrait", element)))
-    assert bundle.replay().failed == (check,)
-    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay().failed == (check,)
+    assert bundle.replay(trust=OWN).failed == (check,)
+    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay(trust=OWN).failed == (check,)
     with pytest.raises(LocalProtocolError) as refused:
         bundle.redact([(MDL_NAMESPACE, element)])
     assert refused.value.code == "bundle.verdict"
@@ -367,7 +429,7 @@ def test_a_redaction_never_turns_a_refusal_into_an_acceptance(element: str, valu
     assert blanked.sealed_by == KEY.public_key
     for judge in (blanked.replay, blanked.verify):
         with pytest.raises(VerificationError) as told:
-            judge()
+            judge(trust=OWN)
         assert told.value.code == "bundle.verdict"
 
 
@@ -392,7 +454,7 @@ def test_of_a_redacted_bundle_too_the_whole_verdict_is_the_recorded_one(change: 
     smaller = kept().redact([(MDL_NAMESPACE, "portrait")])
     verdict = json.dumps(json.loads(smaller.verdict) | change, sort_keys=True, separators=(",", ":")).encode()
     with pytest.raises(VerificationError) as told:
-        opened(replace(smaller, verdict=verdict)).replay()
+        opened(replace(smaller, verdict=verdict)).replay(trust=OWN)
     assert told.value.code == "bundle.verdict"
 
 
@@ -434,14 +496,50 @@ def bundle_file(tmp_path: Path, capsys: Output) -> Path:
     return tmp_path / "b"
 
 
+def test_without_a_word_on_whom_to_trust_nothing_is_accepted(bundle_file: Path, capsys: Output) -> None:
+    assert main(["reader", "replay", str(bundle_file)]) == 1
+    out = capsys.readouterr().out
+    assert "ACCEPTED" not in out
+    assert "NOT VOUCHED FOR: every check passes, on roots that the bundle itself brings" in out
+    assert f"{HOUSE.iaca_certificate.fingerprint.hex()} {HOUSE.iaca_certificate.subject}" in " ".join(out.split())
+    assert "family_name" not in out
+    assert main(["reader", "replay", str(bundle_file), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verdict"], told["vouched_for"], told["documents"]) == ("unvouched", False, [])
+    assert [one["sha256"] for one in told["roots"]] == [HOUSE.iaca_certificate.fingerprint.hex()]
+
+
+def test_the_callers_root_or_trust_store_vouches(bundle_file: Path, capsys: Output) -> None:
+    root, store = bundle_file.with_name("root"), bundle_file.with_name("trust.json")
+    words = ["reader", "trust", "import", str(root), "--doctype", MDL_DOCTYPE, "--store", str(store)]
+    assert main([*words, "--at", "2026-06-01T12:00:00Z"]) == 0
+    capsys.readouterr()
+    for trusted in (root, store):
+        assert main(["reader", "replay", str(bundle_file), "--trust", str(trusted)]) == 0
+        assert "ACCEPTED; not determined" in capsys.readouterr().out
+        words = ["reader", "replay", str(bundle_file), "--trust", str(trusted), "--trust-doctype", "org.example"]
+        assert main(words) == 1
+    assert main(["reader", "replay", str(bundle_file), "--trust-doctype", MDL_DOCTYPE]) == 2
+    root.write_text(STRANGER.iaca_certificate.pem, "utf-8")
+    capsys.readouterr()
+    key = str(bundle_file.with_name("key.pub"))
+    for more in ([], ["--key", key]):
+        assert main(["reader", "replay", str(bundle_file), "--trust", str(root), *more]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "[bundle.trust]" in said.err
+
+
 def test_replay_tells_the_verdict_and_who_sealed_it(bundle_file: Path, capsys: Output) -> None:
     assert main(["reader", "replay", str(bundle_file), "--key", str(bundle_file.with_name("key.pub"))]) == 0
     out = capsys.readouterr().out
     assert "ACCEPTED; not determined" in out
     assert "The same verdict as then; signed by the key" in " ".join(out.split())
-    assert main(["reader", "replay", str(bundle_file), "--json"]) == 0
+    words = ["reader", "replay", str(bundle_file), "--trust", str(bundle_file.with_name("root")), "--json"]
+    assert main(words) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["verdict"], told["redacted"], len(told["signed_by"])) == ("accept", [], 64)
+    assert told["vouched_for"] is True
 
 
 def test_redact_takes_elements_out_and_replay_names_them(bundle_file: Path, capsys: Output) -> None:
