@@ -328,6 +328,8 @@ class EvidenceBundle:
     def verify(self, *, trust: TrustStore | UnsafeBundleAnchors) -> VerifiedResponse:
         """Verify anew what the bundle holds; element values come out as from `Verifier.verify`.
 
+        The report is that of `replay`.
+
         Args:
             trust: Whom the caller trusts; see `replay`.
 
@@ -336,9 +338,10 @@ class EvidenceBundle:
                 it rests on roots that the caller does not trust (``bundle.trust``).
             UnsupportedError: Every document is in a form that is not implemented.
         """
-        self.replay(trust=trust).require()
+        report = self.replay(trust=trust)
+        report.require()
         verifier, response, case = self._case(trust)
-        return verifier.verify(response, **case)
+        return replace(verifier.verify(response, **case), report=report)
 
     def replay(self, *, trust: TrustStore | UnsafeBundleAnchors) -> Report:
         """Reach the verdict again, and make sure that it is the one in the bundle.

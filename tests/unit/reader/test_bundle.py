@@ -458,6 +458,16 @@ def test_of_a_redacted_bundle_too_the_whole_verdict_is_the_recorded_one(change: 
     assert told.value.code == "bundle.verdict"
 
 
+def test_the_report_of_a_verified_response_is_that_of_the_replay() -> None:
+    """Also where something is redacted: what was asked for was held against the answer, and the report says so."""
+    smaller = kept().redact([(MDL_NAMESPACE, "portrait")])
+    for bundle in (kept(), smaller):
+        for trust in (OWN, TRUST):
+            assert bundle.verify(trust=trust).report == bundle.replay(trust=trust)
+    outcomes = {check.id: check.outcome for check in smaller.verify(trust=TRUST).report}
+    assert outcomes["request.elements"] is Outcome.PASSED
+
+
 def test_only_what_is_there_can_be_redacted() -> None:
     for name in ("sex", ""):
         with pytest.raises(LocalProtocolError) as refused:
