@@ -14,7 +14,8 @@ the command writes it so that only its owner may read it, and what is not needed
 
 The seal is a hash, or a signature by a key of the reader's, over a list of commitments: one for each item, and one for
 each piece of everything else. A redacted item leaves its commitment behind, which is the very digest that the issuer
-signed if that was SHA-256; an item's random keeps it from being guessed. So a redacted bundle has the same seal.
+signed if that was SHA-256; an item's random keeps it from being guessed, and one that cannot do so is not redacted. So
+a redacted bundle has the same seal.
 
 A seal shows that a bundle was not changed since; a hash alone shows it to whoever keeps the hash elsewhere. It does not
 show that the verdict was right: that is what `EvidenceBundle.replay` finds out anew, from the evidence.
@@ -54,6 +55,8 @@ _MAGIC: Final = b"mdl evidence bundle 1\n"
 _MAX_BYTES: Final = 128 * 1024 * 1024
 _LIMITS: Final = Limits(max_bytes=_MAX_BYTES, max_entries=1 << 17, max_items=1 << 20)
 _REQUEST_CHECKS: Final = ("request.doctype", "request.elements", "request.unrequested")
+# Shortest random of an item that keeps its digest from being guessed, in bytes, inclusive.
+_MIN_RANDOM: Final = 16
 # What stands in a response in the place of a redacted item.
 _HOLE: Final = b"\xf6"
 
@@ -214,12 +217,22 @@ def _item(namespace: str, item: Tagged24) -> _Item:
 
 def _identifier(content: bytes) -> str:
     """The element identifier of an item; empty where it is none."""
+    identifier = _member(content, "elementIdentifier")
+    return identifier if type(identifier) is str else ""
+
+
+def _random(item: _Item) -> bytes:
+    """The random of an item; empty where it is none, or redacted."""
+    random = None if item.raw is None else _member(unwrap24(item.raw), "random")
+    return random if type(random) is bytes else b""
+
+
+def _member(content: bytes, name: str) -> Any:
     try:
         fields = decode(content)
     except DecodeError:
-        return ""
-    identifier = fields.get("elementIdentifier") if type(fields) is dict else None
-    return identifier if type(identifier) is str else ""
+        return None
+    return fields.get(name) if type(fields) is dict else None
 
 
 def _anchors_with_a_say(response: bytes, trust: TrustStore) -> tuple[TrustAnchor, ...]:
@@ -411,8 +424,9 @@ class EvidenceBundle:
 
         Raises:
             LocalProtocolError: There is no such element (code ``bundle.no_element``), its bytes stand elsewhere in the
-                bundle too (``bundle.copy``), or the verdict on the rest would be another one (``bundle.verdict``): an
-                item that is to blame for a refusal stays.
+                bundle too (``bundle.copy``), its value could be guessed from its commitment, as its random is shorter
+                than 16 bytes or is that of an item which stays (``bundle.guessable``), or the verdict on the rest would
+                be another one (``bundle.verdict``): an item that is to blame for a refusal stays.
         """
         wanted = set(elements)
         there = {(namespace, identifier) for namespace, identifier, _ in self.elements}
@@ -427,6 +441,11 @@ class EvidenceBundle:
         if any(item.raw is not None and item.raw in left for item in gone):
             msg = "an element to be redacted stands in the response a second time"
             raise LocalProtocolError(msg, code="bundle.copy")
+        left_randoms = {_random(piece) for piece in pieces if isinstance(piece, _Item)}
+        randoms = [_random(item) for item in gone if item.raw is not None]
+        if any(len(random) < _MIN_RANDOM or random in left_randoms for random in randoms):
+            msg = "an element to be redacted has a random that is too short or known: its digest would tell its value"
+            raise LocalProtocolError(msg, code="bundle.guessable")
         smaller = replace(self, pieces=pieces, redacted=True)
         try:
             smaller.replay(trust=UnsafeBundleAnchors())

@@ -468,6 +468,34 @@ def test_the_report_of_a_verified_response_is_that_of_the_replay() -> None:
     assert outcomes["request.elements"] is Outcome.PASSED
 
 
+@pytest.mark.parametrize(
+    ("randoms", "kept_back"),
+    [
+        ({"age_over_18": bytes(15)}, "age_over_18"),
+        ({"age_over_18": b""}, "age_over_18"),
+        ({"age_over_18": b"R" * 32, "portrait": b"R" * 32}, "age_over_18"),
+    ],
+    ids=["short", "empty", "shared"],
+)
+def test_what_could_be_guessed_from_its_commitment_is_not_redacted(randoms: dict[str, bytes], kept_back: str) -> None:
+    """An age statement has two values: without a secret random its digest tells which."""
+    shown = Recipe(disclose=SHOWN, items={name: {"random": random} for name, random in randoms.items()}).present()
+    verifier = Verifier(TRUST, policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN)
+    context = SessionContext(transcript=shown.transcript, reader_key=shown.reader_key)
+    bundle = examine_and_keep(verifier, shown.response, context=context, request=shown.request, at=shown.at)
+    with pytest.raises(LocalProtocolError) as refused:
+        bundle.redact([(MDL_NAMESPACE, "family_name"), (MDL_NAMESPACE, kept_back)])
+    assert refused.value.code == "bundle.guessable"
+    assert bundle.redact([(MDL_NAMESPACE, "family_name")]).replay(trust=OWN).accepted
+
+
+def test_a_random_of_16_bytes_keeps_a_secret_as_does_one_that_goes_with_its_twin() -> None:
+    shared = {name: {"random": b"R" * 16} for name in ("age_over_18", "portrait")}
+    bundle = kept(Recipe(disclose=SHOWN, items=shared).present())
+    smaller = bundle.redact([(MDL_NAMESPACE, "age_over_18"), (MDL_NAMESPACE, "portrait")])
+    assert smaller.redact([(MDL_NAMESPACE, "age_over_18"), (MDL_NAMESPACE, "birth_date")]).replay(trust=OWN).accepted
+
+
 def test_only_what_is_there_can_be_redacted() -> None:
     for name in ("sex", ""):
         with pytest.raises(LocalProtocolError) as refused:
