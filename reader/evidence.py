@@ -206,7 +206,8 @@ class _Entry:
     def is_fresh(self, at: datetime, max_age: timedelta) -> bool:
         """Whether there is no reason to look for a newer one."""
         longest = max_age if self.ttl is None else min(self.ttl, max_age)
-        return self.is_usable(at) and at - self.fetched < longest
+        # What is said to have been fetched later than now would stay fresh until then, and longer.
+        return self.is_usable(at) and timedelta(0) <= at - self.fetched < longest
 
 
 class EvidenceStore:
@@ -332,7 +333,10 @@ class EvidenceStore:
         """Read a file that `save` has written.
 
         A checksum finds damage. It does not keep out somebody who may write the file, but he gains little: each piece
-        is verified again, and what rests on the word of a root that is not trusted is left out.
+        is verified again, and what rests on the word of a root that is not trusted is left out. What he can do is put
+        back a file of last week, or take pieces out: then an older list serves until it expires, which it has not, and
+        the store no longer knows that it had seen a newer one. Whoever is connected has newer ones fetched in time, by
+        `EvidenceCache`; whoever is not keeps the file where only its user may write.
 
         Args:
             path: The file.

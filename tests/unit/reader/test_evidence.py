@@ -592,6 +592,17 @@ def test_the_ttl_goes_on_counting_in_the_file(tmp_path: Path) -> None:
     assert source.asked == [(URI, EvidenceKind.STATUS_LIST)]
 
 
+def test_what_was_fetched_in_the_future_is_not_fresh(tmp_path: Path) -> None:
+    """A file may say so, or a clock was wrong: a newer list would not be looked for until then."""
+    path = tmp_path / "evidence"
+    kept((CRL_NEED, CRL)).save(path)
+    rewritten(path, lambda entries: entries[0].__setitem__(5, TDate.of(TEST_TIME + SECOND)))
+    store = EvidenceStore.load(path, TRUST)
+    assert not store.is_fresh(CRL_NEED, at=TEST_TIME, max_age=DAY)
+    assert store.is_fresh(CRL_NEED, at=TEST_TIME + SECOND, max_age=DAY)
+    assert store.evidence(at=TEST_TIME).crls == (CRL,)
+
+
 def test_what_rests_on_a_root_that_is_not_trusted_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "evidence"
     other = Need(kind=EvidenceKind.CRL, urls=(CRL_URL,), issuers=(OTHER_HOUSE.iaca_certificate,))
