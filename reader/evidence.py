@@ -34,7 +34,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from mdl.cbor import Limits, TDate, decode_view, encode
 from mdl.errors import DecodeError, FetchError, MdlError, VerificationError
@@ -199,6 +199,11 @@ class _Entry:
         """About how many bytes it takes."""
         return _ENTRY_COST + len(self.key[1]) + len(self.key[3] or b"") + len(self.data or b"")
 
+    @property
+    def content(self) -> bytes | list[Any]:
+        """What a file holds of it: the evidence, or its mark, which is number (hex) and time."""
+        return [f"{self.number:x}", self.issued_at.isoformat()] if self.data is None else self.data
+
     def is_usable(self, at: datetime) -> bool:
         """Whether it is there and not expired."""
         return self.data is not None and self.issued_at <= at < self.expires
@@ -313,14 +318,16 @@ class EvidenceStore:
     def save(self, path: Path) -> None:
         """Write everything to one file, whole or not at all.
 
+        Where there was no room for a piece of evidence, its mark is written, so that nothing older takes its place.
+
         Raises:
             FetchError: It cannot be written (code ``evidence.unwritable``).
         """
         with self._lock:
-            entries = [entry for entry in self._entries.values() if entry.data is not None]
+            entries = list(self._entries.values())
         body = encode(
             [
-                [str(kind), url, entry.issuer.fingerprint, pinned, entry.data, TDate.of(entry.fetched)]
+                [str(kind), url, entry.issuer.fingerprint, pinned, entry.content, TDate.of(entry.fetched)]
                 for entry in entries
                 for kind, url, _, pinned in (entry.key,)
             ]
@@ -333,7 +340,8 @@ class EvidenceStore:
         """Read a file that `save` has written.
 
         A checksum finds damage. It does not keep out somebody who may write the file, but he gains little: each piece
-        is verified again, and what rests on the word of a root that is not trusted is left out. What he can do is put
+        is verified again, and what rests on the word of a root that is not trusted is left out; a mark without its
+        evidence can only refuse. What he can do is put
         back a file of last week, or take pieces out: then an older list serves until it expires, which it has not, and
         the store no longer knows that it had seen a newer one. Whoever is connected has newer ones fetched in time, by
         `EvidenceCache`; whoever is not keeps the file where only its user may write.
@@ -359,26 +367,37 @@ class EvidenceStore:
             raise _damaged()
         store = cls(max_bytes=max_bytes)
         anchors = {anchor.certificate.fingerprint: anchor.certificate for anchor in trust}
-        limits = Limits(max_bytes=max_bytes, max_entries=_MAX_ENTRIES, max_items=8 * _MAX_ENTRIES)
+        limits = Limits(max_bytes=max_bytes, max_entries=_MAX_ENTRIES, max_items=16 * _MAX_ENTRIES)
         entries = decode_view(body, limits=limits)
         if type(entries) is not list:
             raise _damaged()
         for fields in entries:
-            need, url, data, fetched = _read_entry(fields, anchors)
+            need, url, held, fetched = _read_entry(fields, anchors)
             if need is not None:
                 with suppress(MdlError):
-                    store._put(_authentic(need, url, data, fetched))
+                    if isinstance(held, _Mark):
+                        store._put(_marked(need, url, held, fetched))
+                    else:
+                        store._put(_authentic(need, url, held, fetched))
         return store
 
 
-def _read_entry(fields: Any, anchors: dict[bytes, Certificate]) -> tuple[Need | None, str, bytes, datetime]:
+class _Mark(NamedTuple):
+    """What is left of evidence for which there was no room; see `_Entry`."""
+
+    number: int
+    issued_at: datetime
+
+
+def _read_entry(fields: Any, anchors: dict[bytes, Certificate]) -> tuple[Need | None, str, bytes | _Mark, datetime]:
     """One entry of a file; no need where its root is not trusted."""
     if type(fields) is not list or len(fields) != 6:
         raise _damaged()
-    kind, url, issuer, pinned, data, fetched = fields
-    types = (type(kind), type(url), type(issuer), type(data), type(fetched))
-    if types != (str, str, bytes, bytes, TDate) or (pinned is not None and type(pinned) is not bytes):
+    kind, url, issuer, pinned, content, fetched = fields
+    types = (type(kind), type(url), type(issuer), type(fetched))
+    if types != (str, str, bytes, TDate) or (pinned is not None and type(pinned) is not bytes):
         raise _damaged()
+    data = content if type(content) is bytes else _read_mark(content)
     if kind not in list(EvidenceKind):
         raise _damaged()
     certificate = anchors.get(issuer)
@@ -386,6 +405,33 @@ def _read_entry(fields: Any, anchors: dict[bytes, Certificate]) -> tuple[Need | 
     if certificate is not None:
         need = Need(kind=EvidenceKind(kind), urls=(url,), issuers=(certificate,), certificate=pinned)
     return need, url, data, fetched.datetime
+
+
+def _read_mark(content: Any) -> _Mark:
+    if type(content) is not list or [*map(type, content)] != [str, str]:
+        raise _damaged()
+    try:
+        number, issued_at = int(content[0], 16), datetime.fromisoformat(content[1])
+    except ValueError as exc:
+        raise _damaged() from exc
+    if issued_at.utcoffset() is None:
+        raise _damaged()
+    return _Mark(number, issued_at)
+
+
+def _marked(need: Need, url: str, mark: _Mark, fetched: datetime) -> _Entry:
+    """An entry without its evidence: nothing vouches for it, and it can do nothing but refuse what is older."""
+    (issuer,) = need.issuers
+    return _Entry(
+        key=_key(need, url, issuer),
+        issuer=issuer,
+        data=None,
+        issued_at=mark.issued_at,
+        number=mark.number,
+        expires=mark.issued_at,
+        ttl=None,
+        fetched=fetched,
+    )
 
 
 def _damaged() -> DecodeError:

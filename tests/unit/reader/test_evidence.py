@@ -581,6 +581,44 @@ def test_a_loaded_store_takes_nothing_older(tmp_path: Path) -> None:
         assert error.code == "evidence.rollback"
 
 
+def test_a_mark_without_its_evidence_goes_into_the_file_too(tmp_path: Path) -> None:
+    """A list that had to make room is not forgotten: an older one, which does not know a revocation yet, is refused."""
+    path = tmp_path / "evidence"
+    store = EvidenceStore(max_bytes=2 * len(TOKEN))
+    store.add(CRL_NEED, CRL_URL, CRL, at=TEST_TIME)
+    for number in (1, 2):
+        need, data = large(number)
+        store.add(need, need.urls[0], data, at=TEST_TIME)
+    assert store.evidence([CRL_NEED, large(1)[0]], at=TEST_TIME) == Evidence()
+    store.save(path)
+    loaded = EvidenceStore.load(path, TRUST)
+    for _ in range(2):
+        assert len(loaded) == len(store) == 1
+        older = HOUSE.crl(number=4)
+        assert (
+            refusal(VerificationError, loaded.add, CRL_NEED, CRL_URL, older, at=TEST_TIME).code == "evidence.rollback"
+        )
+        need = large(1)[0]
+        token = Token(uri=need.urls[0], issued=TEST_TIME - 2 * HOUR).build()
+        assert (
+            refusal(VerificationError, loaded.add, need, need.urls[0], token, at=TEST_TIME).code == "evidence.rollback"
+        )
+        loaded.save(path)
+        loaded = EvidenceStore.load(path, TRUST)
+    loaded.add(CRL_NEED, CRL_URL, CRL, at=TEST_TIME)  # the very list that was seen is as good as ever
+    assert loaded.evidence([CRL_NEED], at=TEST_TIME).crls == (CRL,)
+
+
+def test_who_may_write_the_file_can_make_a_mark_that_refuses_and_none_that_hands_out(tmp_path: Path) -> None:
+    path = tmp_path / "evidence"
+    kept((CRL_NEED, CRL)).save(path)
+    rewritten(path, lambda entries: entries[0].__setitem__(4, [f"{16**40:x}", "9999-12-31T23:59:59+00:00"]))
+    loaded = EvidenceStore.load(path, TRUST)
+    assert loaded.evidence(at=TEST_TIME) == Evidence()
+    assert not loaded.is_fresh(CRL_NEED, at=TEST_TIME, max_age=DAY)
+    assert refusal(VerificationError, loaded.add, CRL_NEED, CRL_URL, CRL, at=TEST_TIME).code == "evidence.rollback"
+
+
 def test_the_ttl_goes_on_counting_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "evidence"
     kept((LIST_NEED, Token(claims={TTL: 3600}).build())).save(path)
@@ -654,6 +692,11 @@ def test_who_may_write_the_file_still_cannot_forge_evidence(tmp_path: Path, forg
         lambda entries: entries[0].__setitem__(2, None),
         lambda entries: entries[0].__setitem__(3, "x"),
         lambda entries: entries[0].__setitem__(4, None),
+        lambda entries: entries[0].__setitem__(4, ["5"]),
+        lambda entries: entries[0].__setitem__(4, [5, "2026-06-01T12:00:00+00:00"]),
+        lambda entries: entries[0].__setitem__(4, ["5", "yesterday"]),
+        lambda entries: entries[0].__setitem__(4, ["five", "2026-06-01T12:00:00+00:00"]),
+        lambda entries: entries[0].__setitem__(4, ["5", "2026-06-01T12:00:00"]),
         lambda entries: entries[0].__setitem__(5, "2026-06-01T12:00:00Z"),
         lambda entries: entries[0].__setitem__(5, TDate("yesterday")),
     ],
