@@ -47,7 +47,7 @@ from mdl.status import StatusReference, StatusToken
 from reader.report import Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, Evidence, claims_issuer
 from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor, TrustStore
-from reader.verification import SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
+from reader.verification import MAX_CLOCK_SKEW, SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
 
 __all__ = ["EvidenceBundle", "Seal", "UnsafeBundleAnchors", "examine_and_keep", "keep"]
 
@@ -55,6 +55,17 @@ _MAGIC: Final = b"mdl evidence bundle 1\n"
 _MAX_BYTES: Final = 128 * 1024 * 1024
 _LIMITS: Final = Limits(max_bytes=_MAX_BYTES, max_entries=1 << 17, max_items=1 << 20)
 _REQUEST_CHECKS: Final = ("request.doctype", "request.elements", "request.unrequested")
+_MICROSECOND: Final = timedelta(microseconds=1)
+# Of which types the members of the rest of a bundle are.
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("transcript", "verdict"), (bytes,)),
+    **dict.fromkeys(("at", "policy", "revocation"), (str,)),
+    **dict.fromkeys(("anchors", "crls", "status_tokens"), (list,)),
+    "request": (bytes, type(None)),
+    "agreed": (list, type(None)),
+    "clock_skew": (int,),
+    "gathered": (bool,),
+}
 # Shortest random of an item that keeps its digest from being guessed, in bytes, inclusive.
 _MIN_RANDOM: Final = 16
 # What stands in a response in the place of a redacted item.
@@ -335,7 +346,7 @@ class EvidenceBundle:
         Args:
             trust: Whom the caller trusts, in place of the bundle's anchors.
         """
-        verifier, response, case = self._case(trust)
+        verifier, response, case = _case(self, trust)
         return self._as_recorded(verifier.examine(response, **case))
 
     def verify(self, *, trust: TrustStore | UnsafeBundleAnchors) -> VerifiedResponse:
@@ -353,7 +364,7 @@ class EvidenceBundle:
         """
         report = self.replay(trust=trust)
         report.require()
-        verifier, response, case = self._case(trust)
+        verifier, response, case = _case(self, trust)
         return replace(verifier.verify(response, **case), report=report)
 
     def replay(self, *, trust: TrustStore | UnsafeBundleAnchors) -> Report:
@@ -387,16 +398,6 @@ class EvidenceBundle:
             msg = "the bundle's verdict rests on roots that are not trusted here"
             raise VerificationError(msg, code="bundle.trust", report=vouched, failed=vouched.failed)
         return report
-
-    def _case(self, trust: TrustStore | UnsafeBundleAnchors) -> tuple[Verifier, bytes, dict[str, Any]]:
-        store = TrustStore(self.anchors) if isinstance(trust, UnsafeBundleAnchors) else trust
-        verifier = Verifier(store, policy=self.policy, revocation=self.revocation, clock_skew=self.clock_skew)
-        key = None if self.agreed is None else _Recorded(self.agreed)
-        context = SessionContext(transcript=SessionTranscript(self.transcript), reader_key=key)
-        with_request = self.request is not None and not self.redacted
-        request = DeviceRequest.decode(self.request or b"") if with_request else UnsafeNoRequest()
-        case = {"context": context, "request": request, "at": self.at, "evidence": self.evidence}
-        return verifier, _join(self.pieces), case
 
     def _as_recorded(self, report: Report) -> Report:
         if not self.redacted:
@@ -502,13 +503,25 @@ class EvidenceBundle:
             raise _fault("not the beginning of one, or too large")
         try:
             bundle, seal = _read(data[len(_MAGIC) :])
-        except DecodeError as exc:
+        except MdlError as exc:
             if exc.code == "bundle.damaged":
                 raise
             raise _fault(exc.message) from exc
-        except (KeyError, TypeError, ValueError) as exc:
+        except (LookupError, TypeError, ValueError) as exc:
             raise _fault("a part of a wrong type") from exc
         return _with_verified_seal(bundle, seal)
+
+
+def _case(bundle: EvidenceBundle, trust: TrustStore | UnsafeBundleAnchors) -> tuple[Verifier, bytes, dict[str, Any]]:
+    """What a verifier is made of and given, for a bundle and whom to trust."""
+    store = TrustStore(bundle.anchors) if isinstance(trust, UnsafeBundleAnchors) else trust
+    verifier = Verifier(store, policy=bundle.policy, revocation=bundle.revocation, clock_skew=bundle.clock_skew)
+    key = None if bundle.agreed is None else _Recorded(bundle.agreed)
+    context = SessionContext(transcript=SessionTranscript(bundle.transcript), reader_key=key)
+    with_request = bundle.request is not None and not bundle.redacted
+    request = DeviceRequest.decode(bundle.request or b"") if with_request else UnsafeNoRequest()
+    case = {"context": context, "request": request, "at": bundle.at, "evidence": bundle.evidence}
+    return verifier, _join(bundle.pieces), case
 
 
 def _encode_rest(bundle: EvidenceBundle) -> bytes:
@@ -519,7 +532,7 @@ def _encode_rest(bundle: EvidenceBundle) -> bytes:
             "agreed": None if bundle.agreed is None else [list(one) for one in bundle.agreed],
             "request": bundle.request,
             "at": bundle.at.isoformat(),
-            "clock_skew": bundle.clock_skew // timedelta(microseconds=1),
+            "clock_skew": bundle.clock_skew // _MICROSECOND,
             "policy": bundle.policy.value,
             "revocation": bundle.revocation.value,
             "anchors": [_anchor_fields(anchor) for anchor in bundle.anchors],
@@ -620,18 +633,21 @@ def _join(pieces: Sequence[_Piece]) -> bytes:
     joined = b"".join(piece if isinstance(piece, bytes) else piece.raw or _HOLE for piece in pieces)
     if not holes:
         return joined
-    value = decode_view(joined)
-    for document in value["documents"]:
-        signed = document["issuerSigned"]
-        spaces = {
-            namespace: [item for item in items if item is not None]
-            for namespace, items in signed.get("nameSpaces", {}).items()
-        }
-        signed["nameSpaces"] = {namespace: items for namespace, items in spaces.items() if items}
-        if not signed["nameSpaces"]:
-            del signed["nameSpaces"]
-    # Only the frame is written anew; items, security object and signatures are what was received.
-    return encode(value)
+    try:
+        value = decode_view(joined)
+        for document in value["documents"]:
+            signed = document["issuerSigned"]
+            spaces = {
+                namespace: [item for item in items if item is not None]
+                for namespace, items in signed.get("nameSpaces", {}).items()
+            }
+            signed["nameSpaces"] = {namespace: items for namespace, items in spaces.items() if items}
+            if not signed["nameSpaces"]:
+                del signed["nameSpaces"]
+        # Only the frame is written anew; items, security object and signatures are what was received.
+        return encode(value)
+    except (AttributeError, LookupError, TypeError, ValueError) as exc:
+        raise _fault("an item where there can be none") from exc
 
 
 def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
@@ -671,20 +687,27 @@ def _read(body: bytes) -> tuple[EvidenceBundle, Any]:
             item = _Item(*one)
             if [*map(type, item)] not in ([str, str, bytes, bytes], [str, str, type(None), bytes]):
                 raise _fault("an item of a wrong form")
+            if len(item.digest) != hashlib.sha256().digest_size:
+                raise _fault("an item of a wrong form")
             pieces.append(item)
         elif type(one) is bytes:
             pieces.append(one)
         else:
             raise _fault("a piece of a wrong form")
     fields = decode(rest, limits=_LIMITS)
-    agreed = fields["agreed"]
+    for name, kinds in _KINDS.items():
+        if type(fields[name]) not in kinds:
+            raise _fault(f"{name} is of a wrong type")
+    at, skew = datetime.fromisoformat(fields["at"]), fields["clock_skew"]
+    if at.utcoffset() != timedelta(0) or not 0 <= skew <= MAX_CLOCK_SKEW // _MICROSECOND:
+        raise _fault("a time that is not in UTC, or a clock skew that is out of range")
     bundle = EvidenceBundle(
         pieces=tuple(pieces),
         transcript=fields["transcript"],
-        agreed=None if agreed is None else tuple(_Agreed(*one) for one in agreed),
+        agreed=None if fields["agreed"] is None else tuple(map(_read_agreed, fields["agreed"])),
         request=fields["request"],
-        at=datetime.fromisoformat(fields["at"]),
-        clock_skew=timedelta(microseconds=fields["clock_skew"]),
+        at=at,
+        clock_skew=skew * _MICROSECOND,
         policy=Policy(fields["policy"]),
         revocation=Revocation(fields["revocation"]),
         anchors=tuple(map(_anchor, fields["anchors"])),
@@ -699,4 +722,18 @@ def _read(body: bytes) -> tuple[EvidenceBundle, Any]:
     )
     if _encode_rest(bundle) != rest:
         raise _fault("written in another way")
+    # What a replay is made of is made once here, so that whatever is no such thing is found at once.
+    _read_verdict(bundle.verdict)
+    if bundle.request is not None:
+        DeviceRequest.decode(bundle.request)
+    _case(bundle, UnsafeBundleAnchors())
     return bundle, seal
+
+
+def _read_agreed(fields: Any) -> _Agreed:
+    if type(fields) is not list or [*map(type, fields)] not in (
+        [bytes, bytes, str, str],
+        [bytes, type(None), str, str],
+    ):
+        raise _fault("an agreed secret of a wrong form")
+    return _Agreed(*fields)
