@@ -182,7 +182,12 @@ def examine_and_keep(
 
     Raises:
         DecodeError: The response is not what the CDDL says: there is no verdict to keep.
+        UnsupportedError: The verifier takes part in the post-quantum rehearsal (code ``bundle.rehearsal``): what is
+            only rehearsed is not kept for years.
     """
+    if verifier._post_quantum is not None:  # noqa: SLF001 - nobody else has to know
+        msg = "a verifier that takes part in the post-quantum rehearsal keeps no evidence bundles"
+        raise UnsupportedError(msg, code="bundle.rehearsal")
     recording = None if context.reader_key is None else _Recording(context.reader_key)
     recorded = SessionContext(transcript=context.transcript, reader_key=recording)
     report = verifier.examine(response, context=recorded, request=request, at=at, evidence=evidence)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from mdl.cbor import decode, encode
 from mdl.cli import main
 from mdl.doctypes import MDL_NAMESPACE
-from mdl.errors import DecodeError, LocalProtocolError, MdlError, VerificationError
-from mdl.keys import PublicKey
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, UnsupportedError, VerificationError
+from mdl.keys import PublicKey, UnsafePostQuantum
 from mdl.testing import (
     MDL_DOCTYPE,
     TEST_TIME,
@@ -179,6 +179,16 @@ def test_what_does_not_decode_leaves_nothing_to_keep() -> None:
     context = SessionContext(transcript=HONEST.transcript, reader_key=None)
     with pytest.raises(DecodeError):
         examine_and_keep(verifier, b"\xa0", context=context, request=UnsafeNoRequest(), at=TEST_TIME)
+
+
+def test_a_verifier_in_the_rehearsal_keeps_no_bundles() -> None:
+    verifier = Verifier(TRUST, policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN, post_quantum=UnsafePostQuantum())
+    context = SessionContext(transcript=HONEST.transcript, reader_key=HONEST.reader_key)
+    for act in (keep, examine_and_keep):
+        for response in (HONEST.response, b""):  # before anything is looked at
+            with pytest.raises(UnsupportedError) as refused:
+                act(verifier, response, context=context, request=HONEST.request, at=HONEST.at)
+            assert refused.value.code == "bundle.rehearsal"
 
 
 def test_a_bundle_is_no_yes() -> None:
