@@ -358,8 +358,9 @@ class EvidenceStore:
         try:
             with path.open("rb") as stream:
                 content = stream.read(max_bytes + 1)
-        except OSError as exc:
-            message = f"cannot read the evidence file: {exc.strerror or type(exc).__name__}"
+        except (OSError, ValueError) as exc:  # a name that no file can have is a ValueError
+            reason = exc.strerror if isinstance(exc, OSError) else "no name for a file"
+            message = f"cannot read the evidence file: {reason or type(exc).__name__}"
             raise DecodeError(message, code="evidence.unreadable") from exc
         start = len(_MAGIC) + hashlib.sha256().digest_size
         digest, body = content[len(_MAGIC) : start], content[start:]

@@ -26,6 +26,7 @@ def write_whole(path: Path, content: bytes, *, code: str, what: str, private: bo
     try:
         with output_file(path, private=private) as commit:
             commit(content)
-    except OSError as exc:
-        message = f"cannot write {what}: {exc.strerror or type(exc).__name__}"
+    except (OSError, ValueError) as exc:  # a name that no file can have is a ValueError
+        reason = exc.strerror if isinstance(exc, OSError) else "no name for a file"
+        message = f"cannot write {what}: {reason or type(exc).__name__}"
         raise FetchError(message, code=code, url=str(path)) from exc

@@ -280,8 +280,9 @@ class TrustFile:
         try:
             with path.open("rb") as stream:
                 content = stream.read(_MAX_BYTES + 1)
-        except OSError as exc:
-            message = f"cannot read the trust store: {exc.strerror or type(exc).__name__}"
+        except (OSError, ValueError) as exc:  # a name that no file can have is a ValueError
+            reason = exc.strerror if isinstance(exc, OSError) else "no name for a file"
+            message = f"cannot read the trust store: {reason or type(exc).__name__}"
             raise DecodeError(message, code="trust.unreadable") from exc
         return cls.decode(content)
 

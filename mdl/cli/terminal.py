@@ -28,6 +28,7 @@ __all__ = [
     "MAX_INPUT",
     "Input",
     "abandon_stdout",
+    "argument_file",
     "argument_time",
     "columns",
     "flush",
@@ -146,6 +147,18 @@ def labelled(label: str) -> Iterator[None]:
     except DecodeError as exc:
         exc.path = f"{label}.{exc.path}" if exc.path else label
         raise
+
+
+def argument_file(text: str) -> str:
+    """An argument as the name of a file that is to be written, or kept.
+
+    Raises:
+        ArgumentTypeError: No file can have that name; an empty one is usually a variable that is not set.
+    """
+    if text and "\0" not in text:
+        return text
+    msg = "no name for a file"
+    raise argparse.ArgumentTypeError(msg)
 
 
 def argument_time(text: str) -> datetime:

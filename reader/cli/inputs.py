@@ -104,7 +104,9 @@ def add_judging_arguments(verb: argparse.ArgumentParser) -> None:
     judging.add_argument(
         "--status-token", nargs="+", action="extend", default=[], metavar="FILE", help="status list tokens, CWT"
     )
-    judging.add_argument("--evidence", metavar="FILE", help="what 'mdl reader prefetch' has fetched")
+    judging.add_argument(
+        "--evidence", type=terminal.argument_file, metavar="FILE", help="what 'mdl reader prefetch' has fetched"
+    )
 
 
 def _seconds(text: str) -> timedelta:

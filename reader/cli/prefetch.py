@@ -56,7 +56,11 @@ def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--allow-private", action="store_true", help="allow addresses that are not on the public Internet"
     )
     verb.add_argument(
-        "--evidence", required=True, metavar="FILE", help="the file; what it holds is kept while it is good"
+        "--evidence",
+        required=True,
+        type=terminal.argument_file,
+        metavar="FILE",
+        help="the file; what it holds is kept while it is good",
     )
     verb.add_argument(
         "--at", type=terminal.argument_time, metavar="TIME", help="take what is good at this time; without it, now"

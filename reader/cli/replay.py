@@ -63,7 +63,12 @@ def add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar=("NAMESPACE", "IDENTIFIER"),
         help="an element to take out; may be repeated",
     )
-    redact.add_argument("--output", metavar="FILE", help="where to write what is left; without it, over the bundle")
+    redact.add_argument(
+        "--output",
+        type=terminal.argument_file,
+        metavar="FILE",
+        help="where to write what is left; without it, over the bundle",
+    )
     redact.add_argument("--json", action="store_true", help="write JSON")
 
 
@@ -152,7 +157,7 @@ def _redact(arguments: argparse.Namespace) -> int:
     bundle = _read_bundle(arguments.bundle)
     if arguments.element:
         bundle = bundle.redact((namespace, identifier) for namespace, identifier in arguments.element)
-        file = Path(arguments.output or arguments.bundle)
+        file = Path(arguments.bundle if arguments.output is None else arguments.output)
         write_whole(file, bundle.encode(), code="bundle.unwritable", what="the bundle", private=True)
     if arguments.json:
         terminal.write_json(

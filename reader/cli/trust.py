@@ -52,7 +52,7 @@ def add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     ):
         verb = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.{more}", allow_abbrev=False)
         verb.set_defaults(run=run)
-        verb.add_argument("--store", required=True, metavar="FILE", help="the trust store")
+        verb.add_argument("--store", required=True, type=terminal.argument_file, metavar="FILE", help="the trust store")
         if name == "check":
             verb.add_argument(
                 "--soon",
@@ -71,8 +71,8 @@ def add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         allow_abbrev=False,
     )
     diff.set_defaults(run=_diff)
-    diff.add_argument("old", metavar="OLD", help="a trust store")
-    diff.add_argument("new", metavar="NEW", help="another one")
+    diff.add_argument("old", type=terminal.argument_file, metavar="OLD", help="a trust store")
+    diff.add_argument("new", type=terminal.argument_file, metavar="NEW", help="another one")
     _add_common(diff)
 
 
@@ -108,7 +108,13 @@ def _add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     verb.set_defaults(run=_import)
     verb.add_argument("file", nargs="+", metavar="FILE", help="IACA roots, or VICALs")
-    verb.add_argument("--store", required=True, metavar="FILE", help="the trust store; it is made if there is none")
+    verb.add_argument(
+        "--store",
+        required=True,
+        type=terminal.argument_file,
+        metavar="FILE",
+        help="the trust store; it is made if there is none",
+    )
     verb.add_argument(
         "--provider-root",
         metavar="FILE",

@@ -44,6 +44,7 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     keeping = verb.add_argument_group("what to keep")
     keeping.add_argument(
         "--keep",
+        type=terminal.argument_file,
         metavar="FILE",
         help="keep all that the verdict rests on in an evidence bundle; it holds personal data: only you may read it",
     )

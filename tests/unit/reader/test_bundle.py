@@ -600,6 +600,26 @@ def test_redact_takes_elements_out_and_replay_names_them(bundle_file: Path, caps
     assert "portrait" not in told["documents"][0]["elements"][MDL_NAMESPACE]
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [("", 2, "cli.usage"), ("a\0b", 2, "cli.usage"), ("/", 4, "bundle.unwritable"), (".", 4, "bundle.unwritable")],
+)
+def test_what_can_be_no_output_is_told_in_one_line(
+    bundle_file: Path, capsys: Output, name: str, status: int, code: str
+) -> None:
+    before = bundle_file.read_bytes()
+    folder = bundle_file.parent
+    words = ["reader", "verify", str(folder / "response"), "--trust", str(folder / "root"), "--unsafe-no-request"]
+    words += ["--transcript", str(folder / "transcript"), "--at", "2026-06-01T12:00:00Z", "--keep", name]
+    redact = ["reader", "redact", str(bundle_file), "--element", MDL_NAMESPACE, "portrait", "--output", name]
+    for line in (words, redact):
+        assert main(line) == status
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+        assert f"[{code}]" in said.err
+    assert bundle_file.read_bytes() == before, "in particular, no name is not the name of the bundle"
+
+
 def test_only_its_owner_may_read_a_bundle(bundle_file: Path) -> None:
     assert bundle_file.stat().st_mode & 0o777 == 0o600
     bundle_file.chmod(0o644)

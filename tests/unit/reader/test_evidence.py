@@ -747,6 +747,9 @@ def test_a_file_that_cannot_be_read_or_written_is_an_error_with_a_code(tmp_path:
     missing = tmp_path / "nowhere" / "evidence"
     assert refusal(DecodeError, EvidenceStore.load, missing, TRUST).code == "evidence.unreadable"
     assert refusal(DecodeError, EvidenceStore.load, tmp_path, TRUST).code == "evidence.unreadable"
+    no_name = Path("a\0b")
+    assert refusal(DecodeError, EvidenceStore.load, no_name, TRUST).code == "evidence.unreadable"
+    assert refusal(FetchError, EvidenceStore().save, no_name).code == "evidence.unwritable"
     error = refusal(FetchError, EvidenceStore().save, missing)
     assert (error.code, error.url) == ("evidence.unwritable", str(missing))
 

@@ -93,3 +93,15 @@ def test_a_file_that_is_none_is_an_input_error(folder: Path, server: Server, cap
     assert prefetch(folder, server) == 3
     assert verify(folder) == 3
     assert capsys.readouterr().err.count("evidence.damaged") == 2
+
+
+@pytest.mark.parametrize(("name", "status"), [("", 2), ("a\0b", 2), ("/", 3)])
+def test_what_can_be_no_file_of_evidence_is_told_in_one_line(
+    folder: Path, server: Server, capsys: Output, name: str, status: int
+) -> None:
+    words = ["--trust", str(folder / "root"), *AT, "--evidence", name]
+    verify = [str(folder / "response"), "--transcript", str(folder / "transcript"), "--unsafe-no-request"]
+    for line in (["prefetch", "--host", server.host], ["verify", *verify]):
+        assert main(["reader", *line, *words]) == status
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)

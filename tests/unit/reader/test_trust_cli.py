@@ -224,6 +224,17 @@ def test_what_is_missing_is_a_matter_of_usage(trust: Trust, words: tuple[str, ..
     assert trust(*words) == 2
 
 
+@pytest.mark.parametrize(("name", "status"), [("", 2), ("a\0b", 2), ("/", 3)])
+def test_what_can_be_no_store_is_told_in_one_line(trust: Trust, capsys: Output, name: str, status: int) -> None:
+    trust("import", "roots", "--store", "store", "--doctype", MDL)
+    capsys.readouterr()
+    lines = [["list", "--store", name], ["check", "--store", name], ["diff", name, "store"], ["diff", "store", name]]
+    for words in [*lines, ["import", "roots", "--doctype", MDL, "--store", name]]:
+        assert trust(*words) == status
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+
+
 @pytest.mark.parametrize("days", ["-1", "3661", "x", "1.5", "٣"])
 def test_days_are_a_whole_number(trust: Trust, days: str) -> None:
     assert trust(*IMPORT, "--max-stale", days) == 2
