@@ -67,7 +67,7 @@ def add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "diff",
         help="compare two trust stores by what they trust",
         description="Compare two trust stores by what they trust at one time: roots that came, roots that went, roots "
-        "that are good for something else. Exit status 1 if they differ.",
+        "that are good for something else. Exit status 1 if they differ, or something in them is not trusted then.",
         allow_abbrev=False,
     )
     diff.set_defaults(run=_diff)
@@ -540,6 +540,7 @@ def _diff(arguments: argparse.Namespace) -> int:
                 "added": [{**_certificate_json(root), "scopes": new[root]} for root in added],
                 "removed": [{**_certificate_json(root), "scopes": old[root]} for root in removed],
                 "changed": [{**_certificate_json(root), "old": old[root], "new": new[root]} for root in changed],
+                "not_compared": [*map(_refusals_json, stores)],
             }
         )
     else:
@@ -552,7 +553,8 @@ def _diff(arguments: argparse.Namespace) -> int:
                 if sign != "-":
                     terminal.write(_scope_lines("is for" if sign == "~" else "for", new[root]))
         terminal.write([f"{len(added)} added, {len(removed)} removed, {len(changed)} changed in scope"])
-    return _FINDINGS if added or removed or changed else _DONE
+    # What is not trusted now was not compared, so nothing can be said of it, and not that there is no difference.
+    return _FINDINGS if added or removed or changed or any(one.refusals for one in stores) else _DONE
 
 
 def _by_root(anchors: Iterable[TrustAnchor]) -> dict[Certificate, list[dict[str, Any]]]:

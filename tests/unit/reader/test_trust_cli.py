@@ -219,6 +219,15 @@ def test_a_difference_tells_what_it_could_not_compare(trust: Trust, capsys: Outp
     assert "OLD: not trusted, so not compared" in capsys.readouterr().err
 
 
+def test_stores_of_which_nothing_could_be_compared_are_not_the_same(trust: Trust, capsys: Output) -> None:
+    trust(*IMPORT)
+    capsys.readouterr()
+    assert trust("diff", "store", "store", at=AT + 122 * DAY) == 1
+    assert capsys.readouterr().out == "0 added, 0 removed, 0 changed in scope\n"
+    assert trust("diff", "store", "store", "--json", at=AT + 122 * DAY) == 1
+    assert [len(one) for one in output(capsys)["not_compared"]] == [1, 1]
+
+
 @pytest.mark.parametrize("words", [("list",), ("check",), ("diff", "store"), ("import", "vical"), ()])
 def test_what_is_missing_is_a_matter_of_usage(trust: Trust, words: tuple[str, ...]) -> None:
     assert trust(*words) == 2
