@@ -252,14 +252,87 @@ def _extension_values(document: Document, outer: Any) -> Iterator[tuple[str, Any
 
 def _is_reencoded(kind: Any, contents: bytes) -> bool:
     """Whether a value comes out otherwise when it is encoded again; raises where it cannot be read."""
-    from asn1crypto import core, parser
+    from asn1crypto import core
 
-    if kind is core.ParsableOctetString:  # not known to asn1crypto, so only the outermost element can be looked at
-        parser.parse(contents, strict=True)
+    if kind is core.ParsableOctetString:  # not known to asn1crypto, so what can be looked at is the form
+        _require_der(contents)
         return False
     value = kind.load(contents, strict=True)
     _ask_for_everything(value)
     return bool(value.dump(force=True) != contents)
+
+
+_CONSTRUCTED: Final = 0x20
+# Universal types that consist of others; of strings DER knows the primitive form only.
+_COMPOSITE: Final = frozenset((8, 11, 16, 17))
+_BOOLEAN, _INTEGER, _BIT_STRING, _NULL, _ENUMERATED = 1, 2, 3, 5, 10
+
+
+def _require_der(contents: bytes) -> None:
+    """Refuse what is not one element of DER, as far as can be told without its definition.
+
+    Raises:
+        ValueError: A tag or a length is not in its shortest form, an element does not end where the one around it
+            does, or a value of a universal type is written in a way that only BER allows.
+        IndexError: It ends too early.
+    """
+    inner: list[tuple[int, int]] = []
+    if _require_element(contents, 0, len(contents), inner) != len(contents):
+        raise ValueError
+    while inner:
+        start, limit = inner.pop()
+        while start < limit:
+            start = _require_element(contents, start, limit, inner)
+
+
+def _require_element(data: bytes, start: int, limit: int, inner: list[tuple[int, int]]) -> int:
+    """Look at the element that begins at `start`; give where it ends, and leave what is inside for later."""
+    first, at = data[start], start + 1
+    number = first & 0x1F
+    if number == 0x1F:
+        number, at = _long_tag(data, at)
+    size = data[at]
+    at += 1
+    if size >= 0x80:
+        octets = data[at : at + size - 0x80]
+        at, size = at + len(octets), int.from_bytes(octets)
+        if octets[0] == 0 or size < 0x80:  # an indefinite length has none, which is an IndexError
+            raise ValueError
+    end = at + size
+    if end > limit:
+        raise ValueError
+    is_universal = first < 0x40
+    if first & _CONSTRUCTED:
+        if is_universal and number not in _COMPOSITE:
+            raise ValueError
+        inner.append((at, end))
+    elif is_universal and (number in _COMPOSITE or not _is_plain(number, data[at:end])):
+        raise ValueError
+    return end
+
+
+def _long_tag(data: bytes, at: int) -> tuple[int, int]:
+    number, start = 0, at
+    while True:
+        octet = data[at]
+        number, at = number << 7 | octet & 0x7F, at + 1
+        if octet < 0x80:
+            break
+    if data[start] == 0x80 or number < 0x1F:
+        raise ValueError
+    return number, at
+
+
+def _is_plain(number: int, value: bytes) -> bool:
+    """Whether a primitive value of a universal type is written as DER asks; of other types there is one way only."""
+    if number == _BOOLEAN:
+        return value in (b"\x00", b"\xff")
+    if number in (_INTEGER, _ENUMERATED):
+        return len(value) > 0 and not (len(value) > 1 and (value[0], value[1] >> 7) in ((0, 0), (0xFF, 1)))
+    if number == _BIT_STRING:
+        unused = value[0] if value else 8
+        return unused < 8 and (len(value) > 1 or unused == 0) and not value[-1] & ((1 << unused) - 1)
+    return number != _NULL or not value
 
 
 def _reencoded_signature(signature: bytes) -> list[str]:

@@ -190,7 +190,10 @@ def _holds_nothing(what: str) -> DecodeError:
 
 
 def _unreadable(file: str, exc: MdlError, line: int | None = None) -> Unreadable:
-    return Unreadable(file=file, line=line, code=exc.code, message=exc.message)
+    path = exc.path if isinstance(exc, DecodeError) else ""
+    # The file is named beside it; what inside it is at fault, an extension for example, is not.
+    message = f"{exc.message} at {path}" if path not in ("", _LABEL) else exc.message
+    return Unreadable(file=file, line=line, code=exc.code, message=message)
 
 
 def _read(file: str, unreadable: list[Unreadable]) -> list[_Found]:

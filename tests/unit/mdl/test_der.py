@@ -195,6 +195,85 @@ def test_an_extension_that_nobody_knows_is_no_finding() -> None:
     assert rules_found(forge(DS, put(UNKNOWN, bytes.fromhex("0c025554")))) == {}
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0481015a",  # a length in two octets that fits one
+        "048200015a",
+        "1f040000",
+        "bf1e00",  # a tag number in two octets that fits one
+        "bf801f00",
+        "3080020105" + "0000",  # of indefinite length
+        "24030401" + "5a",  # an octet string in pieces
+        "300401810101",
+        "3003010101",  # TRUE that is not 0xff
+        "300402020005",  # an integer with a needless octet
+        "30040202ff85",
+        "30020200",
+        "300403020780" + "00",  # an element more than there is room for
+        "3004030203ff",  # a bit string whose unused bits are set
+        "3003030101",
+        "30020300",
+        "3003050100",
+        "1000",
+        "a003048101",
+        "30050481015a",
+        "0500" + "0500",  # two elements
+        "",
+        "30",
+        "3005",
+        "04",
+        "1f",
+    ],
+)
+def test_ber_that_is_not_der_is_found_in_an_extension_that_nobody_knows(value: str) -> None:
+    found = rules_found(forge(DS, put(UNKNOWN, bytes.fromhex(value))))
+    assert found == {"der.extension": f"no such value: {UNKNOWN}"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0500",
+        "3000",
+        "0400",
+        "04015a",
+        "0481" + "80" + 128 * "5a",
+        "04820100" + 256 * "5a",
+        "bf1f03020105",
+        "bf8100020500",
+        "30090101000101ff02010a",
+        "300402020085",
+        "30040202ff05",
+        "0a0105",
+        "03020780",
+        "0303000080",
+        "030100",
+        "a003850100",
+        "3106020101020102",
+        "300430023000",
+        "0c025554",
+    ],
+)
+def test_der_of_any_kind_in_an_extension_that_nobody_knows_is_no_finding(value: str) -> None:
+    assert rules_found(forge(DS, put(UNKNOWN, bytes.fromhex(value)))) == {}
+
+
+def test_a_deep_extension_that_nobody_knows_is_looked_at_to_the_bottom() -> None:
+    value, broken = b"\x05\x00", b"\x05\x01\x00"
+    for _ in range(2000):
+        value, broken = (
+            b"\x30\x82" + len(one).to_bytes(2) + one
+            if len(one) > 255
+            else b"\x30\x81" + bytes((len(one),)) + one
+            if len(one) > 127
+            else bytes((0x30, len(one))) + one
+            for one in (value, broken)
+        )
+    assert rules_found(forge(DS, put(UNKNOWN, value))) == {}
+    assert rules_found(forge(DS, put(UNKNOWN, broken))).keys() == {"der.extension"}
+
+
 def test_an_extension_that_is_not_what_its_identifier_says_spoils_only_itself() -> None:
     found = rules_found(forge(DS, put(CRLDP, b"https://crl.utopia.example")))
     assert found == {

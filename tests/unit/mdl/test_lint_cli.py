@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from asn1crypto import core, x509
+from cryptography.x509 import ObjectIdentifier, UnrecognizedExtension
 
 from issuer.certificates import Iaca, request_document_signer
 from mdl.cli import der, lint_reports, main
@@ -360,6 +361,16 @@ def test_what_cannot_be_read_is_told_and_the_rest_examined(data: bytes, code: st
     assert text.startswith("bad")
     assert f"[{code}]" in text
     assert text.endswith("1 certificate: no findings, 1 unreadable\n")
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "junit"])
+def test_a_known_extension_that_cannot_be_read_is_named(form: str, folder: Path, lint: Any) -> None:
+    value = UnrecognizedExtension(ObjectIdentifier("2.5.29.14"), b"\x04\x81\x00")
+    Path("bad.der").write_bytes(ThrowawayAuthority().deviant_ds(extensions={"ski": (value, False)}))
+    outcome = lint("bad.der", "--format", form)
+    assert outcome.status == 3
+    assert "at extensions[2.5.29.14]" in outcome.out
+    assert "at FILE" not in lint("absent.der", "--format", form).out
 
 
 def test_one_bad_block_does_not_hide_the_others(folder: Path, lint: Any) -> None:
