@@ -78,6 +78,8 @@ Resolver = Callable[[str, int], Sequence[str]]
 _PORTS: Final = {"http": 80, "https": 443}
 _URL: Final = re.compile(r"[!-\[\]-~]{1,2048}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_HOST_ENTRY: Final = re.compile(rf"({_HOST.pattern}|\[(?P<ipv6>[0-9a-f:.]+)\])(:(?P<port>[1-9][0-9]{{0,4}}))?")
+_LONGEST_TIMEOUT: Final = 24 * 60 * 60
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _RETRYABLE: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 _HEADER_ALLOWANCE: Final = 256 * 1024
@@ -87,7 +89,8 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _IPV6_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 # Tunnels that lead elsewhere than they seem to, and documentation.
 _IPV6_SPECIAL: Final = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
-_IPV4_SPECIAL: Final = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
+# The last one is where a large cloud answers its own machines, under an address that is public by the book.
+_IPV4_SPECIAL: Final = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +249,7 @@ class HttpFetcher:
             hosts: The hosts that may be asked: ``host`` at the scheme's own port, ``host:port`` at that port only; or
                 `ANY_HOST`, all of them at the schemes' own ports. A redirect leads to one of them too.
             allow_private: Allow addresses that are not on the public Internet: for an intranet, and for tests.
-            timeout: Seconds for everything, redirects included.
+            timeout: Seconds for everything, redirects included; a day at most.
             max_size: Largest answer in bytes, inclusive.
             max_redirects: Most redirects that are followed.
             tls: How to verify servers; None trusts the system's authorities.
@@ -254,7 +257,7 @@ class HttpFetcher:
 
         Raises:
             TypeError: `hosts` is one text: that would be a list of letters.
-            ValueError: No host, or a limit that is not positive.
+            ValueError: No host, one that is no host but an address for example, or a limit that is not positive.
         """
         if isinstance(hosts, str):
             msg = "hosts is a collection of names, or ANY_HOST"
@@ -263,8 +266,11 @@ class HttpFetcher:
         if not isinstance(self._hosts, AnyHost) and not self._hosts:
             msg = "a fetcher without a host fetches nothing"
             raise ValueError(msg)
-        if timeout <= 0 or max_size <= 0 or max_redirects < 0:
-            msg = "limits are positive"
+        if not isinstance(self._hosts, AnyHost) and not all(map(_is_host_entry, self._hosts)):
+            msg = "a host is a name or an IP address, with :port after it or not; an IPv6 address is in brackets"
+            raise ValueError(msg)
+        if not 0 < timeout <= _LONGEST_TIMEOUT or max_size <= 0 or max_redirects < 0:
+            msg = f"limits are positive, and the timeout is {_LONGEST_TIMEOUT} seconds at most"
             raise ValueError(msg)
         self._allow_private = allow_private
         self._timeout = timeout
@@ -348,7 +354,7 @@ class HttpFetcher:
                 addresses = deadline.run(lambda: self._resolver(target.host, target.port))
             except TimeoutError:
                 raise
-            except (OSError, ValueError) as exc:  # a name that is too long is a ValueError
+            except Exception as exc:  # whatever a resolver of the caller's own raises
                 raise _failed("the host is not known", "fetch.resolve", url, retryable=True) from exc
         if not addresses:
             raise _failed("the host is not known", "fetch.resolve", url, retryable=True)
@@ -407,6 +413,10 @@ class HttpFetcher:
             if response.status != http.HTTPStatus.OK:
                 message = f"the server answers with status {response.status}"
                 raise _failed(message, "fetch.status", url, retryable=response.status in _RETRYABLE)
+            codings = response.headers.get_all("Transfer-Encoding", [])
+            if codings and not (response.chunked and len(codings) == 1):
+                # `http.client` would take the body as it stands, framed in a way that nobody has asked for.
+                raise _failed("the answer has a transfer coding that was not asked for", "fetch.encoding", url)
             if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
                 # Not asked for; and what is inflated here could be a bomb.
                 raise _failed("the answer has a content encoding", "fetch.encoding", url)
@@ -440,6 +450,14 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_host_entry(text: str) -> bool:
+    """Whether the host of some address can be this one; what cannot be would be a host that is never asked."""
+    found = _HOST_ENTRY.fullmatch(text)
+    if found is None or int(found["port"] or 1) > 0xFFFF:
+        return False
+    return found["ipv6"] is None or _is_ipv6(found["ipv6"])
 
 
 def _is_ipv6(host: str) -> bool:

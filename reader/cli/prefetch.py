@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from mdl.cli import terminal
-from mdl.errors import FetchError
+from mdl.errors import FetchError, LocalProtocolError
 from reader.cli import inputs
 from reader.evidence import EvidenceCache, EvidenceStore, Need, needs_of, needs_of_anchors
 from reader.fetching import ANY_HOST, EvidenceKind, HttpFetcher
@@ -74,7 +74,12 @@ def _prefetch(arguments: argparse.Namespace) -> int:
     file = Path(arguments.evidence)
     store = EvidenceStore.load(file, trust) if file.exists() else EvidenceStore()
     hosts = arguments.host or ANY_HOST
-    cache = EvidenceCache(HttpFetcher(hosts=hosts, allow_private=arguments.allow_private), store=store)
+    try:
+        fetcher = HttpFetcher(hosts=hosts, allow_private=arguments.allow_private)
+    except ValueError as exc:
+        msg = f"argument --host: {exc}"
+        raise LocalProtocolError(msg, code="cli.usage") from exc
+    cache = EvidenceCache(fetcher, store=store)
     roots = tuple(dict.fromkeys(anchor.certificate for anchor in trust))
     needs = dict.fromkeys(needs_of_anchors(trust))
     for index, name in enumerate(arguments.response):

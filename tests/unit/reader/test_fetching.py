@@ -175,13 +175,22 @@ def test_any_host_means_any_host_at_the_usual_ports() -> None:
 INTERNAL = [
     "127.0.0.1", "127.8.9.10", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254",
     "100.64.0.1", "192.0.0.1", "192.0.0.9", "192.0.2.1", "192.88.99.1", "198.18.0.1", "198.51.100.1", "203.0.113.9",
-    "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255",
+    "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "168.63.129.16", "::ffff:168.63.129.16",
     "::", "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.1.2.3", "::ffff:0:7f00:1", "64:ff9b::7f00:1",
     "64:ff9b::a00:1", "64:ff9b:1::1", "100::1", "2001::1", "2001:0:7f00:1::", "2001:10::1", "2001:db8::1",
     "2002:7f00:1::", "2002:a00:1::1", "3fff::1", "4000::1", "5f00::1", "fc00::1", "fd12:3456::1", "fe80::1",
     "fe80::1%eth0", "fec0::1", "ff02::1", "ff0e::1",
 ]  # fmt: skip
-OUTSIDE = [PUBLIC, "8.8.8.8", "223.255.255.1", "2606:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+OUTSIDE = [
+    PUBLIC,
+    "8.8.8.8",
+    "168.63.129.17",
+    "223.255.255.1",
+    "2606:4700::1111",
+    "2a00:1450::1",
+    "::ffff:8.8.8.8",
+    "64:ff9b::808:808",
+]
 
 
 @pytest.mark.parametrize("address", INTERNAL)
@@ -352,6 +361,12 @@ def test_only_200_is_an_answer(server: Server, code: int, retryable: bool) -> No
         (ok(b"", length=5), "fetch.truncated"),
         (ok(gzip.compress(BODY), "Content-Encoding: gzip"), "fetch.encoding"),
         (ok(BODY, "Content-Encoding: br"), "fetch.encoding"),
+        (START + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + BODY, "fetch.encoding"),
+        (START + b"Transfer-Encoding: identity\r\n\r\n" + BODY, "fetch.encoding"),
+        (
+            START + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n10\r\n" + BODY + b"\r\n0\r\n\r\n",
+            "fetch.encoding",
+        ),
     ],
 )
 def test_a_broken_answer_is_refused(server: Server, answer: bytes, code: str) -> None:
@@ -453,7 +468,10 @@ def test_nobody_there_is_an_error_to_try_again(server: Server) -> None:
     assert (error.code, error.retryable) == ("fetch.connect", True)
 
 
-@pytest.mark.parametrize("exception", [socket.gaierror(-2, "unknown"), UnicodeError("label too long"), OSError()])
+@pytest.mark.parametrize(
+    "exception",
+    [socket.gaierror(-2, "unknown"), UnicodeError("label too long"), OSError(), KeyError("x"), RuntimeError("its own")],
+)
 def test_an_unknown_name_is_an_error_to_try_again(exception: Exception) -> None:
     def resolver(_host: str, _port: int) -> Sequence[str]:
         raise exception
@@ -557,12 +575,33 @@ def test_https_never_leads_to_http_but_http_may_lead_to_https(tmp_path: Path, se
 
 
 @pytest.mark.parametrize(
+    "host", ["lists.example", "LISTS.example:8080", "127.0.0.1:65535", "[::1]", "[2606:4700::1111]:443", "a_b.example"]
+)
+def test_what_an_address_can_have_as_its_host_may_be_on_the_list(host: str) -> None:
+    HttpFetcher(hosts=[host], timeout=24 * 60 * 60)
+
+
+@pytest.mark.parametrize(
     "changes, error",
     [
         ({"hosts": "lists.example"}, TypeError),
         ({"hosts": []}, ValueError),
         ({"timeout": 0}, ValueError),
         ({"timeout": -1.0}, ValueError),
+        ({"timeout": float("nan")}, ValueError),
+        ({"timeout": float("inf")}, ValueError),
+        ({"hosts": [""]}, ValueError),
+        ({"hosts": ["lists.example", "https://lists.example"]}, ValueError),
+        ({"hosts": ["lists.example/crl"]}, ValueError),
+        ({"hosts": ["*.lists.example"]}, ValueError),
+        ({"hosts": ["lists.example."]}, ValueError),
+        ({"hosts": ["lists.example:"]}, ValueError),
+        ({"hosts": ["lists.example:0"]}, ValueError),
+        ({"hosts": ["lists.example:65536"]}, ValueError),
+        ({"hosts": ["user@lists.example"]}, ValueError),
+        ({"hosts": ["::1"]}, ValueError),
+        ({"hosts": ["[127.0.0.1]"]}, ValueError),
+        ({"hosts": [" lists.example"]}, ValueError),
         ({"max_size": 0}, ValueError),
         ({"max_redirects": -1}, ValueError),
     ],

@@ -105,3 +105,8 @@ def test_what_can_be_no_file_of_evidence_is_told_in_one_line(
         assert main(["reader", *line, *words]) == status
         said = capsys.readouterr()
         assert (said.out, said.err.count("\n")) == ("", 1)
+
+
+def test_what_is_no_host_is_a_matter_of_usage(folder: Path, server: Server, capsys: Output) -> None:
+    assert prefetch(folder, server, "--host", "https://lists.example/") == 2
+    assert "argument --host: a host is a name" in capsys.readouterr().err
