@@ -641,8 +641,11 @@ def sessions(known: Known) -> Iterator[Session]:
 
 
 def untried(known: Known) -> dict[Form, tuple[str, ...]]:
-    """The forms that cannot be tried, and what would have to be known."""
+    """The forms that cannot be tried, or not with every value that they may have, and what would have to be known."""
     inputs = _inputs(known)
+    if known.jwk is None and known.jwk_thumbprint is None:
+        # Without the key only an answer that is not encrypted can be tried, and most are encrypted.
+        inputs = {**inputs, "jwk_thumbprint": ()}
     lacking = {form: _missing(form, inputs) for form in _FORMS}
     return {form: missing for form, missing in lacking.items() if missing}
 

@@ -71,7 +71,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Untried:
-    """A handover that could not be tried.
+    """A handover that could not be tried; for want of ``jwk_thumbprint`` only as for an answer that is not encrypted.
 
     Attributes:
         form: The handover.

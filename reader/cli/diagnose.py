@@ -7,7 +7,7 @@ import json
 from typing import Any, Final
 
 from mdl.cli import terminal
-from mdl.errors import DecodeError
+from mdl.errors import DecodeError, UnsupportedError
 from reader.candidates import Candidate, Known
 from reader.cli import inputs
 from reader.diagnosis import MAX_CANDIDATES, MAX_DOCUMENTS, Diagnosis, DocumentDiagnosis, diagnose
@@ -31,7 +31,10 @@ _TEXTS: Final = (
     ("--mdoc-nonce", "mdoc_generated_nonce", "the nonce of the wallet, decoded out of apu (18013-7 Annex B)"),
     ("--endpoint", "endpoint", "the interactive authorization endpoint (OpenID4VCI 1.1 draft)"),
 )
-_OPTIONS: Final = {name: option for option, name, _ in _FILES + _TEXTS} | {"encryption_info": "--encryption-info"}
+_OPTIONS: Final = {name: option for option, name, _ in _FILES + _TEXTS} | {
+    "encryption_info": "--encryption-info",
+    "jwk_thumbprint": "--jwk (or --jwk-thumbprint)",
+}
 
 
 def add_diagnose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -104,6 +107,9 @@ def _alone(option: str, name: str, value: object) -> None:
     except DecodeError as exc:
         exc.path = option
         raise
+    except UnsupportedError as exc:
+        msg = f"{option}: {exc.message}"
+        raise UnsupportedError(msg, code=exc.code, clause=exc.clause) from exc
     except (TypeError, ValueError) as exc:
         msg = "this cannot be what the argument calls for"
         raise DecodeError(msg, code="input.unfit", path=option) from exc

@@ -14,6 +14,7 @@ from mdl.errors import MdlError, VerificationError
 from mdl.keys import EphemeralKey
 from mdl.mdoc import DeviceRequest, SessionTranscript
 from mdl.pki import Certificate
+from mdl.status import StatusToken
 from reader.evidence import EvidenceStore
 from reader.report import Policy, Revocation
 from reader.revocation import Evidence
@@ -194,6 +195,12 @@ def read_evidence(arguments: argparse.Namespace, trust: TrustStore, at: datetime
     """The revocation evidence at hand."""
     crls = [read_bytes(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl)]
     tokens = [read_bytes(name, f"--status-token[{index}]") for index, name in enumerate(arguments.status_token)]
+    for index, token in enumerate(tokens):
+        try:
+            StatusToken.decode(token)
+        except MdlError as exc:
+            # The verdict tells of it only where the document refers to a list.
+            terminal.write_error(f"--status-token[{index}]: no status list token, so it speaks for nothing: {exc}")
     if arguments.evidence is not None:
         with terminal.labelled("--evidence"):
             prefetched = EvidenceStore.load(Path(arguments.evidence), trust).evidence(at=at)

@@ -91,8 +91,9 @@ def _fingerprint(key: PublicKey) -> str:
 def _replay(arguments: argparse.Namespace) -> int:
     bundle = _read_bundle(arguments.bundle)
     if arguments.key is not None:
+        pem = terminal.read_input(arguments.key, label="--key")
         with terminal.labelled("--key"):
-            key = PublicKey.from_pem(terminal.read_input(arguments.key, label="--key"))
+            key = PublicKey.from_pem(pem)
         if bundle.sealed_by != key:
             msg = "the bundle is not signed by that key"
             raise VerificationError(msg, code="bundle.seal")

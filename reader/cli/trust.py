@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from mdl.cbor import TDate
 from mdl.cli import terminal
-from mdl.errors import LocalProtocolError
+from mdl.errors import LocalProtocolError, ProfileError, VerificationError
 from mdl.pki import Certificate, Severity
 from mdl.vical import Vical
 from reader.cli.inputs import read_bytes
@@ -169,11 +170,12 @@ def _import(arguments: argparse.Namespace) -> int:
     for index, name in enumerate(arguments.file):
         label = f"FILE[{index}]"
         data = read_bytes(name, label)
-        with terminal.labelled(label):
+        with terminal.labelled(label), _named(label):
             if data.startswith(b"\x30") or b"-----BEGIN" in data:
                 found = Certificate.parse_pem_bundle(data) if b"-----BEGIN" in data else (Certificate(data),)
-                for root in found:
-                    file = file.with_root(root, at=at, **_root_scope(arguments))
+                for number, root in enumerate(found):
+                    with _named(f"certificates[{number}]"):
+                        file = file.with_root(root, at=at, **_root_scope(arguments))
                     roots.append(root)
             else:
                 file, imported = file.with_vical(
@@ -200,6 +202,16 @@ def _import(arguments: argparse.Namespace) -> int:
     for one in imports:
         terminal.write(_vical_lines(one))
     return _DONE
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say in the message of a refusal what it is about; `DecodeError` has a path for that."""
+    try:
+        yield
+    except (ProfileError, VerificationError) as exc:
+        exc.message = f"{what}: {exc.message}"
+        raise
 
 
 def _read_crls(arguments: argparse.Namespace) -> tuple[bytes, ...]:

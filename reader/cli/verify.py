@@ -90,8 +90,9 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _keep(arguments: argparse.Namespace, verifier: Verifier, response: bytes, case: dict[str, Any]) -> None:
     signer = None
     if arguments.keep_key is not None:
+        key = terminal.read_input(arguments.keep_key, label="--keep-key")
         with terminal.labelled("--keep-key"):
-            signer = SoftwareSigner.from_pkcs8(terminal.read_input(arguments.keep_key, label="--keep-key"))
+            signer = SoftwareSigner.from_pkcs8(key)
     with terminal.labelled("RESPONSE"):
         bundle = examine_and_keep(verifier, response, **case)
     content = bundle.encode(signer)

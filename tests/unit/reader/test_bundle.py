@@ -631,6 +631,16 @@ def test_only_its_owner_may_read_a_bundle(bundle_file: Path) -> None:
     assert bundle_file.stat().st_mode & 0o777 == 0o600, "also where it is written over one that others could read"
 
 
+def test_a_key_that_is_none_is_named_once(bundle_file: Path, capsys: Output) -> None:
+    folder = bundle_file.parent
+    words = ["reader", "verify", str(folder / "response"), "--trust", str(folder / "root"), "--unsafe-no-request"]
+    words += ["--transcript", str(folder / "transcript"), "--at", "2026-06-01T12:00:00Z", "--keep", str(folder / "c")]
+    replay = ["reader", "replay", str(bundle_file)]
+    for line, option, name in ((words, "--keep-key", "no"), (replay, "--key", "no"), (replay, "--key", "root")):
+        assert main([*line, option, str(folder / name)]) == 3
+        assert capsys.readouterr().err.count(option) == 1
+
+
 def test_a_bundle_of_another_key_is_refused(bundle_file: Path, capsys: Output) -> None:
     bundle_file.with_name("key.pub").write_bytes(deterministic_key("stranger").public_key.pem)
     assert main(["reader", "replay", str(bundle_file), "--key", str(bundle_file.with_name("key.pub"))]) == 1

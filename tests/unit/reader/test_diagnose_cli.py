@@ -123,6 +123,18 @@ def test_what_matches_nothing_asks_for_what_is_not_known(folder: Path, capsys: O
     assert max(map(len, out.splitlines())) <= 100
 
 
+def test_without_the_key_an_encrypted_answer_is_told_as_not_tried(folder: Path, capsys: Output) -> None:
+    words = [*made_for(folder, REDIRECT.transcript()), *WORDS, "--client-id", REDIRECT.client_id]
+    assert main(words) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "verifies over none of" in told
+    assert "OpenID4VP 1.0, redirect --jwk (or --jwk-thumbprint)" in told
+    assert main([*words, *files(folder, "jwk")]) == 1
+    told = capsys.readouterr().out
+    assert "verifies over: OpenID4VP 1.0" in told
+    assert "--jwk" not in told
+
+
 def test_the_messages_of_a_session_in_person(folder: Path, capsys: Output) -> None:
     slices = {"device_engagement_bytes": ENGAGEMENT.raw, "e_reader_key_bytes": READER_KEY.raw}
     known = files(folder, engagement=ENGAGEMENT.content, reader_key_bytes=READER_KEY.raw)
@@ -200,7 +212,7 @@ def test_an_input_that_does_not_decode_is_named_and_status_3(
 
 def test_a_jwk_that_is_no_public_key_is_refused(folder: Path, capsys: Output) -> None:
     assert main([*made_for(folder, SAMPLE), *files(folder, jwk=b'{"kty": "RSA"}')]) == 3
-    assert "the JWK is no public key" in capsys.readouterr().err
+    assert "--jwk: the JWK is no public key" in capsys.readouterr().err
 
 
 def test_an_endless_text_is_refused(folder: Path, capsys: Output) -> None:

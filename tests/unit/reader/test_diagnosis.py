@@ -1000,7 +1000,7 @@ def test_what_is_not_known_is_told_as_long_as_nothing_matches() -> None:
     missing = {one.form: one.missing for one in diagnosis.untried}
     assert missing[Form.QR] == ("engagement", "e_reader_key")
     assert missing[Form.NFC_NEGOTIATED] == ("engagement", "e_reader_key", "handover_select", "handover_request")
-    assert missing[Form.OPENID4VP] == ("client_id", "response_uri")
+    assert missing[Form.OPENID4VP] == ("client_id", "jwk_thumbprint", "response_uri")
     assert missing[Form.ANNEX_C] == ("encryption_info", "origin")
     assert set(missing) == set(PLAIN)
     assert "not tried: QR code (18013-5); not known: engagement, e_reader_key" in str(diagnosis)

@@ -14,6 +14,7 @@ from mdl.keys import EphemeralKey
 from mdl.testing import DeviceAuth, Presentation, Recipe, ThrowawayAuthority, present, throwaway_authority
 from reader.report import CHECKS
 from tests import external
+from tests.status_forgery import Token
 
 HONEST = present(disclose={"family_name", "birth_date", "portrait"})
 AT = ["--at", "2026-06-01T12:00:00Z"]
@@ -171,6 +172,10 @@ def test_revocation_is_judged_by_what_is_given(files: Files, tmp_path: Path, cap
 def test_a_status_token_is_read(files: Files, tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "token").write_bytes(b"\xd2\x84\x40\xa0\x40\x40")
     assert main([*files(), "--status-token", str(tmp_path / "token")]) == 0  # the licence names no list
+    assert "--status-token[0]: no status list token, so it speaks for nothing" in capsys.readouterr().err
+    (tmp_path / "good").write_bytes(Token().build())
+    assert main([*files(), "--status-token", str(tmp_path / "good")]) == 0
+    assert capsys.readouterr().err == ""
     assert main([*files(), "--status-token", str(tmp_path / "missing")]) == 3
     assert "--status-token[0]" in capsys.readouterr().err
 

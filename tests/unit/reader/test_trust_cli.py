@@ -110,8 +110,18 @@ def test_a_root_needs_a_word_on_what_it_is_for(trust: Trust, capsys: Output) -> 
 
 def test_all_files_are_taken_or_none(trust: Trust, tmp_path: Path, capsys: Output) -> None:
     assert trust("import", "roots", "signer", "--store", "store", "--doctype", MDL) == 1
-    assert "FILE" not in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "FILE" not in said.out
+    assert "mdl: FILE[1]: certificates[0]: not to be trusted as a root" in said.err
     assert not (tmp_path / "store").exists()
+
+
+def test_a_refused_root_among_several_is_named_by_its_place(trust: Trust, tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "store-mixed.pem").write_text(UTAH.pem + authority().ds_certificate.pem, "ascii")
+    assert trust("import", "roots", "store-mixed.pem", "--store", "store", "--doctype", MDL) == 1
+    assert "FILE[1]: certificates[1]: not to be trusted as a root" in capsys.readouterr().err
+    assert trust("import", "newer", "--store", "store", "--provider-root", "other-root") == 1
+    assert capsys.readouterr().err.startswith("mdl: FILE[0]: ")
 
 
 def test_a_provider_may_be_limited(trust: Trust, capsys: Output) -> None:
