@@ -185,7 +185,7 @@ def examine_and_keep(
         UnsupportedError: The verifier takes part in the post-quantum rehearsal (code ``bundle.rehearsal``): what is
             only rehearsed is not kept for years.
     """
-    if verifier._post_quantum is not None:  # noqa: SLF001 - nobody else has to know
+    if verifier.post_quantum is not None:
         msg = "a verifier that takes part in the post-quantum rehearsal keeps no evidence bundles"
         raise UnsupportedError(msg, code="bundle.rehearsal")
     recording = None if context.reader_key is None else _Recording(context.reader_key)

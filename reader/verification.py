@@ -303,6 +303,11 @@ class Verifier:
         """How far the clock may be off."""
         return self._skew
 
+    @property
+    def post_quantum(self) -> UnsafePostQuantum | None:
+        """Whether it takes part in the post-quantum rehearsal."""
+        return self._post_quantum
+
     def verify(
         self,
         response: bytes,
