@@ -340,7 +340,7 @@ def examine_device_auth(
         findings.skip("device_auth.mac" if signed.mac is None else "device_auth.signature")
         if mso is not None:
             try:
-                key = _device_key(mso, post_quantum)
+                key = decode_key(mso.device_key, path="deviceKeyInfo.deviceKey", post_quantum=post_quantum)
             except MdlError as exc:
                 findings.fail("device_auth.algorithm", f"the device key cannot be used: {exc}")
             else:
@@ -357,12 +357,6 @@ def examine_device_auth(
             findings.pass_("device_data.authorized")
         else:
             findings.fail("device_data.authorized", "the issuer did not authorise a device-signed element")
-
-
-def _device_key(mso: MobileSecurityObject, post_quantum: UnsafePostQuantum | None) -> PublicKey:
-    if post_quantum is None:
-        return mso.device_public_key
-    return decode_key(mso.device_key, path="deviceKeyInfo.deviceKey", post_quantum=post_quantum)
 
 
 def _examine_device_proof(
