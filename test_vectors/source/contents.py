@@ -719,6 +719,17 @@ attack(
 )
 attack(
     "request.doctype",
+    "one document type that nobody knows was asked for, and another returned",
+    lambda: {
+        "doctype": "org.example.one",
+        "namespaces": {"org.example": {"name": "Mustermann"}},
+        "request": request_for(("org.example.other", {"org.example": ["name"]})),
+    },
+    left_open=("request.elements", "request.unrequested"),
+    why="what was not asked for cannot be complete",
+)
+attack(
+    "request.doctype",
     "a document type in other case was asked for",
     lambda: {"request": asking(doctype="org.iso.18013.5.1.mdl")},
     left_open=("request.elements", "request.unrequested"),

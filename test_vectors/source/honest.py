@@ -537,6 +537,15 @@ accept("the last second of the security object", {"valid_until": TEST_TIME})
 accept("the first second of the security object", {"signed": moment(-DAY), "valid_from": TEST_TIME})
 accept("signed this very second", {"signed": TEST_TIME, "valid_from": TEST_TIME})
 accept("signed in the first second of the document signer", lambda: {"signed": AUTHORITY.ds_certificate.not_before})
+accept(
+    "signed in the last second of the document signer, and presented in it",
+    lambda: {
+        "x5chain": AUTHORITY.deviant_ds(not_after=TEST_TIME),
+        "signed": TEST_TIME,
+        "valid_from": TEST_TIME,
+    },
+    warnings=["validity.outlives_certificate"],
+)
 accept("a security object that outlives its signer",
        lambda: {"valid_until": AUTHORITY.ds_certificate.not_after + SECOND},
        warnings=["validity.outlives_certificate"])  # fmt: skip

@@ -919,3 +919,11 @@ def test_a_wrapped_response_is_none() -> None:
         verifier().examine(wrap24(given.response), **expectations(given))
     with pytest.raises(DecodeError):
         verifier().examine(encode(given.response), **expectations(given))
+
+
+def test_what_cannot_be_judged_since_an_item_cannot_be_read_says_so() -> None:
+    given = Recipe(namespaces=SMALL, items={"family_name": {"encoded": wrap24(b"\x1c")}}).present()
+    report = verifier().examine(given.response, **expectations(given))
+    assert (report.failed, report.indeterminate[-1]) == (("issuer_data.encoding",), "request.elements")
+    (open_,) = (check for check in report if check.id == "request.elements")
+    assert open_.detail == "an item cannot be read: it may be the one that is missing"
