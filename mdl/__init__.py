@@ -1,6 +1,6 @@
 """What issuer, reader and holder of an ISO/IEC 18013-5 mobile driver's licence must agree on.
 
-Pure: no sockets, no clock, no files, except in the command line (`mdl.cli`).
+Pure: no sockets, no clock, one way to write a file (`mdl.files`), except in the command line (`mdl.cli`).
 """
 
 from typing import Final

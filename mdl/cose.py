@@ -165,7 +165,7 @@ class CoseSign1:
     def contradicts(self, certificate: bytes) -> bool:
         """Whether the protected header names another certificate than that (DER) by its digest, in header 34 (x5t).
 
-        A digest by another algorithm, or in another form, says nothing.
+        A digest by an algorithm that is not known here says nothing; one that is no byte string is no certificate's.
 
         Spec:
             RFC 9360 §2; the draft of the second edition recommends SHA-256 (facts sheet mdoc §2.2).
@@ -174,7 +174,8 @@ class CoseSign1:
         if type(value) not in (list, tuple) or len(value) != 2 or type(value[0]) is not int:
             return False
         name, size = _THUMBPRINTS.get(value[0], ("", 0))
-        return bool(name) and value[1] != hashlib.new(name, certificate).digest()[:size]
+        digest = value[1]
+        return bool(name) and (type(digest) is not bytes or digest != hashlib.new(name, certificate).digest()[:size])
 
     def verify(self, key: PublicKey, *, detached: bytes | None = None) -> None:
         """Check the signature.

@@ -25,13 +25,14 @@ def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[byte
 
     Args:
         path: The file. A symbolic link is followed.
-        private: Whether only the owner may read it, whoever might before.
+        private: Whether only the owner may read it, whoever might before. What was private stays so in any case.
 
     Yields:
-        A function that takes the content and puts the file in place; without a call nothing changes.
+        A function that takes the content and puts the file in place; without a call nothing changes. It is called once.
 
     Raises:
         OSError: The file cannot be written, on entry or at the call.
+        ValueError: The function is called a second time.
     """
     try:
         target = path.resolve()
@@ -41,10 +42,14 @@ def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[byte
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if target.exists() and not target.is_file():
         raise OSError(errno.EINVAL, "no regular file: name another output file")
+    private = private or (target.exists() and not target.stat().st_mode & 0o077)
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if private else 0o644)
 
     def commit(content: bytes) -> None:
+        if not beside.exists():
+            msg = "the file is in place already"
+            raise ValueError(msg)
         left = memoryview(content)
         while left:
             left = left[os.write(descriptor, left) :]

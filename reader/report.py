@@ -247,7 +247,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
             (
                 "elements.value",
                 "elements.types",
-                "a value of the right type that is none of those that the document type knows",
+                "a value of the right type, whose length, form or content the type does not know, as a portrait's",
                 _NONE,
             ),
         )

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
@@ -368,13 +368,15 @@ class Verifier:
         _demand(case.evidence, Evidence)
         decoded = DeviceResponse.decode(response)
         checks = self._examine_response(decoded)
-        documents = []
-        for index, document in enumerate(decoded.documents):
-            findings = Findings(index, self._policy)
-            documents.append(self._examine_document(findings, document, case))
-            checks += findings.results.values()
+        examined = [Findings(index, self._policy) for index in range(len(decoded.documents))]
+        documents = [
+            self._examine_document(findings, document, case)
+            for findings, document in zip(examined, decoded.documents, strict=True)
+        ]
         if case.evidence.gathered:
-            self._refuse_strays(checks, decoded.documents, case.evidence.status_tokens)
+            self._refuse_strays(examined, decoded.documents, case.evidence.status_tokens)
+        for findings in examined:
+            checks += findings.results.values()
         return Report(tuple(checks), self._policy, self._revocation, decoded.unsupported), documents
 
     # (1) the response
@@ -528,13 +530,16 @@ class Verifier:
             evidence = case.evidence
             issuer = signer.anchor.certificate
             judgement = self._status.judge(mso.status, issuer, evidence.status_tokens, case.at, evidence.crls)
+            findings.wants_token = judgement is NO_TOKEN
             findings.results[name] = Check(
                 name, judgement.outcome, judgement.detail, findings.document, judgement.warnings
             )
 
-    def _refuse_strays(self, checks: list[Check], documents: Iterable[Document], tokens: tuple[bytes, ...]) -> None:
+    def _refuse_strays(
+        self, examined: Iterable[Findings], documents: Iterable[Document], tokens: tuple[bytes, ...]
+    ) -> None:
         """Where a token is wanting, fail if one was given that no document asks for: it stands in the other's place."""
-        wanting = [index for index, check in enumerate(checks) if check.detail == NO_TOKEN.detail]
+        wanting = [findings for findings in examined if findings.wants_token]
         if not wanting:  # mutants: same
             return
         named: set[str] = set()
@@ -543,10 +548,8 @@ class Verifier:
                 status = document.issuer_signed.security_object(limits=_MSO_LIMITS).status
                 named |= {info.uri for info in StatusReference.decode(status).lists}
         if self._status.addresses(tokens) - named:
-            for index in wanting:
-                checks[index] = replace(
-                    checks[index], outcome=Outcome.FAILED, detail="a status token was given for another address"
-                )
+            for findings in wanting:
+                findings.fail("mso.status", "a status token was given for another address")
 
 
 def _usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None) -> PublicKey | None:

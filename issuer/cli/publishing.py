@@ -307,11 +307,13 @@ def _vical(arguments: argparse.Namespace) -> int:
             previous=previous,
             url=arguments.url,
         )
+        # What may not be published is not put on record either, where it would have a number of its own.
+        authority = None if arguments.publish is None else open_authority(arguments)
+        item = None if authority is None else _verified(authority, made.encoded, roots)
         commit(made.encoded)
     publication = None
-    if arguments.publish is not None:
-        authority = open_authority(arguments)
-        publication = _published(authority, Path(arguments.publish), _verified(authority, made.encoded, roots))
+    if authority is not None and item is not None:
+        publication = _published(authority, Path(arguments.publish), item)
     _tell_vical(arguments, made, out, publication)
     return _DONE
 

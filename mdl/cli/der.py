@@ -263,6 +263,8 @@ def _is_reencoded(kind: Any, contents: bytes) -> bool:
 
 
 _CONSTRUCTED: Final = 0x20
+# The most octets of a tag number, inclusive.
+_LONGEST_TAG: Final = 4
 # Universal types that consist of others; of strings DER knows the primitive form only.
 _COMPOSITE: Final = frozenset((8, 11, 16, 17))
 _BOOLEAN, _INTEGER, _BIT_STRING, _NULL, _ENUMERATED = 1, 2, 3, 5, 10
@@ -318,6 +320,8 @@ def _long_tag(data: bytes, at: int) -> tuple[int, int]:
         number, at = number << 7 | octet & 0x7F, at + 1
         if octet < 0x80:
             break
+        if at - start == _LONGEST_TAG:  # nobody needs more, and more would take more time for each
+            raise ValueError
     if data[start] == 0x80 or number < 0x1F:
         raise ValueError
     return number, at

@@ -238,6 +238,15 @@ def _compile_choice(kind: type[str | int], allowed: frozenset[str] | frozenset[i
     return check
 
 
+def _compile_numbers(allowed: frozenset[int], wrong_type: Fault) -> Predicate:
+    is_listed = _compile_choice(int, allowed, wrong_type)
+
+    def check(value: object) -> Fault | None:
+        return wrong_type if type(value) is int and value < 0 else is_listed(value)
+
+    return check
+
+
 def _compile_form(form: Form, wrong_type: Fault) -> Predicate:
     malformed = Fault(form.code, f"must be {form.says}")
     matches = form.matches
@@ -274,7 +283,7 @@ class Uint(Shape):
         del strict
         wrong_type = self._wrong_type()
         if self.allowed:
-            return _compile_choice(int, frozenset(self.allowed), wrong_type)
+            return _compile_numbers(frozenset(self.allowed), wrong_type)
         out_of_range = Fault(Code.RANGE, f"must be at least {self.minimum} and at most {self.maximum}")
         minimum, maximum = self.minimum, self.maximum
 

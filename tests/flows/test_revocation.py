@@ -375,6 +375,11 @@ def test_a_vical_signed_by_a_key_in_a_file(desk: Desk, tmp_path: Path) -> None:
     desk.issuer("vical", *words, "--issue-id", "41").error(2, "vical.order")
     no_root = made["certificate"]
     desk.issuer("vical", "--root", no_root, "--doctype", MDL_DOCTYPE, *words[2:]).error(1, "vical.root")
+    # A list that may not be published has no place in the provider's memory, and takes no number.
+    before = (tmp_path / "vical.cbor").read_bytes()
+    assert desk.issuer("revoke", "--certificate", made["serial"], "--later").status == 0
+    desk.issuer("vical", *words, "--publish", desk.tree).error(1, "publish.vical_signer")
+    assert (tmp_path / "vical.cbor").read_bytes() == before
 
 
 def test_a_web_server_of_pythons_own_serves_the_tree(desk: Desk) -> None:

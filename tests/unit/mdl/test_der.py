@@ -224,6 +224,7 @@ def test_an_extension_that_nobody_knows_is_no_finding() -> None:
         "3005",
         "04",
         "1f",
+        "bfffffffff7f020500",  # a tag number of more octets than anybody needs
     ],
 )
 def test_ber_that_is_not_der_is_found_in_an_extension_that_nobody_knows(value: str) -> None:
@@ -242,6 +243,7 @@ def test_ber_that_is_not_der_is_found_in_an_extension_that_nobody_knows(value: s
         "04820100" + 256 * "5a",
         "bf1f03020105",
         "bf8100020500",
+        "bfffffff7f020500",
         "30090101000101ff02010a",
         "300402020085",
         "30040202ff05",

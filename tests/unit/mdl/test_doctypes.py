@@ -285,6 +285,7 @@ BAD_ELEMENTS: list[tuple[str, Any, Code, str]] = [
     ("sex", True, Code.TYPE, ""),
     ("sex", 1.0, Code.TYPE, ""),
     ("height", -1, Code.TYPE, ""),
+    ("sex", -1, Code.TYPE, ""),
     ("height", 2**64, Code.RANGE, ""),
     ("height", "170", Code.TYPE, ""),
     ("weight", True, Code.TYPE, ""),

@@ -59,6 +59,22 @@ def test_a_private_file_is_its_owner_s_whoever_might_read_it_before(tmp_path: Pa
     assert (file.read_bytes(), mode(file)) == (b"private", 0o600)
 
 
+def test_what_was_private_stays_private(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    write(file, b"mine")
+    file.chmod(0o600)
+    write(file, b"mine again")
+    assert (file.read_bytes(), mode(file)) == (b"mine again", 0o600)
+
+
+def test_a_file_is_put_in_place_once(tmp_path: Path) -> None:
+    with output_file(tmp_path / "file") as commit:
+        commit(b"one")
+        with pytest.raises(ValueError, match="in place already"):
+            commit(b"two")
+    assert (tmp_path / "file").read_bytes() == b"one"
+
+
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     link = tmp_path / "link"
