@@ -255,6 +255,26 @@ def der_to_raw(signature: bytes, curve: Curve) -> bytes:
         raise SigningError(msg, code="signing.malformed_signature") from exc
 
 
+# The y coordinates of the points of Ed25519 whose order divides 8, little-endian and without the sign bit; the last two
+# are those of the first two written beyond the field.
+_SMALL_ORDER: Final = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+
+
+def _is_of_small_order(point: bytes) -> bool:
+    return point[:-1] + bytes((point[-1] & 0x7F,)) in _SMALL_ORDER
+
+
 class PublicKey:
     """A public key on a curve of the tables; immutable.
 
@@ -269,6 +289,9 @@ class PublicKey:
     key: VerifyingKey | AgreementKey
 
     def __init__(self, curve: Curve, key: VerifyingKey | AgreementKey) -> None:
+        if isinstance(key, ed25519.Ed25519PublicKey) and _is_of_small_order(key.public_bytes_raw()):
+            msg = "the key is a point of small order, under which one signature goes with any message"
+            raise DecodeError(msg, code="key.malformed", clause="RFC 8032 §5.1")
         self.curve = curve
         self.key = key
         self._spki: bytes | None = None
@@ -278,6 +301,7 @@ class PublicKey:
         """Wrap a key of the `cryptography` package; an ML-DSA key for the rehearsal only.
 
         Raises:
+            DecodeError: A point of small order, as whose signature anything passes (code ``key.malformed``).
             UnsupportedError: The kind of key or its curve is not in the table (code ``key.unsupported``).
         """
         if isinstance(key, ec.EllipticCurvePublicKey):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -240,8 +241,7 @@ def examine_items(
             items = [item for item, fields in decoded if _is_item(fields)]
             columns = _columns([fields for _, fields in decoded if _is_item(fields)])
             if digest is not None:
-                spoilt = [digest(item.raw).digest() for item, fields in decoded if not _is_item(fields)]
-                signed = signed and {*spoilt} <= {*digests.values()}
+                signed = signed and {digest(raw).digest() for _, raw in received} <= {*digests.values()}
         if columns is None:  # nothing is left
             elements[namespace] = {}
             continue
@@ -427,8 +427,15 @@ def examine_subject(
         findings.fail("subject.country", "issuing_country is not the document signer's country")
     if certificate.state is None and findings.policy.refuses("state.missing"):
         findings.fail("subject.jurisdiction", "the document signer names no state")
-    elif state is None or "issuing_jurisdiction" not in elements:
+    elif "issuing_jurisdiction" not in elements:
         findings.skip("subject.jurisdiction")
+    elif state is None:
+        # Nobody is certified for a state; but a subdivision of another country is none of this one.
+        told = elements["issuing_jurisdiction"]
+        if type(told) is str and _SUBDIVISION.match(told) and told[:2] != certificate.country:
+            findings.fail("subject.jurisdiction", "issuing_jurisdiction is not of the document signer's country")
+        else:
+            findings.skip("subject.jurisdiction")
     elif _is_text(elements["issuing_jurisdiction"], state):
         findings.pass_("subject.jurisdiction")
     elif _is_text(elements["issuing_jurisdiction"], f"{certificate.country}-{state}"):
@@ -436,6 +443,9 @@ def examine_subject(
         findings.judge("subject.jurisdiction", deviation)
     else:
         findings.fail("subject.jurisdiction", "issuing_jurisdiction is not the document signer's state")
+
+
+_SUBDIVISION: Final = re.compile("[A-Z]{2}-")
 
 
 def _is_text(value: object, expected: str | None) -> bool:

@@ -185,7 +185,13 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
                 "the document signer names a state, and its root names none",
                 _AAMVA,
             ),
-            ("crl.profile", _REVOCATION, "a finding of the CRL linter without security relevance", _NONE),
+            (
+                "crl.profile",
+                _REVOCATION,
+                "a finding of the CRL linter, an error without security relevance",
+                _ALL,
+            ),
+            ("crl.profile.minor", _REVOCATION, "a finding of the CRL linter, a warning or a hint", _NONE),
             ("validity.order", "mso.validity", "signed, validFrom and validUntil are not in order", _ALL),
             ("validity.date_form", "mso.validity", "a date is not in the one form that the standard allows", _NONE),
             (

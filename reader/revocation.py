@@ -14,7 +14,7 @@ from typing import Final
 
 from mdl.errors import DecodeError, MdlError
 from mdl.keys import UnsafePostQuantum
-from mdl.pki import Certificate, Crl, Finding, lint_crl
+from mdl.pki import Certificate, Crl, Finding, Severity, lint_crl
 from reader.report import Outcome
 from reader.trust import TrustStore
 
@@ -87,13 +87,14 @@ class _AssessedCrl:
         crl: The CRL if it is authentic (see `is_authentic`), else None.
         concerns: Whether the issuer under assessment issued it, or it claims so: a CRL that does not decode may.
         refusal: Why it must not clear anybody, or None.
-        deviation: In what harmless way it deviates from its profile; empty where it does not.
+        deviation: In what way that no forger gains by it deviates from its profile: code of the policy and detail; None
+            where it does not.
     """
 
     crl: Crl | None
     concerns: bool
     refusal: str | None
-    deviation: str = ""
+    deviation: tuple[str, str] | None = None
 
 
 class CrlJudge:
@@ -145,10 +146,11 @@ class CrlJudge:
                 refusal = refusal or "the revocation list is from the future"
             elif assessed.crl.next_update is None or at - assessed.crl.next_update > self._skew:
                 refusal = refusal or "the revocation list is stale"
-            else:
+            elif usable is None or usable.deviation is not None:
                 usable = assessed
         if usable is not None:
-            return Judgement(Outcome.PASSED, usable.deviation, ("crl.profile",) if usable.deviation else ())
+            code, detail = usable.deviation or ("", "")
+            return Judgement(Outcome.PASSED, detail, (code,) if code else ())
         if refusal is not None:
             return Judgement(Outcome.FAILED, refusal)
         return Judgement(Outcome.INDETERMINATE, "no revocation list of the root at hand")
@@ -186,8 +188,15 @@ def _assess(
                 concerns=True,
                 refusal=f"the revocation list breaks its profile: {finding.rule}",
             )
-    deviation = f"the revocation list deviates from its profile: {findings[0].rule}" if findings else ""
-    return _AssessedCrl(crl, concerns=True, refusal=None, deviation=deviation)
+    # The gravest is the one that counts, and that is told.
+    for code, found in (
+        ("crl.profile", [one for one in findings if one.severity is Severity.ERROR]),
+        ("crl.profile.minor", findings),
+    ):
+        if found:
+            detail = f"the revocation list deviates from its profile: {found[0].rule}"
+            return _AssessedCrl(crl, concerns=True, refusal=None, deviation=(code, detail))
+    return _AssessedCrl(crl, concerns=True, refusal=None)
 
 
 def claims_issuer(crl: Crl, issuer: Certificate) -> bool:

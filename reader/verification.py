@@ -518,7 +518,10 @@ class Verifier:
             return
         name = "issuer_auth.certificate_revocation"
         judgement = self._crls.judge(signer.certificate, signer.anchor.certificate, case.evidence.crls, case.at)
-        findings.results[name] = Check(name, judgement.outcome, judgement.detail, findings.document, judgement.warnings)
+        if judgement.outcome is Outcome.PASSED:
+            findings.judge(name, dict.fromkeys(judgement.warnings, judgement.detail))
+        else:
+            findings.results[name] = Check(name, judgement.outcome, judgement.detail, findings.document)
 
     def _examine_status(
         self, findings: Findings, mso: MobileSecurityObject, signer: _DocumentSigner | None, case: _Case

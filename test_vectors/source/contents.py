@@ -21,7 +21,7 @@ from mdl.testing import (
     widen,
 )
 from reader.report import Policy
-from test_vectors.source.case import LENIENT, Attacks, Expected, Kind
+from test_vectors.source.case import LENIENT, Attacks, Expected, Kind, refused
 from test_vectors.source.stage import (
     AUTHORITY,
     DAY,
@@ -325,6 +325,35 @@ for _name, _inner in {
         left_open=("request.elements",),
         why="what is broken cannot be read either, and may be what is missing",
     )
+
+
+def _broken_in(namespace: str, other: str) -> Fields:
+    """In one namespace an item was broken on its way; in the other the issuer has signed one that cannot be read."""
+
+    def change(items: list[Item]) -> None:
+        next(item for item in items if item.namespace == namespace).sent = wrap24(b"\x1c")
+        next(item for item in items if item.namespace == other).encoded = wrap24(b"\x1d")
+
+    return _two_namespaces(mutate_items=change, without_request=True)
+
+
+for _namespace, _other in ((NAMESPACE, DOMESTIC), (DOMESTIC, NAMESPACE)):
+    attack(
+        DIGEST,
+        f"an item of {_namespace} that somebody broke on its way, and one of {_other} that is signed so",
+        lambda namespace=_namespace, other=_other: _broken_in(namespace, other),
+        also=(ENCODING,),
+        why="what is broken cannot be read either",
+    )
+attack(
+    ENCODING,
+    "the only item cannot be read, as the issuer signed it",
+    {
+        "namespaces": {NAMESPACE: {"family_name": "Mustermann"}},
+        "items": {"family_name": {"encoded": wrap24(b"\x1c")}},
+        "without_request": True,
+    },
+)
 
 
 def presented(name: str = "birth_date", **members: Any) -> Fields:
@@ -679,6 +708,21 @@ for _identifier, _value in (("issuing_country", "CA"), ("issuing_jurisdiction", 
             "key_authorizations": {"nameSpaces": [NAMESPACE]},
             "request": asking(for_=["family_name", _identifier]),
         },
+    )
+
+
+for _name, _items in {
+    "": {"issuing_jurisdiction": {"value": "CA-ON"}},
+    ", and of the right country otherwise": {
+        "issuing_jurisdiction": {"value": "DE-BY"},
+        "issuing_country": {"value": "US"},
+    },
+}.items():
+    attack(
+        "subject.jurisdiction",
+        f"a place of another country under a signer and a root that name no state{_name}",
+        lambda items=_items: _stateless() | {"items": items},
+        under={Policy.AAMVA: refused("subject.jurisdiction")},
     )
 
 

@@ -107,6 +107,12 @@ for _name, _header in {
         f"deviceMac names {_name}", {"device_auth": DeviceAuth.MAC, "device_protected": _header}, mac=True
     )
 
+# Under the neutral element R = A, S = 0 is a signature of any message, in any session.
+_device_algorithm(
+    "a device key of small order, under which one signature goes with any message",
+    {"mso_device_key": {1: 1, -1: 6, -2: b"\x01" + bytes(31)}, "device_protected": {1: -8}}
+    | device_auth(lambda auth: auth["deviceSignature"].__setitem__(3, b"\x01" + bytes(63))),
+)
 for _kind, _form, _number in (("deviceSignature", DeviceAuth.SIGNATURE, -7), ("deviceMac", DeviceAuth.MAC, 5)):
     _device_algorithm(
         f"{_kind} names its algorithm outside the protected header",

@@ -14,7 +14,7 @@ from mdl.pki import Crl
 from mdl.testing import TEST_TIME, Recipe
 from reader.report import Outcome, Revocation
 from reader.revocation import Evidence
-from test_vectors.source.case import Attacks, Honest, Kind
+from test_vectors.source.case import LENIENT, Attacks, Honest, Kind
 from test_vectors.source.encodings import SMALL
 from test_vectors.source.signers import (
     PROFILE,
@@ -292,17 +292,6 @@ for _name, _crls in {
             lambda crls=_crls, required=_required: evidence(*crls(), required=required),
             judged=True,
         )
-for _name, _crls, _code in (
-    ("a list for 91 days", lambda: [AUTHORITY.crl(next_update=moment(91 * DAY))], "crl.profile"),
-    ("a list without a number", lambda: [AUTHORITY.crl(extensions={"number": None})], "crl.profile"),
-    ("a list without a key identifier", lambda: [AUTHORITY.crl(extensions={"aki": None})], "crl.profile"),
-):
-    accept(
-        f"evidence: {_name}",
-        lambda crls=_crls: evidence(*crls(), required=True),
-        judged=True,
-        warnings=[_code],
-    )
 accept(
     "evidence that is not used: a list of another root",
     lambda: evidence(generations()[0].crl(revoked=[AUTHORITY.ds_certificate.serial])),
@@ -342,15 +331,33 @@ accept(
     judged=True,
 )
 
+# The root has signed them and they are fresh; they break rules of the profile by which no forger gains.
 for _name, _crls in {
+    "a list for 91 days": lambda: [AUTHORITY.crl(next_update=moment(91 * DAY))],
+    "a list of two years ago, for ten": lambda: [
+        AUTHORITY.crl(this_update=moment(-700 * DAY), next_update=moment(3000 * DAY))
+    ],
+    "a list without a number": lambda: [AUTHORITY.crl(extensions={"number": None})],
+    "a list without a key identifier": lambda: [AUTHORITY.crl(extensions={"aki": None})],
     "a list with a reason for another": lambda: [_forged_crl(_reason(x509.ReasonFlags.superseded), revoked=[12345])],
     "a list that is empty and says so": lambda: [_forged_crl(_emptied, revoked=[12345])],
 }.items():
-    accept(
-        f"evidence: {_name}",
+    attack(
+        REVOCATION,
+        f"{_name} is all that there is",
         lambda crls=_crls: evidence(*crls(), required=True),
         judged=True,
+        tolerated=LENIENT,
         warnings=["crl.profile"],
+    )
+for _order in (1, -1):
+    accept(
+        f"evidence: a list without a number {'before' if _order == 1 else 'behind'} a regular one",
+        lambda order=_order: evidence(
+            *[AUTHORITY.crl(extensions={"number": None}), AUTHORITY.crl(number=2)][::order], required=True
+        ),
+        judged=True,
+        kind=Kind.MAY_REJECT,
     )
 
 
@@ -370,7 +377,7 @@ accept(
         required=True,
     ),
     judged=True,
-    warnings=["crl.profile"],
+    warnings=["crl.profile.minor"],
 )
 accept(
     "evidence: a thousand others", lambda: evidence(AUTHORITY.crl(revoked=range(1, 1001)), required=True), judged=True
