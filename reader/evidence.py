@@ -260,7 +260,7 @@ class EvidenceStore:
     def _put(self, entry: _Entry) -> None:
         seen = self._entries.get(entry.key)
         if seen is not None:
-            if (entry.number, entry.issued_at) < (seen.number, seen.issued_at):
+            if _is_rollback(entry, seen):
                 raise _rejected("the evidence is older than what was seen before", "evidence.rollback")
             self._size -= seen.size
         self._entries[entry.key] = entry
@@ -340,11 +340,15 @@ class EvidenceStore:
         """Read a file that `save` has written.
 
         A checksum finds damage. It does not keep out somebody who may write the file, but he gains little: each piece
-        is verified again, and what rests on the word of a root that is not trusted is left out; a mark without its
-        evidence can only refuse. What he can do is put
+        is verified again, and what rests on the word of a root that is not trusted is left out. What he can do is put
         back a file of last week, or take pieces out: then an older list serves until it expires, which it has not, and
         the store no longer knows that it had seen a newer one. Whoever is connected has newer ones fetched in time, by
         `EvidenceCache`; whoever is not keeps the file where only its user may write.
+
+        Nothing vouches for a mark without its evidence. It keeps out nothing that was issued after it, whatever number
+        it names, and nothing at all while its own time is still to come. What remains is a mark that is dated just now:
+        whatever the authority has issued so far is refused, and the evidence is missing until it issues the next; what
+        that means is for `reader.report.Revocation` to say.
 
         Args:
             path: The file.
@@ -421,7 +425,7 @@ def _read_mark(content: Any) -> _Mark:
 
 
 def _marked(need: Need, url: str, mark: _Mark, fetched: datetime) -> _Entry:
-    """An entry without its evidence: nothing vouches for it, and it can do nothing but refuse what is older."""
+    """An entry without its evidence: nothing vouches for it, and all that it can do is in `_is_rollback`."""
     (issuer,) = need.issuers
     return _Entry(
         key=_key(need, url, issuer),
@@ -437,6 +441,19 @@ def _marked(need: Need, url: str, mark: _Mark, fetched: datetime) -> _Entry:
 
 def _damaged() -> DecodeError:
     return DecodeError("the evidence file is damaged, too large, or no such file", code="evidence.damaged")
+
+
+def _is_rollback(entry: _Entry, seen: _Entry) -> bool:
+    """Whether evidence is older than what was seen, so that it must not take its place.
+
+    A mark may have come from a file, and then nothing vouches for it. So it keeps out nothing that was issued after it,
+    whatever number it names, and one from the future nothing at all: whoever may write the file could else keep away
+    every list that revokes, for good.
+    """
+    older = (entry.number, entry.issued_at) < (seen.number, seen.issued_at)
+    if seen.data is None:
+        return older and entry.issued_at <= seen.issued_at <= entry.fetched
+    return older
 
 
 def _rejected(message: str, code: str) -> VerificationError:

@@ -609,14 +609,73 @@ def test_a_mark_without_its_evidence_goes_into_the_file_too(tmp_path: Path) -> N
     assert loaded.evidence([CRL_NEED], at=TEST_TIME).crls == (CRL,)
 
 
-def test_who_may_write_the_file_can_make_a_mark_that_refuses_and_none_that_hands_out(tmp_path: Path) -> None:
+HUGE = f"{16**40:x}"
+
+
+@pytest.mark.parametrize("mark", [[HUGE, "9999-12-31T23:59:59+00:00"], [HUGE, "2020-01-01T00:00:00+00:00"]])
+@pytest.mark.parametrize("need, data", [(CRL_NEED, CRL), (LIST_NEED, TOKEN)])
+def test_who_may_write_the_file_can_make_no_mark_that_hands_out_or_keeps_genuine_evidence_away(
+    tmp_path: Path, need: Need, data: bytes, mark: list[str]
+) -> None:
+    """Nothing vouches for a mark: neither its number nor a date in the future keeps out what the issuer has signed."""
     path = tmp_path / "evidence"
-    kept((CRL_NEED, CRL)).save(path)
-    rewritten(path, lambda entries: entries[0].__setitem__(4, [f"{16**40:x}", "9999-12-31T23:59:59+00:00"]))
+    kept((need, data)).save(path)
+    rewritten(path, lambda entries: entries[0].__setitem__(4, mark))
     loaded = EvidenceStore.load(path, TRUST)
     assert loaded.evidence(at=TEST_TIME) == Evidence()
-    assert not loaded.is_fresh(CRL_NEED, at=TEST_TIME, max_age=DAY)
-    assert refusal(VerificationError, loaded.add, CRL_NEED, CRL_URL, CRL, at=TEST_TIME).code == "evidence.rollback"
+    assert not loaded.is_fresh(need, at=TEST_TIME, max_age=DAY)
+    loaded.save(path)
+    loaded = EvidenceStore.load(path, TRUST)
+    loaded.add(need, need.urls[0], data, at=TEST_TIME)
+    found = loaded.evidence(at=TEST_TIME)
+    assert found.crls + found.status_tokens == (data,)
+
+
+def test_a_connected_reader_finds_a_revocation_whatever_mark_its_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "evidence"
+    kept((CRL_NEED, CRL)).save(path)
+    rewritten(path, lambda entries: entries[0].__setitem__(4, [HUGE, "2020-01-01T00:00:00+00:00"]))
+    revoking = HOUSE.crl(number=900, revoked=[HOUSE.ds_certificate.serial])
+    gathered = EvidenceCache(fetcher(crl=revoking), store=EvidenceStore.load(path, TRUST)).gather(
+        [CRL_NEED], at=TEST_TIME
+    )
+    assert gathered.errors == ()
+    shown = present()
+    verifier = Verifier(TRUST, policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN)
+    context = SessionContext(transcript=shown.transcript, reader_key=shown.reader_key)
+    report = verifier.examine(
+        shown.response, context=context, request=shown.request, at=TEST_TIME, evidence=gathered.evidence
+    )
+    assert report.failed == ("issuer_auth.certificate_revocation",)
+
+
+@pytest.mark.parametrize(
+    "need, past, following",
+    [
+        (CRL_NEED, CRL, HOUSE.crl(number=6, this_update=TEST_TIME + SECOND, next_update=TEST_TIME + 9 * DAY)),
+        (LIST_NEED, TOKEN, Token(issued=TEST_TIME + SECOND).build()),
+    ],
+)
+def test_a_forged_mark_that_is_dated_now_holds_until_the_next_issue(
+    tmp_path: Path, need: Need, past: bytes, following: bytes
+) -> None:
+    path = tmp_path / "evidence"
+    kept((need, past)).save(path)
+    rewritten(path, lambda entries: entries[0].__setitem__(4, [HUGE, TEST_TIME.isoformat()]))
+    loaded = EvidenceStore.load(path, TRUST)
+    assert refusal(VerificationError, loaded.add, need, need.urls[0], past, at=TEST_TIME).code == "evidence.rollback"
+    loaded.add(need, need.urls[0], following, at=TEST_TIME + SECOND)
+    assert len(loaded) == 1
+
+
+def test_a_mark_keeps_out_nothing_that_the_evidence_itself_would_have_let_in(tmp_path: Path) -> None:
+    path = tmp_path / "evidence"
+    kept((CRL_NEED, CRL)).save(path)
+    rewritten(path, lambda entries: entries[0].__setitem__(4, ["5", TEST_TIME.isoformat()]))
+    loaded = EvidenceStore.load(path, TRUST)
+    backdated = HOUSE.crl(number=6, this_update=TEST_TIME - 2 * DAY)
+    loaded.add(CRL_NEED, CRL_URL, backdated, at=TEST_TIME)
+    assert loaded.evidence(at=TEST_TIME).crls == (backdated,)
 
 
 def test_the_ttl_goes_on_counting_in_the_file(tmp_path: Path) -> None:
