@@ -2,7 +2,8 @@
 
 - `needs_of` says what evidence a response calls for.
 - `EvidenceStore` keeps CRLs and status lists that are authentic, and never one that is older than what it has seen. It
-  can be saved to one file, for readers that work offline.
+  can be saved to one file, for readers that work offline. A CRL of the root's own key under another name or key
+  identifier is kept beside the root's CRL: it revokes and clears nobody, so it must not push out the one that does.
 - `EvidenceCache` has a fetcher fill the store when something is missing or no longer fresh.
 
 Ask an issuer's server only for a credential that is otherwise in order, or strangers decide whom you call. So verify
@@ -44,7 +45,7 @@ from mdl.status import StatusReference, StatusToken
 from reader.fetching import EvidenceKind, Fetcher
 from reader.files import write_whole
 from reader.report import EVIDENCE_CHECKS, Report
-from reader.revocation import Evidence
+from reader.revocation import Evidence, is_misnamed
 from reader.status import authentic_crl, verify_status_token
 from reader.trust import TrustStore
 
@@ -166,6 +167,9 @@ _MAGIC: Final = b"mdl evidence 1\n"
 _MAX_STORE_BYTES: Final = 256 * 1024 * 1024
 _MAX_ENTRIES: Final = 16_384
 _ENTRY_COST: Final = 1024
+# In the place of an address: that of a root's CRL, wherever it lies, and that of one of its key which names another.
+_ROOT_CRL: Final = ""
+_MISNAMED_CRL: Final = "misnamed"
 
 _Key: TypeAlias = tuple[EvidenceKind, str, bytes, bytes | None]
 
@@ -175,7 +179,8 @@ class _Entry:
     """Authentic evidence, or what is left of it: when there is no room, the marks stay and the bytes go.
 
     Attributes:
-        key: Kind, address (empty for a CRL: a root has one, wherever it lies), root, pinned certificate.
+        key: Kind, address, root, pinned certificate. A root has one CRL, wherever it lies, and beside it one of its key
+            that names another.
         issuer: The root.
         data: The evidence as received, or None.
         issued_at: ``thisUpdate`` or ``iat``.
@@ -204,15 +209,20 @@ class _Entry:
         """What a file holds of it: the evidence, or its mark, which is number (hex) and time."""
         return [f"{self.number:x}", self.issued_at.isoformat()] if self.data is None else self.data
 
+    @property
+    def is_misnamed(self) -> bool:
+        """Whether it is a CRL of the root's own key under another name or key identifier."""
+        return self.key[:2] == (EvidenceKind.CRL, _MISNAMED_CRL)
+
     def is_usable(self, at: datetime) -> bool:
         """Whether it is there and not expired."""
         return self.data is not None and self.issued_at <= at < self.expires
 
     def is_fresh(self, at: datetime, max_age: timedelta) -> bool:
-        """Whether there is no reason to look for a newer one."""
+        """Whether there is no reason to look for a newer one; a CRL that clears nobody is always one."""
         longest = max_age if self.ttl is None else min(self.ttl, max_age)
         # What is said to have been fetched later than now would stay fresh until then, and longer.
-        return self.is_usable(at) and timedelta(0) <= at - self.fetched < longest
+        return not self.is_misnamed and self.is_usable(at) and timedelta(0) <= at - self.fetched < longest
 
 
 class EvidenceStore:
@@ -237,7 +247,7 @@ class EvidenceStore:
         """How many pieces of evidence there are, expired ones included."""
         return sum(1 for entry in list(self._entries.values()) if entry.data is not None)
 
-    def add(self, need: Need, url: str, data: bytes, *, at: datetime) -> None:
+    def add(self, need: Need, url: str, data: bytes, *, at: datetime) -> bool:
         """Take evidence in, if it is authentic, usable now and not older than what was seen.
 
         Args:
@@ -245,6 +255,10 @@ class EvidenceStore:
             url: Where it came from: one of the need's addresses.
             data: What came.
             at: When.
+
+        Returns:
+            Whether it is what was needed. A CRL of the root's own key under another name or key identifier is not: it
+            is kept for whom it revokes, and it clears nobody.
 
         Raises:
             VerificationError: It is not signed on any needed root's word (code ``evidence.untrusted``), not usable at
@@ -256,6 +270,7 @@ class EvidenceStore:
             raise _rejected("the evidence has expired or is from the future", "evidence.unusable")
         with self._lock:
             self._put(entry)
+        return not entry.is_misnamed
 
     def _put(self, entry: _Entry) -> None:
         seen = self._entries.get(entry.key)
@@ -307,10 +322,11 @@ class EvidenceStore:
         found = []
         with self._lock:
             for issuer in need.issuers:
-                entry = self._entries.get(_key(need, need.urls[0], issuer))
-                if entry is not None:
-                    self._entries.move_to_end(entry.key)
-                    found.append(entry)
+                for misnamed in (False, True) if need.kind is EvidenceKind.CRL else (False,):
+                    entry = self._entries.get(_key(need, need.urls[0], issuer, misnamed=misnamed))
+                    if entry is not None:
+                        self._entries.move_to_end(entry.key)
+                        found.append(entry)
         return found
 
     # the file
@@ -428,7 +444,7 @@ def _marked(need: Need, url: str, mark: _Mark, fetched: datetime) -> _Entry:
     """An entry without its evidence: nothing vouches for it, and all that it can do is in `_is_rollback`."""
     (issuer,) = need.issuers
     return _Entry(
-        key=_key(need, url, issuer),
+        key=_key(need, url, issuer, misnamed=url == _MISNAMED_CRL),
         issuer=issuer,
         data=None,
         issued_at=mark.issued_at,
@@ -460,27 +476,16 @@ def _rejected(message: str, code: str) -> VerificationError:
     return VerificationError(message, code=code)
 
 
-def _key(need: Need, url: str, issuer: Certificate) -> _Key:
-    return need.kind, "" if need.kind is EvidenceKind.CRL else url, issuer.der, need.certificate
+def _key(need: Need, url: str, issuer: Certificate, *, misnamed: bool = False) -> _Key:
+    if need.kind is EvidenceKind.CRL:
+        url = _MISNAMED_CRL if misnamed else _ROOT_CRL
+    return need.kind, url, issuer.der, need.certificate
 
 
 def _authentic(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
     """The evidence as an entry, once one of the needed roots vouches for it."""
     if need.kind is EvidenceKind.CRL:
-        for issuer in need.issuers:
-            crl = authentic_crl(data, issuer)
-            if crl is not None and crl.next_update is not None:
-                return _Entry(
-                    key=_key(need, url, issuer),
-                    issuer=issuer,
-                    data=data,
-                    issued_at=crl.this_update,
-                    number=-1 if crl.number is None else crl.number,
-                    expires=crl.next_update,
-                    ttl=None,
-                    fetched=at,
-                )
-        raise _rejected("no revocation list of the root", "evidence.untrusted")
+        return _authentic_crl(need, url, data, at)
     token = StatusToken.decode(data)
     if token.kind.value != need.kind.value or token.subject != url:
         raise _rejected("the token is for another address, or another kind of list", "evidence.untrusted")
@@ -504,6 +509,32 @@ def _authentic(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
     raise _rejected("the token's signer is not authorised", "evidence.untrusted") from failure
 
 
+def _authentic_crl(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
+    """The CRL as an entry; of roots that share a key, as that of the one which it names."""
+    found: _Entry | None = None
+    for issuer in need.issuers:
+        crl = authentic_crl(data, issuer)
+        if crl is None or crl.next_update is None:
+            continue
+        misnamed = is_misnamed(crl, issuer)
+        if found is None or not misnamed:
+            found = _Entry(
+                key=_key(need, url, issuer, misnamed=misnamed),
+                issuer=issuer,
+                data=data,
+                issued_at=crl.this_update,
+                number=-1 if crl.number is None else crl.number,
+                expires=crl.next_update,
+                ttl=None,
+                fetched=at,
+            )
+        if not misnamed:
+            break
+    if found is None:
+        raise _rejected("no revocation list of the root", "evidence.untrusted")
+    return found
+
+
 # --- keeping it fresh -------------------------------------------------------------------------------------------------
 
 _MAX_FAILURES: Final = 1024
@@ -515,7 +546,8 @@ class Gathered:
 
     Attributes:
         evidence: What is at hand.
-        errors: What could not be had, or not be renewed: each with its code and address.
+        errors: What could not be had, or not be renewed: each with its code and address. A CRL of the root's own key
+            under another name or key identifier is kept, and yet not what is needed (``evidence.misnamed``).
     """
 
     evidence: Evidence
@@ -602,7 +634,9 @@ class EvidenceCache:
                 return failed[1]
         try:
             data = self._fetcher.fetch(url, kind=need.kind)
-            self.store.add(need, url, data, at=at)
+            if not self.store.add(need, url, data, at=at):
+                message = "the revocation list names another than the root: it clears nobody"
+                raise _rejected(message, "evidence.misnamed")
         except MdlError as exc:
             # A new error: the old one would keep every frame of its traceback alive.
             retryable = isinstance(exc, FetchError) and exc.retryable

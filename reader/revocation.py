@@ -215,6 +215,11 @@ def is_authentic(findings: Iterable[Finding]) -> bool:
     return all(not finding.security or finding.rule in _NAMING_RULES for finding in findings)
 
 
+def is_misnamed(crl: Crl, issuer: Certificate) -> bool:
+    """Whether a CRL that the issuer's key has signed is under another name or key identifier: then it clears nobody."""
+    return any(one.rule in _NAMING_RULES for one in lint_crl(crl, issuer=issuer, with_signature=False))
+
+
 def _has_signed(issuer: Certificate, crl: Crl, post_quantum: UnsafePostQuantum | None) -> bool:
     try:
         crl.verify_signature(issuer.key_for(post_quantum))

@@ -28,6 +28,7 @@ from reader import evidence as evidence_module
 from reader.evidence import (
     EvidenceCache,
     EvidenceStore,
+    Gathered,
     Need,
     needs_of,
     needs_of_anchors,
@@ -225,10 +226,47 @@ def test_a_crl_may_come_as_pem() -> None:
     assert store.evidence(at=TEST_TIME).crls == (pem,)
 
 
-def test_a_crl_of_the_root_s_own_key_that_names_another_is_kept_for_whom_it_revokes() -> None:
-    crl = HOUSE.crl(number=6, extensions={"aki": (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)})
-    store = kept((CRL_NEED, CRL), (CRL_NEED, crl))
-    assert store.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(crl,))
+FOREIGN_KEY: dict[str, Any] = {"aki": (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)}
+OTHER_NAME = OTHER_HOUSE.iaca_recipe.subject
+MISNAMED: list[dict[str, Any]] = [{"extensions": FOREIGN_KEY}, {"issuer": OTHER_NAME}]
+
+
+def judged(crls: Evidence) -> tuple[str, ...]:
+    shown = present()
+    verifier = Verifier(TRUST, policy=Policy.ISO_STRICT, revocation=Revocation.REQUIRED)
+    context = SessionContext(transcript=shown.transcript, reader_key=shown.reader_key)
+    case: dict[str, Any] = {"context": context, "request": shown.request, "at": TEST_TIME, "evidence": crls}
+    report = verifier.examine(shown.response, **case)
+    assert report.accepted is not bool(report.failed)
+    return report.failed
+
+
+@pytest.mark.parametrize("naming", MISNAMED)
+def test_a_crl_of_the_root_s_own_key_that_names_another_has_a_place_of_its_own(naming: dict[str, Any]) -> None:
+    """It revokes whom it lists and clears nobody: where it pushed out the one that does, everybody would be refused."""
+    misnamed = HOUSE.crl(number=6, **naming)
+    store, other_way_round = EvidenceStore(), kept((CRL_NEED, misnamed), (CRL_NEED, CRL))
+    for data in (CRL, misnamed):
+        assert store.add(CRL_NEED, CRL_URL, data, at=TEST_TIME) is (data == CRL)
+    for one in (store, other_way_round):
+        assert one.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(CRL, misnamed))
+        assert judged(one.evidence([CRL_NEED], at=TEST_TIME)) == ()
+    revoking = HOUSE.crl(number=7, revoked=[HOUSE.ds_certificate.serial], **naming)
+    store.add(CRL_NEED, CRL_URL, revoking, at=TEST_TIME)
+    store.add(CRL_NEED, CRL_URL, HOUSE.crl(number=8), at=TEST_TIME)
+    assert store.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(HOUSE.crl(number=8), revoking))
+    assert judged(store.evidence([CRL_NEED], at=TEST_TIME)) == ("issuer_auth.certificate_revocation",)
+    error = refusal(VerificationError, store.add, CRL_NEED, CRL_URL, misnamed, at=TEST_TIME)
+    assert error.code == "evidence.rollback"
+
+
+def test_of_roots_that_share_a_key_a_crl_is_that_of_the_one_which_it_names() -> None:
+    renamed = Certificate(HOUSE.iaca_recipe.with_changes(subject=OTHER_NAME, issuer=OTHER_NAME).build())
+    either = Need(kind=EvidenceKind.CRL, urls=(CRL_URL,), issuers=(renamed, ROOT))
+    store = EvidenceStore()
+    assert store.add(either, CRL_URL, CRL, at=TEST_TIME)
+    assert store.is_fresh(CRL_NEED, at=TEST_TIME, max_age=DAY)
+    assert store.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(CRL,))
 
 
 def test_a_root_has_one_crl_wherever_it_lies() -> None:
@@ -471,6 +509,27 @@ def test_the_next_address_serves_when_the_first_does_not() -> None:
     assert len(cache.gather([nowhere], at=TEST_TIME).errors) == 2
 
 
+def test_a_crl_that_names_another_is_kept_and_the_root_s_own_is_looked_for_all_the_same() -> None:
+    mirror = "https://mirror.example/1"
+    need = Need(kind=EvidenceKind.CRL, urls=(CRL_URL, mirror), issuers=(ROOT,))
+    misnamed = HOUSE.crl(number=6, extensions=FOREIGN_KEY)
+    source = fetcher(crl=misnamed)
+    cache = EvidenceCache(source)
+    gathered = cache.gather([need], at=TEST_TIME)
+    assert [(error.code, error.url) for error in gathered.errors] == [
+        ("evidence.misnamed", CRL_URL),
+        ("fetch.status", mirror),
+    ]
+    assert gathered.evidence == Evidence(crls=(misnamed,))
+    cache.gather([need], at=TEST_TIME + 59 * SECOND)
+    assert len(source.asked) == 2, "an address that gives the wrong one is left alone for a while"
+    source.answers[mirror] = CRL
+    gathered = cache.gather([need], at=TEST_TIME + 60 * SECOND)
+    assert gathered == Gathered(evidence=Evidence(crls=(CRL, misnamed)), errors=())
+    cache.gather([need], at=TEST_TIME + HOUR)
+    assert len(source.asked) == 4
+
+
 def test_failures_are_not_remembered_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence_module, "_MAX_FAILURES", 5)
     cache = EvidenceCache(FakeFetcher())
@@ -676,6 +735,26 @@ def test_a_mark_keeps_out_nothing_that_the_evidence_itself_would_have_let_in(tmp
     backdated = HOUSE.crl(number=6, this_update=TEST_TIME - 2 * DAY)
     loaded.add(CRL_NEED, CRL_URL, backdated, at=TEST_TIME)
     assert loaded.evidence(at=TEST_TIME).crls == (backdated,)
+
+
+def test_a_crl_that_names_another_keeps_its_place_in_the_file_and_so_does_its_mark(tmp_path: Path) -> None:
+    path = tmp_path / "evidence"
+    misnamed = HOUSE.crl(number=6, extensions=FOREIGN_KEY)
+    store = kept((CRL_NEED, CRL), (CRL_NEED, misnamed))
+    store.save(path)
+    loaded = EvidenceStore.load(path, TRUST)
+    assert list(loaded._entries.values()) == list(store._entries.values())
+    rewritten(path, lambda entries: entries[1].__setitem__(4, ["6", (TEST_TIME - DAY).isoformat()]))
+    for _ in range(2):
+        loaded = EvidenceStore.load(path, TRUST)
+        assert loaded.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(CRL,))
+        older = HOUSE.crl(number=5, extensions=FOREIGN_KEY)
+        error = refusal(VerificationError, loaded.add, CRL_NEED, CRL_URL, older, at=TEST_TIME)
+        assert error.code == "evidence.rollback"
+        loaded.save(path)
+    loaded.add(CRL_NEED, CRL_URL, CRL, at=TEST_TIME)
+    loaded.add(CRL_NEED, CRL_URL, misnamed, at=TEST_TIME)
+    assert loaded.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(CRL, misnamed))
 
 
 def test_the_ttl_goes_on_counting_in_the_file(tmp_path: Path) -> None:
