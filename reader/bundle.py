@@ -350,6 +350,9 @@ class EvidenceBundle:
 
         Args:
             trust: Whom the caller trusts, in place of the bundle's anchors.
+
+        Raises:
+            DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
         verifier, response, case = _case(self, trust)
         return self._as_recorded(verifier.examine(response, **case))
@@ -366,6 +369,7 @@ class EvidenceBundle:
             VerificationError: The response is refused, the verdict in the bundle is another (``bundle.verdict``), or
                 it rests on roots that the caller does not trust (``bundle.trust``).
             UnsupportedError: Every document is in a form that is not implemented.
+            DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
         report = self.replay(trust=trust)
         report.require()
@@ -390,6 +394,7 @@ class EvidenceBundle:
             VerificationError: The verdict is another one now (code ``bundle.verdict``): this program judges otherwise
                 than the one that made the bundle, or the bundle was changed. Or it accepts, and on the caller's anchors
                 it would not (``bundle.trust``); ``.report`` then has the outcomes on these.
+            DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
         report = self.examine(trust=UnsafeBundleAnchors())
         same = _follows(report, _read_verdict(self.verdict)) if self.redacted else report.as_json() == self.verdict
@@ -433,6 +438,7 @@ class EvidenceBundle:
                 bundle too (``bundle.copy``), its value could be guessed from its commitment, as its random is shorter
                 than 16 bytes or is that of an item which stays (``bundle.guessable``), or the verdict on the rest would
                 be another one (``bundle.verdict``): an item that is to blame for a refusal stays.
+            DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
         wanted = set(elements)
         there = {(namespace, identifier) for namespace, identifier, _ in self.elements}
@@ -694,6 +700,8 @@ def _read(body: bytes) -> tuple[EvidenceBundle, Any]:
                 raise _fault("an item of a wrong form")
             if len(item.digest) != hashlib.sha256().digest_size:
                 raise _fault("an item of a wrong form")
+            if item.raw is not None:
+                unwrap24(item.raw)
             pieces.append(item)
         elif type(one) is bytes:
             pieces.append(one)
@@ -731,7 +739,8 @@ def _read(body: bytes) -> tuple[EvidenceBundle, Any]:
     _read_verdict(bundle.verdict)
     if bundle.request is not None:
         DeviceRequest.decode(bundle.request)
-    _case(bundle, UnsafeBundleAnchors())
+    _, response, _ = _case(bundle, UnsafeBundleAnchors())
+    DeviceResponse.decode(response)
     return bundle, seal
 
 

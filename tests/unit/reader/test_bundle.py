@@ -1,5 +1,6 @@
 """Evidence bundles: the same verdict later, byte for byte; nothing in them can be changed; redaction keeps the rest."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -341,6 +342,37 @@ def test_a_verdict_that_does_not_follow_from_the_evidence_is_told() -> None:
     with pytest.raises(VerificationError) as told:
         opened(forged).verify(trust=OWN)
     assert told.value.code == "bundle.verdict"
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x01", b"\xd8\x18\x41", b"\xf6", b"\xff"])
+def test_an_item_that_is_none_is_damage_even_under_a_seal_that_fits(raw: bytes) -> None:
+    item = module._Item(MDL_NAMESPACE, "family_name", raw, hashlib.sha256(raw).digest())
+    bundle = kept()
+    for signer in (None, KEY):
+        data = replace(bundle, pieces=(*bundle.pieces[:-1], item, bundle.pieces[-1])).encode(signer)
+        with pytest.raises(DecodeError) as refused:
+            EvidenceBundle.decode(data)
+        assert refused.value.code == "bundle.damaged"
+
+
+@pytest.mark.parametrize("response", [b"\xa0", b"\xa1\x67version\xf6", b"\xf6", b"\x80"])
+def test_a_sealed_response_that_is_none_is_damage(response: bytes) -> None:
+    data = replace(kept(), pieces=(response,)).encode(KEY)
+    with pytest.raises(DecodeError) as refused:
+        EvidenceBundle.decode(data)
+    assert refused.value.code == "bundle.damaged"
+
+
+def test_a_security_object_that_is_none_is_told_by_every_verb_that_needs_it() -> None:
+    """The bundle can be read: there is a response in it. No verdict on it can be reached, and none was."""
+    shown = present(disclose=SHOWN, wrap_mso=lambda _: encode("no security object"))
+    bundle = opened(replace(kept(), pieces=module._take_apart(shown.response)))
+    for judge in (bundle.examine, bundle.replay, bundle.verify):
+        for trust in (OWN, TRUST):
+            with pytest.raises(DecodeError):
+                judge(trust=trust)
+    with pytest.raises(DecodeError):
+        bundle.redact([(MDL_NAMESPACE, "portrait")])
 
 
 @given(st.binary(max_size=300))
