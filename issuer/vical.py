@@ -251,16 +251,16 @@ def verify_vical(
         roots: The roots of providers whose lists may be published here: the authority's own, and what somebody pinned.
             None is taken from the list itself, and none that is revoked counts.
         at: The time, aware UTC.
-        revoked: SHA-256 of certificates that are known to be revoked.
+        revoked: SHA-256 of certificates that are known to be revoked, the provider's and listed ones.
 
     Raises:
         DecodeError: It is no VICAL.
         VerificationError: It is not as the standard has it, or as the certificates in it, or names what is no root of
-            an issuing authority (code ``publish.vical_form``);
-            its signature is not its signer's (``publish.vical_signature``); the signer leads to none of the roots
-            (``publish.vical_path``), breaks its profile, or is revoked or not valid, now or when the list was issued
-            (``publish.vical_signer``); the list is from the future (``publish.vical_date``), or its successor is due
-            (``publish.vical_stale``).
+            an issuing authority, one that is revoked, or one twice, or its successor comes more than `MAX_INTERVAL`
+            after it (code ``publish.vical_form``); its signature is not its signer's (``publish.vical_signature``);
+            the signer leads to none of the roots (``publish.vical_path``), breaks its profile, or is revoked or not
+            valid, now or when the list was issued (``publish.vical_signer``); the list is from the future
+            (``publish.vical_date``), or its successor is due (``publish.vical_stale``).
 
     Spec:
         18013-5 first edition C.1.7; facts sheet pki §5.3.
@@ -279,7 +279,7 @@ def verify_vical(
     if not all(signer.not_before <= time <= signer.not_after for time in (at, vical.date)):
         message = "its signer's certificate is not valid, or was not when the list was issued"
         _refuse("vical_signer", message, _SIGNER_CLAUSE)
-    _require_form(vical)
+    _require_form(vical, revoked)
     if vical.date - at > _CLOCK_TOLERANCE:
         _refuse("vical_date", "it is from the future")
     if any(end is not None and end <= at for end in (vical.next_update, vical.not_after)):
@@ -352,12 +352,20 @@ def _has_issued(upper: Certificate, path: Sequence[Certificate], at: datetime) -
     return True
 
 
-def _require_form(vical: Vical) -> None:
+def _require_form(vical: Vical, revoked: Collection[bytes]) -> None:
     if vical.version != VICAL_VERSION:
         _refuse("vical_form", "its version is not known")
+    if vical.next_update is not None and vical.next_update - vical.date > MAX_INTERVAL:
+        _refuse("vical_form", f"its successor comes more than {MAX_INTERVAL.days} days after it")
+    seen: set[bytes] = set()
     for index, one in enumerate(vical.entries):
         if not isinstance(one, CertificateInfo):
             _refuse("vical_form", f"entry {index} is none ({one.code})")
+        if one.certificate.der in seen:
+            _refuse("vical_form", f"entry {index} is a root that is there already")
+        seen.add(one.certificate.der)
+        if one.certificate.fingerprint in revoked:
+            _refuse("vical_form", f"entry {index} is a root that is revoked")
         for wrong in one.contradictions:
             _refuse("vical_form", f"entry {index} is not as its certificate: {wrong.meaning} ({wrong.code})")
         for finding in lint_certificate(one.certificate, IACA):

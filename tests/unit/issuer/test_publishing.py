@@ -621,6 +621,33 @@ def test_a_list_that_names_what_is_no_root_is_not_published(store: Store) -> Non
         refused(store, "publish.vical_form", forge(info(house.iaca_certificate), info(certificate)))
 
 
+def test_a_list_whose_successor_comes_too_late_is_not_published(store: Store) -> None:
+    """Readers would go on with it for years, whatever happens to a root in it."""
+    issued = NOW - timedelta(hours=1)
+    for over, is_published in ((timedelta(0), True), (timedelta(seconds=1), False), (3650 * DAY, False)):
+        data = forge(date=TDate.of(issued), nextUpdate=TDate.of(issued + timedelta(days=90) + over))
+        if is_published:
+            assert verified(store, data, provider().root).until == issued + timedelta(days=90)
+        else:
+            refused(store, "publish.vical_form", data)
+
+
+def test_a_list_that_names_a_root_twice_is_not_published(store: Store) -> None:
+    utah, oregon = authority().iaca_certificate, authority("Oregon", "US-OR").iaca_certificate
+    assert verified(store, forge(info(utah), info(oregon)), provider().root).path == "vical.cbor"
+    refused(store, "publish.vical_form", forge(info(utah), info(oregon), info(utah, docType=[PHOTO_ID])))
+
+
+def test_a_list_that_names_a_revoked_root_is_not_published(store: Store, clock: Clock) -> None:
+    utah, oregon = authority().iaca_certificate, authority("Oregon", "US-OR").iaca_certificate
+    adopt(store, utah, Role.IACA, utah)
+    data = forge(info(oregon), info(utah))
+    assert verified(store, data, provider().root).path == "vical.cbor"
+    with store.transaction(at=clock, actor=ROLE) as tx:
+        tx.revoke_certificate(utah.fingerprint, reason=1)
+    refused(store, "publish.vical_form", data)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
