@@ -32,7 +32,7 @@ class Evidence:
 
     Attributes:
         crls: Certificate revocation lists, DER or PEM; those that neither name an issuer in question nor its key are
-            ignored.
+            ignored. One that does not decode may be of any issuer: it refuses, unless another one clears.
         status_tokens: Status list tokens, CWT.
         gathered: Whether it was gathered for the very response, as a task of the subject protocol is: a status token
             that none of its documents asks for was then offered in place of one that is asked for. What is kept for
@@ -126,8 +126,8 @@ class CrlJudge:
 
         Returns:
             FAILED if a CRL that the issuer's key has signed lists the certificate (an old one does too: revocation is
-            final), or if some are in the issuer's name or name its key, and none of them can be used. PASSED if a
-            usable one does not list it. INDETERMINATE if none is of that issuer.
+            final), or if some are in the issuer's name or name its key, or do not decode, and none of them can be
+            used. PASSED if a usable one does not list it. INDETERMINATE if none is of that issuer.
 
         Spec:
             18013-5 first edition B.3; facts sheet pki §4.

@@ -150,7 +150,7 @@ class TrustFile:
             at: When.
             max_stale: How long after its nextUpdate it may be used; whole days are kept.
             revocation: See `reader.vical.import_vical`, as for `crls`; the evidence is not kept.
-            crls: Certificate revocation lists.
+            crls: Certificate revocation lists, as for `assemble`.
 
         Raises:
             VerificationError: The list is refused; nothing changes.
@@ -184,7 +184,8 @@ class TrustFile:
 
         Args:
             at: When, aware.
-            crls: The providers' revocation lists at hand, DER or PEM; those of others are ignored.
+            crls: The providers' revocation lists at hand, DER or PEM; those of others are ignored. One that does not
+                decode may be of any provider: it refuses a list, unless others clear the signer and the CAs above it.
         """
         given: list[TrustAnchor] = []
         imports: list[VicalImport] = []

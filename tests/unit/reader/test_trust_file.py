@@ -109,6 +109,15 @@ def test_what_has_expired_is_not_trusted_any_more_and_told() -> None:
     assert caught.value.code == "trust.profile"
 
 
+def test_a_revocation_list_that_does_not_decode_may_be_of_any_provider() -> None:
+    crls = (provider().crl(), provider().crl(of_root=True))
+    (told,) = with_list().assemble(at=AT, crls=(b"garbage", crls[0])).refusals
+    assert isinstance(told.error, VerificationError)
+    assert told.error.failed == ("vical.signer_revocation",)
+    for harmless in ((b"garbage", *crls), (authority().crl(),)):
+        assert with_list().assemble(at=AT, crls=harmless).refusals == ()
+
+
 def test_an_empty_store_trusts_nobody() -> None:
     with pytest.raises(VerificationError) as caught:
         TrustFile().assemble(at=AT).store()
