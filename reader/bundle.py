@@ -163,10 +163,12 @@ def keep(
 ) -> tuple[VerifiedResponse, EvidenceBundle]:
     """Verify a response, or refuse it, and keep what an acceptance rested on; arguments and errors as in `Verifier`.
 
-    Where a refusal is to be kept too, use `examine_and_keep`.
+    Where a refusal is to be kept too, use `examine_and_keep`, which also says which verifiers keep no bundles.
     """
-    bundle = examine_and_keep(verifier, response, context=context, request=request, at=at, evidence=evidence)
-    return bundle.verify(trust=verifier.trust), bundle
+    recorded, recording = _recorded(verifier, context)
+    verified = verifier.verify(response, context=recorded, request=request, at=at, evidence=evidence)
+    given = _Given(response, context.transcript, request, at, evidence)
+    return verified, _bundle_of(verifier, given, verified.report, recording)
 
 
 def examine_and_keep(
@@ -185,18 +187,39 @@ def examine_and_keep(
         UnsupportedError: The verifier takes part in the post-quantum rehearsal (code ``bundle.rehearsal``): what is
             only rehearsed is not kept for years.
     """
+    recorded, recording = _recorded(verifier, context)
+    report = verifier.examine(response, context=recorded, request=request, at=at, evidence=evidence)
+    return _bundle_of(verifier, _Given(response, context.transcript, request, at, evidence), report, recording)
+
+
+class _Given(NamedTuple):
+    """What a verifier was given, but for the reader's key."""
+
+    response: bytes
+    transcript: SessionTranscript
+    request: DeviceRequest | UnsafeNoRequest
+    at: datetime
+    evidence: Evidence
+
+
+def _recorded(verifier: Verifier, context: SessionContext) -> tuple[SessionContext, _Recording | None]:
+    """The session with a key that remembers what it agreed, and that key; for a verifier that may keep bundles."""
     if verifier.post_quantum is not None:
         msg = "a verifier that takes part in the post-quantum rehearsal keeps no evidence bundles"
         raise UnsupportedError(msg, code="bundle.rehearsal")
     recording = None if context.reader_key is None else _Recording(context.reader_key)
-    recorded = SessionContext(transcript=context.transcript, reader_key=recording)
-    report = verifier.examine(response, context=recorded, request=request, at=at, evidence=evidence)
+    return SessionContext(transcript=context.transcript, reader_key=recording), recording
+
+
+def _bundle_of(verifier: Verifier, given: _Given, report: Report, recording: _Recording | None) -> EvidenceBundle:
+    """The bundle of a verdict, which follows from it."""
+    response, evidence = given.response, given.evidence
     bundle = EvidenceBundle(
         pieces=_take_apart(response),
-        transcript=context.transcript.encoded,
+        transcript=given.transcript.encoded,
         agreed=None if recording is None else tuple(recording.agreed.values()),
-        request=request.encode() if isinstance(request, DeviceRequest) else None,
-        at=at.astimezone(UTC),
+        request=given.request.encode() if isinstance(given.request, DeviceRequest) else None,
+        at=given.at.astimezone(UTC),
         clock_skew=verifier.clock_skew,
         policy=verifier.policy,
         revocation=verifier.revocation,
@@ -210,7 +233,7 @@ def examine_and_keep(
     if bundle.examine(trust=own).as_json() != bundle.verdict:
         # What was left out had a say after all: keep everything.
         bundle = replace(bundle, anchors=tuple(verifier.trust), evidence=evidence)
-    bundle.replay(trust=own)
+        bundle.replay(trust=own)
     return bundle
 
 
@@ -371,10 +394,11 @@ class EvidenceBundle:
             UnsupportedError: Every document is in a form that is not implemented.
             DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
-        report = self.replay(trust=trust)
+        report, verified = self._replay(trust)
         report.require()
-        verifier, response, case = _case(self, trust)
-        return replace(verifier.verify(response, **case), report=report)
+        if isinstance(verified, MdlError):
+            raise verified
+        return replace(verified, report=report)
 
     def replay(self, *, trust: TrustStore | UnsafeBundleAnchors) -> Report:
         """Reach the verdict again, and make sure that it is the one in the bundle.
@@ -396,18 +420,35 @@ class EvidenceBundle:
                 it would not (``bundle.trust``); ``.report`` then has the outcomes on these.
             DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
-        report = self.examine(trust=UnsafeBundleAnchors())
+        return self._replay(trust)[0]
+
+    def _replay(self, trust: TrustStore | UnsafeBundleAnchors) -> tuple[Report, VerifiedResponse | MdlError]:
+        """The report of `replay`, and what verifying on the caller's anchors gives."""
+        report, verified = self._judge(UnsafeBundleAnchors())
         same = _follows(report, _read_verdict(self.verdict)) if self.redacted else report.as_json() == self.verdict
         if not same:
             msg = "the verdict that the evidence leads to is not the one in the bundle"
             raise VerificationError(msg, code="bundle.verdict", report=report)
         if isinstance(trust, UnsafeBundleAnchors):
-            return report
-        vouched = self.examine(trust=trust)
+            return report, verified
+        vouched, verified = self._judge(trust)
         if report.accepted and not vouched.accepted:
             msg = "the bundle's verdict rests on roots that are not trusted here"
             raise VerificationError(msg, code="bundle.trust", report=vouched, failed=vouched.failed)
-        return report
+        return report, verified
+
+    def _judge(self, trust: TrustStore | UnsafeBundleAnchors) -> tuple[Report, VerifiedResponse | MdlError]:
+        """The report of `examine`, and the verified response or why there is none; mostly in one run of the checks."""
+        verifier, response, case = _case(self, trust)
+        try:
+            verified = verifier.verify(response, **case)
+        except VerificationError as exc:
+            if exc.report is None:
+                raise
+            return self._as_recorded(exc.report), exc
+        except UnsupportedError as exc:  # it brings no report
+            return self.examine(trust=trust), exc
+        return self._as_recorded(verified.report), verified
 
     def _as_recorded(self, report: Report) -> Report:
         if not self.redacted:

@@ -130,6 +130,69 @@ def test_keep_verifies_and_refuses_as_the_verifier_does() -> None:
     assert refused.value.failed == ("issuer_auth.certificate_revocation", "mso.status")
 
 
+def test_the_checks_run_no_more_often_than_there_are_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On each set of roots once, and once on what is kept: a run costs signatures, and an agreement costs the token."""
+    runs = 0
+    run = Verifier._run
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        return run(*arguments)
+
+    monkeypatch.setattr(Verifier, "_run", counted)
+    shown = present(disclose=SHOWN, device_auth=DeviceAuth.MAC)
+    agreed: list[PublicKey] = []
+
+    class _Token:
+        def agree(self, peer: PublicKey) -> bytes:
+            agreed.append(peer)
+            return shown.reader_key.agree(peer)
+
+    verifier = Verifier(TRUST, policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN)
+    context = SessionContext(transcript=shown.transcript, reader_key=_Token())
+    case: dict[str, Any] = {"context": context, "request": shown.request, "at": shown.at, "evidence": EVIDENCE}
+    _, bundle = keep(verifier, shown.response, **case)
+    assert (runs, len(agreed)) == (2, 1)
+    assert examine_and_keep(verifier, shown.response, **case) == bundle
+    assert (runs, len(agreed)) == (4, 2)
+    for act, trust, expected in (
+        (bundle.examine, TRUST, 1),
+        (bundle.replay, OWN, 1),
+        (bundle.replay, TRUST, 2),
+        (bundle.verify, OWN, 1),
+        (bundle.verify, TRUST, 2),
+    ):
+        runs = 0
+        act(trust=trust)
+        assert runs == expected
+
+
+def test_where_what_was_left_out_had_a_say_after_all_everything_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_evidence_with_a_say", lambda *_: Evidence())
+    bundle = kept()
+    assert (bundle.evidence, bundle.anchors) == (EVIDENCE, tuple(TRUST))
+    assert opened(bundle).replay(trust=OWN).as_json() == bundle.verdict
+
+
+def test_a_verdict_that_what_is_kept_does_not_lead_to_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = kept(present(disclose=SHOWN, mso_version="2.0"))
+    monkeypatch.setattr(module, "_take_apart", lambda _response: refused.pieces)
+    with pytest.raises(VerificationError) as told:
+        kept()
+    assert told.value.code == "bundle.verdict"
+
+
+def test_a_response_in_a_form_that_is_not_implemented_is_told_as_the_verifier_tells_it() -> None:
+    response = encode({"version": "1.0", "zkDocuments": [{}], "status": 0})
+    bundle = opened(kept(replace(HONEST, response=response)))
+    assert bundle.replay(trust=TRUST).is_unsupported
+    for trust in (OWN, TRUST):
+        with pytest.raises(UnsupportedError) as told:
+            bundle.verify(trust=trust)
+        assert told.value.code == "response.unsupported"
+
+
 def test_only_what_had_a_say_is_kept() -> None:
     bundle = kept()
     assert [anchor.certificate for anchor in bundle.anchors] == [HOUSE.iaca_certificate]
