@@ -256,19 +256,10 @@ class HttpFetcher:
             resolver: Finds the addresses of a host.
 
         Raises:
-            TypeError: `hosts` is one text: that would be a list of letters.
+            TypeError: `hosts` is one text, which would be a list of letters, or what is in it is no text.
             ValueError: No host, one that is no host but an address for example, or a limit that is not positive.
         """
-        if isinstance(hosts, str):
-            msg = "hosts is a collection of names, or ANY_HOST"
-            raise TypeError(msg)
-        self._hosts = hosts if isinstance(hosts, AnyHost) else frozenset(host.lower() for host in hosts)
-        if not isinstance(self._hosts, AnyHost) and not self._hosts:
-            msg = "a fetcher without a host fetches nothing"
-            raise ValueError(msg)
-        if not isinstance(self._hosts, AnyHost) and not all(map(_is_host_entry, self._hosts)):
-            msg = "a host is a name or an IP address, with :port after it or not; an IPv6 address is in brackets"
-            raise ValueError(msg)
+        self._hosts = hosts if isinstance(hosts, AnyHost) else _host_entries(hosts)
         if not 0 < timeout <= _LONGEST_TIMEOUT or max_size <= 0 or max_redirects < 0:
             msg = f"limits are positive, and the timeout is {_LONGEST_TIMEOUT} seconds at most"
             raise ValueError(msg)
@@ -450,6 +441,21 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _host_entries(hosts: Iterable[str]) -> frozenset[str]:
+    names = () if isinstance(hosts, str) else tuple(hosts)
+    if isinstance(hosts, str) or not all(isinstance(name, str) for name in names):
+        msg = "hosts is a collection of names, or ANY_HOST"
+        raise TypeError(msg)
+    if not names:
+        msg = "a fetcher without a host fetches nothing"
+        raise ValueError(msg)
+    entries = frozenset(name.lower() for name in names)
+    if not all(map(_is_host_entry, entries)):
+        msg = "a host is a name or an IP address, with :port after it or not; an IPv6 address is in brackets"
+        raise ValueError(msg)
+    return entries
 
 
 def _is_host_entry(text: str) -> bool:

@@ -575,7 +575,16 @@ def test_https_never_leads_to_http_but_http_may_lead_to_https(tmp_path: Path, se
 
 
 @pytest.mark.parametrize(
-    "host", ["lists.example", "LISTS.example:8080", "127.0.0.1:65535", "[::1]", "[2606:4700::1111]:443", "a_b.example"]
+    "host",
+    [
+        "lists.example",
+        "LISTS.example:8080",
+        "127.0.0.1:65535",
+        "[::1]",
+        "[2606:4700::1111]:443",
+        "[2606::AB]",
+        "a_b.example",
+    ],
 )
 def test_what_an_address_can_have_as_its_host_may_be_on_the_list(host: str) -> None:
     HttpFetcher(hosts=[host], timeout=24 * 60 * 60)
@@ -585,6 +594,11 @@ def test_what_an_address_can_have_as_its_host_may_be_on_the_list(host: str) -> N
     "changes, error",
     [
         ({"hosts": "lists.example"}, TypeError),
+        ({"hosts": b"lists.example"}, TypeError),
+        ({"hosts": None}, TypeError),
+        ({"hosts": [1]}, TypeError),
+        ({"hosts": ["lists.example", None]}, TypeError),
+        ({"hosts": [b"lists.example"]}, TypeError),
         ({"hosts": []}, ValueError),
         ({"timeout": 0}, ValueError),
         ({"timeout": -1.0}, ValueError),
