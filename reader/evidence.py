@@ -206,8 +206,8 @@ class _Entry:
 
     @property
     def content(self) -> bytes | list[Any]:
-        """What a file holds of it: the evidence, or its mark, which is number (hex) and time."""
-        return [f"{self.number:x}", self.issued_at.isoformat()] if self.data is None else self.data
+        """What a file holds of it: the evidence, or its mark."""
+        return _Mark(self.number, self.issued_at).written if self.data is None else self.data
 
     @property
     def is_misnamed(self) -> bool:
@@ -409,6 +409,11 @@ class _Mark(NamedTuple):
     number: int
     issued_at: datetime
 
+    @property
+    def written(self) -> list[Any]:
+        """What a file holds of it: number (hex) and time."""
+        return [f"{self.number:x}", self.issued_at.isoformat()]
+
 
 def _read_entry(fields: Any, anchors: dict[bytes, Certificate]) -> tuple[Need | None, str, bytes | _Mark, datetime]:
     """One entry of a file; no need where its root is not trusted."""
@@ -429,15 +434,16 @@ def _read_entry(fields: Any, anchors: dict[bytes, Certificate]) -> tuple[Need | 
 
 
 def _read_mark(content: Any) -> _Mark:
+    """A mark, in the one way in which `EvidenceStore.save` writes it."""
     if type(content) is not list or [*map(type, content)] != [str, str]:
         raise _damaged()
     try:
-        number, issued_at = int(content[0], 16), datetime.fromisoformat(content[1])
+        mark = _Mark(int(content[0], 16), datetime.fromisoformat(content[1]))
     except ValueError as exc:
         raise _damaged() from exc
-    if issued_at.utcoffset() is None:
+    if mark.issued_at.utcoffset() != timedelta(0) or mark.written != content:
         raise _damaged()
-    return _Mark(number, issued_at)
+    return mark
 
 
 def _marked(need: Need, url: str, mark: _Mark, fetched: datetime) -> _Entry:

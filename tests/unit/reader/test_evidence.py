@@ -846,6 +846,48 @@ def test_a_file_of_another_form_is_refused(tmp_path: Path, change: Callable[[Any
     assert refusal(DecodeError, EvidenceStore.load, path, TRUST).code in ("evidence.damaged", "cbor.date")
 
 
+MARK_TIME = "2020-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *([number, MARK_TIME] for number in ("0x1f", "1_0", " 1 ", "1\n", "\u0661", "01", "+1", "-0", "-01", "1F", "")),
+        *(
+            ["1f", time]
+            for time in (
+                "2020-W01-3T00:00:00+00:00",
+                "20200101T000000+0000",
+                "2020-01-01T00:00:00Z",
+                "2020-01-01 00:00:00+00:00",
+                "2020-01-01T00:00+00:00",
+                "2020-01-01T00:00:00.000000+00:00",
+                "2020-01-01T00:00:00-00:00",
+                "2020-01-01T01:00:00+01:00",
+                "2020-01-01T00:00:00",
+                "2020-01-01",
+            )
+        ),
+    ],
+)
+def test_a_mark_that_is_not_written_as_marks_are_is_damage(tmp_path: Path, mark: list[str]) -> None:
+    path = tmp_path / "evidence"
+    kept((LIST_NEED, TOKEN)).save(path)
+    rewritten(path, lambda entries: entries[0].__setitem__(4, mark))
+    assert refusal(DecodeError, EvidenceStore.load, path, TRUST).code == "evidence.damaged"
+
+
+@pytest.mark.parametrize("time", [MARK_TIME, "2020-01-01T00:00:00.500000+00:00"])
+@pytest.mark.parametrize("number", ["-1", "0", "1f", HUGE])
+def test_a_mark_is_read_and_written_in_one_way(tmp_path: Path, number: str, time: str) -> None:
+    path = tmp_path / "evidence"
+    kept((LIST_NEED, TOKEN)).save(path)
+    rewritten(path, lambda entries: entries[0].__setitem__(4, [number, time]))
+    before = path.read_bytes()
+    EvidenceStore.load(path, TRUST).save(path)
+    assert path.read_bytes() == before
+
+
 def test_damage_is_found(tmp_path: Path) -> None:
     path = tmp_path / "evidence"
     kept((CRL_NEED, CRL), (LIST_NEED, TOKEN)).save(path)
