@@ -84,7 +84,7 @@ class _AssessedCrl:
     """A CRL with what does not depend on the time.
 
     Attributes:
-        crl: The CRL if it is authentic (see `is_authentic`), else None.
+        crl: The CRL if the issuer's key has signed it, else None.
         concerns: Whether the issuer under assessment issued it, or it claims so: a CRL that does not decode may.
         refusal: Why it must not clear anybody, or None.
         deviation: In what way that no forger gains by it deviates from its profile: code of the policy and detail; None
@@ -183,11 +183,8 @@ def _assess(
     findings = lint_crl(crl, issuer=issuer, with_signature=False, post_quantum=post_quantum)
     for finding in findings:
         if finding.security:
-            return _AssessedCrl(
-                crl if is_authentic(findings) else None,
-                concerns=True,
-                refusal=f"the revocation list breaks its profile: {finding.rule}",
-            )
+            # It clears nobody, and yet it is the issuer's word on those that it lists.
+            return _AssessedCrl(crl, concerns=True, refusal=f"the revocation list breaks its profile: {finding.rule}")
     # The gravest is the one that counts, and that is told.
     for code, found in (
         ("crl.profile", [one for one in findings if one.severity is Severity.ERROR]),

@@ -184,6 +184,22 @@ for _name, _crls in {
             digest="sha384",
         ).der
     ],
+    "revoked by a partial list, behind a complete one that does not list it": lambda: [
+        AUTHORITY.crl(),
+        AUTHORITY.crl(revoked=[_SERIAL], extensions={"idp": _distribution(only_contains_user_certs=True)}),
+    ],
+    "revoked by a delta list, before a complete one that does not list it": lambda: [
+        AUTHORITY.crl(number=2, revoked=[_SERIAL], extensions={"delta": (x509.DeltaCRLIndicator(1), True)}),
+        AUTHORITY.crl(),
+    ],
+    "revoked by a list with an unknown critical extension, behind a regular one": lambda: [
+        AUTHORITY.crl(),
+        AUTHORITY.crl(
+            number=2,
+            revoked=[_SERIAL],
+            extensions={"more": (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)},
+        ),
+    ],
     "an indirect list": lambda: [AUTHORITY.crl(extensions={"idp": _distribution(indirect_crl=True)})],
     "a partial list, of user certificates": lambda: [
         AUTHORITY.crl(extensions={"idp": _distribution(only_contains_user_certs=True)})

@@ -87,10 +87,14 @@ def test_a_list_of_the_root_s_own_key_that_names_another_clears_nobody_and_revok
         assert (judge(*order).outcome, judge(*order).detail) == (Outcome.FAILED, "the certificate is revoked")
 
 
-def test_a_partial_list_does_not_speak_for_the_root_beside_a_whole_one() -> None:
-    delta = HOUSE.crl(revoked=[SIGNER.serial], extensions={"delta": (x509.DeltaCRLIndicator(1), True)})
-    assert judge(delta).outcome is Outcome.FAILED
-    assert judge(delta, FRESH).outcome is Outcome.PASSED
+def test_a_partial_list_clears_nobody_and_revokes_whom_it_lists() -> None:
+    """It is the root's word all the same, beside a whole list that is older, or that somebody chose."""
+    partial = {"delta": (x509.DeltaCRLIndicator(1), True)}
+    lists, does_not = HOUSE.crl(revoked=[SIGNER.serial], extensions=partial), HOUSE.crl(extensions=partial)
+    assert judge(does_not).outcome is Outcome.FAILED
+    assert judge(does_not, FRESH).outcome is Outcome.PASSED
+    for order in ((lists,), (lists, FRESH), (FRESH, lists)):
+        assert (judge(*order).outcome, judge(*order).detail) == (Outcome.FAILED, "the certificate is revoked")
 
 
 def test_a_list_of_the_root_s_name_is_another_root_s_only_where_that_one_is_trusted() -> None:
