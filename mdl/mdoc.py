@@ -269,7 +269,7 @@ class MobileSecurityObject:
         key_authorizations: What the device key may sign, or None: nothing.
         doctype: The document type.
         validity_info: The ValidityInfo map as received; `validity` reads it.
-        status: The ``status`` member as received, or None.
+        status: The ``status`` member as received, or None (a null counts as absent: issuers in the field send it).
     """
 
     version: str
@@ -320,8 +320,6 @@ class MobileSecurityObject:
                 raise _malformed(f"{path}.valueDigests", "a digest id of 2**31 or more")
         key_info = _map(_get(mso, "deviceKeyInfo", dict, path), f"{path}.deviceKeyInfo")
         authorizations = key_info.get("keyAuthorizations")
-        if "status" in mso and mso["status"] is None:
-            raise _malformed(f"{path}.status", "null")
         return cls(
             _get(mso, "version", str, path),
             _get(mso, "digestAlgorithm", str, path),

@@ -425,7 +425,6 @@ for _name, _value in {
     refuse(f"the security object: keyAuthorizations: {_name}", STRUCTURE,
            mso(lambda one, value=_value: one["deviceKeyInfo"].update(keyAuthorizations=value)),
            f"{_PAYLOAD}.deviceKeyInfo.keyAuthorizations")  # fmt: skip
-refuse("the security object: status: null", STRUCTURE, mso(lambda one: one.update(status=None)), f"{_PAYLOAD}.status")
 
 # --- the device's part ------------------------------------------------------------------------------------------------
 

@@ -326,6 +326,7 @@ accept(
     {"mso_status": {"status_list": {"idx": 1, "uri": "https://a.example"}}},
     left_open=(STATUS,),
 )
+accept("a status that is null", {"mutate_mso": lambda mso: mso.update(status=None)}, kind=Kind.MAY_REJECT)
 accept("a status that is empty", {"mso_status": {}}, left_open=(STATUS,))
 accept("a status of a kind that is not known", {"mso_status": {"later": {"idx": 1}}}, left_open=(STATUS,))
 accept(

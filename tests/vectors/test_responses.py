@@ -271,7 +271,7 @@ UNKNOWN = [
             left_open=("issuer_auth.profile", "issuer_auth.trust_scope"),
             why="no root, no transcript; the document signer expired before it signed",
         )
-        for name, more in (("eudi-sample-data", ("subject.country",)), ("pid", ()))
+        for name, more in (("eudi-sample-data", ("subject.country", "subject.jurisdiction")), ("pid", ()))
     ),
 ]
 
