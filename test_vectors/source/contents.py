@@ -835,6 +835,7 @@ for _name, _fields in {
     "one more": _asked("family_name", got=("family_name", "given_name")),
     "the portrait": _asked("family_name", got=("family_name", "portrait")),
     "a second age statement": _ages("age_over_18", age_over_18=True, age_over_21=True),
+    "an age statement beside the one that answers": _ages("age_over_18", age_over_21=True, age_over_15=True),
     "a namespace": _two_namespaces(request=request_for((MDL_DOCTYPE, {NAMESPACE: ["family_name", "age_over_18"]}))),
     "an element of the device": {
         "device_elements": {"org.example": {"amount": 100}},
