@@ -936,6 +936,14 @@ for _identifier, _name, _value in (
         lambda identifier=_identifier, value=_value: valued(**{identifier: value}),
         tolerated=LENIENT,
     )
+for _name, _value in {"a number": 7, "bytes": b"US-UT"}.items():
+    attack(
+        "elements.types",
+        f"a jurisdiction that is {_name}, under a signer and a root that name no state",
+        lambda value=_value: _stateless() | {"items": {"issuing_jurisdiction": {"value": value}}},
+        tolerated=LENIENT,
+        under={Policy.AAMVA: refused("elements.types", "subject.jurisdiction")},
+    )
 attack(
     "elements.types",
     "a device-signed element of the wrong type",

@@ -927,3 +927,10 @@ def test_what_cannot_be_judged_since_an_item_cannot_be_read_says_so() -> None:
     assert (report.failed, report.indeterminate[-1]) == (("issuer_data.encoding",), "request.elements")
     (open_,) = (check for check in report if check.id == "request.elements")
     assert open_.detail == "an item cannot be read: it may be the one that is missing"
+
+
+def test_of_several_deviations_those_that_refuse_are_told_as_reasons_and_the_others_as_warnings() -> None:
+    findings = Findings(0, Policy.ISO_STRICT)
+    findings.judge("mso.validity", {"validity.date_form": "odd", "validity.order": "wrong", "validity.x": "unheard of"})
+    judged = findings.results["mso.validity"]
+    assert (judged.outcome, judged.detail, judged.warnings) == (Outcome.FAILED, "wrong", ("validity.date_form",))
