@@ -26,7 +26,8 @@ from mdl.testing import (
     request_for,
     sample_licence,
 )
-from test_vectors.source.case import Honest, Kind
+from reader.report import Policy
+from test_vectors.source.case import Honest, Kind, refused
 from test_vectors.source.encodings import SMALL, item_sabotages, sabotages
 from test_vectors.source.stage import (
     AUTHORITY,
@@ -370,6 +371,17 @@ for _name, _values in {
         warnings=["elements.value"],
         note="what the issuer has signed is of the right type, and its value the issuer's affair",
     )
+
+accept(
+    "elements: a jurisdiction in words, under a signer and a root that name no state",
+    lambda: {
+        "authority": ThrowawayAuthority("Stateless", state=None),
+        "items": {"issuing_jurisdiction": {"value": "Utah"}},
+    },
+    kind=Kind.MAY_REJECT,
+    warnings=["elements.value"],
+    under={Policy.AAMVA: refused("subject.jurisdiction")},
+)
 
 # --- what was asked ---------------------------------------------------------------------------------------------------
 
