@@ -69,6 +69,7 @@ TOLERATED: Final[Mapping[str, str]] = MappingProxyType(
         "serial.integer": "the serial number is an integer, not a bignum",
         "serial.padded": "the serial number has leading zeros",
         "ski.wrapped": "ski holds the key identifier inside its DER OCTET STRING",
+        "state.empty": "stateOrProvinceName is empty, which says no more than leaving it out",
         "state.form": "stateOrProvinceName is no ISO 3166-2 code",
         "state.short_form": "entry and certificate name the same state, one of them without its country",
     }
@@ -279,7 +280,10 @@ class CertificateInfo:
         if not doctypes:
             raise members.fail("docType", "no document type")
         state = members.get("stateOrProvinceName", str)
-        if state is not None and not _STATE.match(state):
+        if state == "":
+            members.tolerate("state.empty", "stateOrProvinceName")
+            state = None
+        elif state is not None and not _STATE.match(state):
             members.tolerate("state.form", "stateOrProvinceName")
         country = members.get("issuingCountry", str)
         for name, place in (("stateOrProvinceName", state), ("issuingCountry", _subdivision(country))):

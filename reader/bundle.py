@@ -709,18 +709,20 @@ def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
         "purpose": anchor.purpose.value,
         "country": anchor.country,
         "state": anchor.state,
+        "since": None if anchor.since is None else anchor.since.isoformat(),
         "until": None if anchor.until is None else anchor.until.isoformat(),
     }
 
 
 def _anchor(fields: Any) -> TrustAnchor:
-    doctypes, until = fields["doctypes"], fields["until"]
+    doctypes, since, until = fields["doctypes"], fields["since"], fields["until"]
     return TrustAnchor(
         certificate=Certificate.decode(fields["certificate"]),
         doctypes=ANY_DOCTYPE if doctypes is None else frozenset(doctypes),
         purpose=Purpose(fields["purpose"]),
         country=fields["country"],
         state=fields["state"],
+        since=None if since is None else datetime.fromisoformat(since),
         until=None if until is None else datetime.fromisoformat(until),
     )
 

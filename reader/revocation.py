@@ -10,13 +10,12 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from mdl.errors import DecodeError, MdlError
 from mdl.keys import UnsafePostQuantum
-from mdl.pki import Certificate, Crl, Finding, Severity, lint_crl
+from mdl.pki import Certificate, Crl, Finding, Name, Severity, lint_crl
 from reader.report import Outcome
-from reader.trust import TrustStore
 
 __all__ = ["NO_EVIDENCE", "CrlJudge", "Evidence"]
 
@@ -97,11 +96,24 @@ class _AssessedCrl:
     deviation: tuple[str, str] | None = None
 
 
+class _Root(Protocol):
+    @property
+    def certificate(self) -> Certificate: ...
+
+
+class Roots(Protocol):
+    """Roots by their names: a `reader.trust.TrustStore`, which itself asks here about the links that it follows."""
+
+    def with_subject(self, name: Name) -> Iterable[_Root]:
+        """The roots of that name."""
+        ...
+
+
 class CrlJudge:
     """Says whether a certificate is revoked; remembers which CRLs it has verified."""
 
     def __init__(
-        self, trust: TrustStore, *, skew: timedelta = timedelta(0), post_quantum: UnsafePostQuantum | None = None
+        self, trust: Roots, *, skew: timedelta = timedelta(0), post_quantum: UnsafePostQuantum | None = None
     ) -> None:
         """Start with nothing remembered.
 
@@ -165,9 +177,7 @@ class CrlJudge:
         return assessed
 
 
-def _assess(
-    data: bytes, issuer: Certificate, trust: TrustStore, post_quantum: UnsafePostQuantum | None
-) -> _AssessedCrl:
+def _assess(data: bytes, issuer: Certificate, trust: Roots, post_quantum: UnsafePostQuantum | None) -> _AssessedCrl:
     try:
         crl = Crl.decode_any(data)
     except DecodeError:

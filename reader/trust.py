@@ -8,6 +8,9 @@ An issuing authority that takes a new key may sign it with the old one, in a lin
 only where `FollowLinks` says so, and then the new root becomes an anchor beside the old one: the path of a document
 signer never gets longer.
 
+An anchor that is derived, from a link or from a list, is good for no more and at no other time than each part of its
+proof. So the verdict at one time is the same, whenever the store was made.
+
 Spec:
     18013-5 first edition Annex B and C.1.7.1, 9.3.3; facts sheet pki §2.1, §2.2, §3.2 and §5.3.
 """
@@ -15,7 +18,7 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -33,6 +36,8 @@ from mdl.pki import (
     Severity,
     lint_certificate,
 )
+from reader.report import Outcome, Revocation
+from reader.revocation import CrlJudge
 
 __all__ = [
     "ANY_DOCTYPE",
@@ -93,6 +98,7 @@ class TrustAnchor:
             name; None: of any.
         state: The same for the state or province. A document signer that names none is left to the policy
             (``state.missing``), and signs for its root's, or for this one where the root names none either.
+        since: When the trust begins, inclusive, if after the certificate; None: with the certificate.
         until: When the trust ends, inclusive, if before the certificate; None: with the certificate.
     """
 
@@ -101,6 +107,7 @@ class TrustAnchor:
     purpose: Purpose = Purpose.DOCUMENT_SIGNING
     country: str | None = None
     state: str | None = None
+    since: datetime | None = None
     until: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -109,7 +116,7 @@ class TrustAnchor:
         Raises:
             TypeError: The certificate is none, or the document types are neither a frozenset of text nor `ANY_DOCTYPE`;
                 a plain text would be in scope for every part of itself. Or another limit is of the wrong type.
-            ValueError: The set of document types, the country or the state is empty, or the end of trust is naive.
+            ValueError: The set of document types, the country or the state is empty, or begin or end of trust is naive.
         """
         if not isinstance(self.certificate, Certificate):
             msg = f"a trust anchor is a Certificate, not {type(self.certificate).__name__}"
@@ -121,8 +128,11 @@ class TrustAnchor:
             if place is not None and not isinstance(place, str):
                 msg = f"the country and the state of a trust anchor are text or None, not {type(place).__name__}"
                 raise TypeError(msg)
-        if self.country == "" or self.state == "" or (self.until is not None and self.until.utcoffset() is None):
-            msg = "a trust anchor's country and state are not empty, and its end is an aware datetime"
+        if self.country == "" or self.state == "":
+            msg = "a trust anchor's country and state are not empty"
+            raise ValueError(msg)
+        if any(end is not None and end.utcoffset() is None for end in (self.since, self.until)):
+            msg = "a trust anchor's begin and end are aware datetimes"
             raise ValueError(msg)
         doctypes: object = self.doctypes
         if isinstance(doctypes, AnyDoctype):
@@ -143,6 +153,7 @@ class TrustAnchor:
         purpose: Purpose = Purpose.DOCUMENT_SIGNING,
         country: str | None = None,
         state: str | None = None,
+        since: datetime | None = None,
         until: datetime | None = None,
         at: datetime,
     ) -> TrustAnchor:
@@ -156,6 +167,7 @@ class TrustAnchor:
             purpose: What it is trusted to sign for.
             country: Must be the root's own country, where the root is an IACA.
             state: Must be the root's own state or province, where the root is an IACA and names one.
+            since: When the trust begins.
             until: When the trust ends.
             at: When it is admitted, aware: it must be valid then.
 
@@ -181,7 +193,13 @@ class TrustAnchor:
                     msg = f"the root is of another {what} than it is to be trusted for"
                     raise ProfileError(msg, code="trust.place", clause="18013-5 C.1.7.1")
         return cls(
-            certificate=certificate, doctypes=doctypes, purpose=purpose, country=country, state=state, until=until
+            certificate=certificate,
+            doctypes=doctypes,
+            purpose=purpose,
+            country=country,
+            state=state,
+            since=since,
+            until=until,
         )
 
     @property
@@ -189,9 +207,17 @@ class TrustAnchor:
         """In what the root deviates from the profile of its purpose, whenever; empty where in nothing."""
         return _findings(self.certificate, self.purpose)
 
+    def within(self, proof: Iterable[Certificate]) -> TrustAnchor:
+        """The same trust at no time when one of these certificates is not valid: for what rests on them."""
+        since, until = self.since, self.until
+        for one in proof:
+            since = one.not_before if since is None else max(since, one.not_before)
+            until = one.not_after if until is None else min(until, one.not_after)
+        return replace(self, since=since, until=until)
+
     def is_current(self, at: datetime) -> bool:
-        """Whether the trust has not ended yet."""
-        return self.until is None or at <= self.until
+        """Whether the trust has begun, and has not ended yet."""
+        return (self.since is None or self.since <= at) and (self.until is None or at <= self.until)
 
     def out_of_scope(self, doctype: str, document_signer: Certificate, *, at: datetime) -> str | None:
         """Why the root is not trusted to have issued this document signer; None where it is.
@@ -213,7 +239,7 @@ class TrustAnchor:
         if self.state is not None and document_signer.state not in (self.state, None):
             return "the root is not trusted for the document signer's state or province"
         if not self.is_current(at):
-            return "the trust in the root has ended: its list or link is too old"
+            return "the trust in the root has ended, or not begun: the list or link that it rests on is not valid then"
         return None
 
 
@@ -225,11 +251,29 @@ class FollowLinks:
         links: Link certificates: each an old root's signature over a new root's key.
         roots: The new roots, from wherever: a link proves them.
         at: When the links are judged, aware.
+        crls: Certificate revocation lists at hand, DER or PEM: of the old roots, which may have revoked a link.
+        revocation: Whether a link may be followed of which these lists do not say that it is not revoked.
     """
 
     links: tuple[Certificate, ...]
     roots: tuple[Certificate, ...]
     at: datetime
+    crls: tuple[bytes, ...] = ()
+    revocation: Revocation = Revocation.IF_GIVEN
+
+    def __post_init__(self) -> None:
+        """Refuse a decision that would be read as another one.
+
+        Raises:
+            TypeError: The lists are no tuple of bytes, or what is demanded of them is no `Revocation`.
+        """
+        crls: object = self.crls
+        if not isinstance(crls, tuple) or not all(isinstance(one, bytes) for one in crls):
+            msg = "the revocation lists are a tuple of bytes"
+            raise TypeError(msg)
+        if not isinstance(self.revocation, Revocation):
+            msg = f"what is demanded of revocation lists is a Revocation, not {type(self.revocation).__name__}"
+            raise TypeError(msg)
 
 
 def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: datetime) -> TrustAnchor:
@@ -241,7 +285,8 @@ def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: d
     3. The link's subject and key are the new root's.
     4. The new root is one that may be admitted.
 
-    The new anchor is good for what the old one is, and no longer than the link.
+    The new anchor is good for what the old one is, in the old root's own country and state, while the old root, the
+    trust in it and the link all last. Whether the link is revoked is for the caller to find out; a `TrustStore` does.
 
     Args:
         old: The anchor to go from.
@@ -280,10 +325,17 @@ def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: d
     if link.subject != root.subject or link.spki != root.spki:
         raise VerificationError("the link's name or key is not the new root's", code="link.root", clause=clause)
     # (4)
-    until = link.not_after if old.until is None else min(link.not_after, old.until)
-    return TrustAnchor.admit(
-        root, doctypes=old.doctypes, purpose=old.purpose, country=old.country, state=old.state, until=until, at=at
+    new = TrustAnchor.admit(
+        root,
+        doctypes=old.doctypes,
+        purpose=old.purpose,
+        country=old.country or issuer.country,
+        state=old.state or issuer.state,
+        since=old.since,
+        until=old.until,
+        at=at,
     )
+    return new.within((issuer, link))
 
 
 class TrustStore:
@@ -308,7 +360,8 @@ class TrustStore:
             TypeError: One is no `TrustAnchor`.
             ValueError: There is none.
             ProfileError: A link or the root that it leads to breaks its profile; see `follow_link`.
-            VerificationError: A link leads from none of the anchors, or to none of the new roots.
+            VerificationError: A link leads from none of the anchors, or to none of the new roots, is revoked, or not
+                shown to be unrevoked where that is demanded (code ``link.revocation``).
         """
         self._anchors = tuple(anchors)
         if not self._anchors:
@@ -353,9 +406,18 @@ class TrustStore:
                     found.append(follow_link(old, link, root, at=policy.at))
                 except (ProfileError, VerificationError) as exc:
                     failure = exc
+                else:
+                    self._refuse_revoked(link, old, policy)
         if not found:
             raise failure
         return found
+
+    def _refuse_revoked(self, link: Certificate, old: TrustAnchor, policy: FollowLinks) -> None:
+        judgement = CrlJudge(self).judge(link, old.certificate, policy.crls, policy.at)
+        undetermined = judgement.outcome is Outcome.INDETERMINATE and policy.revocation is Revocation.IF_GIVEN
+        if judgement.outcome is not Outcome.PASSED and not undetermined:
+            msg = f"the link certificate is not followed: {judgement.detail}"
+            raise VerificationError(msg, code="link.revocation", clause="18013-5 B.3")
 
     @classmethod
     def from_certificates(

@@ -11,7 +11,8 @@ of them. There is no way around them: what does not verify gives no anchor.
     (6) the list is not older than the last one that was accepted
     (7) it is fresh, or stale for no longer than the reader allows; ``notAfter`` has not passed
     (8) each entry says what its certificate says, and its certificate is an IACA root that is valid now
-    (9) each root is trusted for the entry's document types, country and state only, and within the provider's own scope
+    (9) each root is trusted for the entry's document types, country and state only, within the provider's own scope,
+        and while all of its proof is valid
 
 An entry that fails (8) or (9) is refused alone, and told; the others are used.
 
@@ -22,6 +23,7 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -214,7 +216,8 @@ class VicalImport:
     """A list that passed every check, and the anchors that it gives.
 
     Attributes:
-        anchors: The roots, each trusted for what its entry says and no longer than the list may be used.
+        anchors: The roots, each trusted for what its entry says, and at no time when the list, the certificate of its
+            signer, a CA above it, the pinned root or the trust in that are not valid; one for each pinned anchor.
         refused: The entries that are not used.
         deviations: What was tolerated in reading list and entries.
         provider: What the list calls its provider.
@@ -223,7 +226,7 @@ class VicalImport:
         issue_id: vicalIssueID, or None.
         date: When it was issued.
         next_update: When the next one is due, or None where it does not say.
-        until: Until when it may be used, inclusive.
+        until: Until when it may be used, inclusive: the earliest end of list, path and pinned trust.
         freshness: How old it is.
         fingerprint: SHA-256 of the file, 32 bytes.
         report: The outcome of every check.
@@ -333,6 +336,8 @@ class _Examination:
         self._freshness, self._until = _age(vical, at, max_stale)
         self._chain = self._certificates()
         self._pinned, self._path = self._find_path(pinned)
+        # What the list brings is good for no more, and at no other time, than each part of what proves it.
+        self._proven = [self._within_list(anchor) for anchor in self._pinned]
         self._anchors: list[TrustAnchor] = []
         self._refused: list[RefusedEntry] = []
         self._examine_signature()
@@ -343,20 +348,18 @@ class _Examination:
 
     def result(self) -> VicalImport:
         """What the list gives, once the report has been required."""
-        if self._pinned is None:
-            raise AssertionError
         vical = self._vical
         return VicalImport(
             anchors=tuple(self._anchors),
             refused=tuple(self._refused),
             deviations=vical.deviations,
             provider=vical.provider,
-            root=self._pinned.certificate,
+            root=self._pinned[0].certificate,
             signer=self._chain[0],
             issue_id=vical.issue_id,
             date=vical.date,
             next_update=vical.next_update,
-            until=self._until,
+            until=max(one.until or self._until for one in self._proven),
             freshness=self._freshness,
             fingerprint=vical.fingerprint,
             report=self.report,
@@ -408,25 +411,41 @@ class _Examination:
 
     # (3)
 
-    def _find_path(self, pinned: list[TrustAnchor]) -> tuple[TrustAnchor | None, list[Certificate]]:
-        """The pinned root that the signer leads to, and the way there, the root included."""
+    def _find_path(self, pinned: list[TrustAnchor]) -> tuple[list[TrustAnchor], list[Certificate]]:
+        """The anchors of the pinned root that the signer leads to, and the way there, the root included.
+
+        Where there are several ways, it is the one whose certificates last longest.
+        """
         if not self._chain:
             if self._results["vical.path"].outcome is not Outcome.FAILED:
                 self._judge("vical.path", "no certificate in header 33")
-            return None, []
-        path, others = self._chain[:1], self._chain[1:]
+            return [], []
+        path = self._chain[:1]
+        roots = {one.certificate: None for one in pinned if one.is_current(self._at)}
+        longest = sorted(roots, key=_end, reverse=True)
+        others = sorted(self._chain[1:], key=_end, reverse=True)
         while True:
-            for anchor in pinned:
-                if self._has_issued(anchor.certificate, path) and anchor.is_current(self._at):
-                    extra = ("x5chain.root",) if any(one.issuer == one.subject for one in self._chain) else ()
-                    self._judge("vical.path", None, extra)
-                    return anchor, [*path, anchor.certificate]
+            root = next((one for one in longest if self._has_issued(one, path)), None)
+            if root is not None:
+                extra = ("x5chain.root",) if any(one.issuer == one.subject for one in self._chain) else ()
+                self._judge("vical.path", None, extra)
+                current = [one for one in pinned if one.certificate == root and one.is_current(self._at)]
+                return current, [*path, root]
             upper = next((one for one in others if self._has_issued(one, path)), None)
             if upper is None:
                 self._judge("vical.path", "the signer does not lead to a pinned root that is valid now")
-                return None, path
+                return [], path
             others.remove(upper)
             path.append(upper)
+
+    def _within_list(self, pinned: TrustAnchor) -> TrustAnchor:
+        """The trust in the provider while every certificate of the path is valid, and the list is issued and in use."""
+        proven = pinned.within(self._path)
+        since, until = proven.since, proven.until
+        with suppress(OverflowError):  # at the begin of the calendar: it was issued at any time
+            issued = self._vical.date - _CLOCK_TOLERANCE
+            since = issued if since is None else max(since, issued)
+        return replace(proven, since=since, until=self._until if until is None else min(until, self._until))
 
     def _has_issued(self, upper: Certificate, path: list[Certificate]) -> bool:
         """Whether a CA has issued the last certificate of a path that begins with the signer, and was allowed to."""
@@ -469,7 +488,7 @@ class _Examination:
             self._judge("vical.signer_validity", "the signer's certificate has expired")
         else:
             self._judge("vical.signer_validity", None)
-        if self._pinned is not None:
+        if self._pinned:
             self._examine_revocation()
 
     def _examine_revocation(self) -> None:
@@ -506,15 +525,15 @@ class _Examination:
     def _examine_entries(self) -> None:
         own = 0
         for index, entry in enumerate(self._vical.entries):
-            anchor = self._admit(entry)
-            if isinstance(anchor, TrustAnchor):
+            found = [self._admit(entry)]
+            if isinstance(found[0], TrustAnchor):
                 own += 1
-                anchor = self._within_scope(anchor)
-            if isinstance(anchor, TrustAnchor):
-                self._anchors.append(anchor)
-            else:
+                found = [_within_scope(found[0], pinned) for pinned in self._proven] or found
+            anchors = [one for one in found if isinstance(one, TrustAnchor)]
+            self._anchors += anchors
+            if not anchors and not isinstance(found[0], TrustAnchor):
                 certificate = entry.certificate if isinstance(entry, CertificateInfo) else None
-                self._refused.append(RefusedEntry(index, *anchor, certificate))
+                self._refused.append(RefusedEntry(index, *found[0], certificate))
         warnings = tuple(dict.fromkeys(one.code for one in self._refused))
         self._judge("vical.entries", None if own else "no entry can be used", warnings)
         if own:
@@ -532,27 +551,28 @@ class _Examination:
                 doctypes=frozenset(entry.doctypes),
                 country=entry.country,
                 state=entry.jurisdiction,
-                until=self._until,
                 at=self._at,
             )
         except ProfileError as exc:
             return exc.findings[0].rule if exc.findings else exc.code, exc.message
 
-    def _within_scope(self, anchor: TrustAnchor) -> TrustAnchor | tuple[str, str]:
-        """The anchor within what the provider is trusted for; or what is not."""
-        if self._pinned is None:
-            return anchor
-        limit, until = self._pinned.doctypes, self._pinned.until
-        doctypes = anchor.doctypes
-        if isinstance(doctypes, frozenset) and isinstance(limit, frozenset):
-            doctypes &= limit
-            if not doctypes:
-                return "scope.doctype", "the provider is not trusted for any of the entry's document types"
-        if self._pinned.country not in (None, anchor.certificate.country):
-            return "scope.country", "the provider is not trusted for the entry's country"
-        if self._pinned.state not in (None, anchor.certificate.state):
-            return "scope.state", "the provider is not trusted for the entry's state or province"
-        return replace(anchor, doctypes=doctypes, until=self._until if until is None else min(until, self._until))
+
+def _end(certificate: Certificate) -> datetime:
+    return certificate.not_after
+
+
+def _within_scope(anchor: TrustAnchor, provider: TrustAnchor) -> TrustAnchor | tuple[str, str]:
+    """The anchor within what the provider is trusted for, and when; or what is not."""
+    doctypes, limit = anchor.doctypes, provider.doctypes
+    if isinstance(doctypes, frozenset) and isinstance(limit, frozenset):
+        doctypes &= limit
+        if not doctypes:
+            return "scope.doctype", "the provider is not trusted for any of the entry's document types"
+    if provider.country not in (None, anchor.certificate.country):
+        return "scope.country", "the provider is not trusted for the entry's country"
+    if provider.state not in (None, anchor.certificate.state):
+        return "scope.state", "the provider is not trusted for the entry's state or province"
+    return replace(anchor, doctypes=doctypes, since=provider.since, until=provider.until)
 
 
 def _age(vical: Vical, at: datetime, max_stale: timedelta) -> tuple[Freshness, datetime]:

@@ -123,6 +123,7 @@ ENTRY_DEVIATIONS: list[tuple[str, dict[str, Any]]] = [
     ("serial.padded", {"serialNumber": Tag(2, b"\0" + OCTETS)}),
     ("serial.negative", {"serialNumber": Tag(3, OCTETS)}),
     ("ski.wrapped", {"ski": b"\x04\x14" + SKI}),
+    ("state.empty", {"stateOrProvinceName": ""}),
     ("ski.wrapped", {"ski": b"\x04\x16\x04\x14" + SKI}),
 ]
 

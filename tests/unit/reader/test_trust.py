@@ -6,15 +6,18 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from mdl.doctypes import MDL_NAMESPACE
 from mdl.errors import ProfileError, VerificationError
 from mdl.pki import Certificate
 from mdl.testing import (
     TEST_TIME,
     CertificateRecipe,
+    Recipe,
     ThrowawayAuthority,
     deterministic_key,
     distinguished_name,
     present,
+    sample_licence,
     throwaway_authority,
 )
 from reader.report import Policy, Revocation
@@ -231,6 +234,7 @@ def test_a_providers_root_is_held_against_what_a_ca_is_and_has_no_place() -> Non
         ({"country": ""}, ValueError),
         ({"state": ""}, ValueError),
         ({"until": TEST_TIME.replace(tzinfo=None)}, ValueError),
+        ({"since": TEST_TIME.replace(tzinfo=None)}, ValueError),
     ],
 )
 def test_a_limit_of_the_wrong_kind_is_refused(changes: dict[str, Any], error: type[Exception]) -> None:
@@ -266,8 +270,9 @@ def test_an_honest_response_passes_within_scope() -> None:
         {"purpose": Purpose.VICAL_PROVIDER},
         {"doctypes": frozenset([PID])},
         {"until": TEST_TIME - DAY},
+        {"since": TEST_TIME + DAY},
     ],
-    ids=["country", "state", "purpose", "doctype", "ended"],
+    ids=["country", "state", "purpose", "doctype", "ended", "not-begun"],
 )
 def test_a_response_out_of_the_roots_scope_fails_exactly_that_check(limit: dict[str, Any]) -> None:
     assert verdict(anchor(**limit)) == ("issuer_auth.trust_scope",)
@@ -337,9 +342,11 @@ def test_a_link_makes_the_new_root_an_anchor_of_the_old_ones_scope_while_the_lin
         doctypes=frozenset([MDL]),
         country="US",
         state="US-UT",
+        since=TEST_TIME - DAY,
         until=TEST_TIME + 100 * DAY,
     )
     assert follow(old=anchor(until=TEST_TIME + DAY)).until == TEST_TIME + DAY
+    assert follow(old=anchor(since=TEST_TIME)).since == TEST_TIME
 
 
 def test_links_are_followed_only_where_that_was_decided() -> None:
@@ -432,3 +439,114 @@ def test_of_several_roots_of_one_name_the_one_that_signed_the_link_leads_on() ->
 def test_a_link_certificate_is_no_root() -> None:
     with pytest.raises(ProfileError):
         admit(Certificate(link_recipe().with_changes(subject=distinguished_name(C="US", CN="New name")).build()))
+
+
+# --- what a link proves, and when -------------------------------------------------------------------------------------
+
+
+def linked(
+    old_root: Certificate = ROOT,
+    link: Certificate = LINK,
+    root: Certificate = NEW_ROOT,
+    at: dt.datetime = TEST_TIME,
+    **more: Any,
+) -> TrustStore:
+    return TrustStore([anchor(certificate=old_root)], links=FollowLinks(links=(link,), roots=(root,), at=at, **more))
+
+
+def failed_under(store: TrustStore, authority: ThrowawayAuthority, at: dt.datetime, **recipe: Any) -> tuple[str, ...]:
+    shown = Recipe(authority=authority, **recipe).present()
+    context = SessionContext(transcript=shown.transcript, reader_key=shown.reader_key)
+    verifier = Verifier(store, policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN)
+    return verifier.examine(shown.response, context=context, request=UnsafeNoRequest(), at=at).failed
+
+
+ENDS, BEGINS = TEST_TIME + 2 * DAY, TEST_TIME - 2 * DAY
+OLD = throwaway_authority()
+
+
+@pytest.mark.parametrize("at", [BEGINS - DAY, BEGINS, TEST_TIME, ENDS, ENDS + dt.timedelta(seconds=1)])
+@pytest.mark.parametrize("bounded", ["old root", "link"])
+def test_what_a_link_brings_is_trusted_while_all_of_its_proof_is_valid(bounded: str, at: dt.datetime) -> None:
+    bounds: dict[str, Any] = {"not_before": BEGINS, "not_after": ENDS}
+    wide: dict[str, Any] = {"not_before": TEST_TIME - 300 * DAY, "not_after": TEST_TIME + 300 * DAY}
+    old_root = Certificate(OLD.iaca_recipe.with_changes(**(bounds if bounded == "old root" else wide)).build())
+    link = Certificate(link_recipe().with_changes(**(bounds if bounded == "link" else wide)).build())
+    held = BEGINS <= at <= ENDS
+    store = linked(old_root, link)
+    failed = failed_under(store, NEW, at)
+    assert ("issuer_auth.trust_scope" in failed) is not held
+    # Whether the store was made then or now makes no difference to who is trusted.
+    if held:
+        assert failed_under(linked(old_root, link, at=at), NEW, at) == failed
+    else:
+        with pytest.raises((ProfileError, VerificationError)):
+            linked(old_root, link, at=at)
+
+
+def test_a_link_from_a_root_of_one_state_opens_no_other() -> None:
+    stateless = ThrowawayAuthority("No state", state=None)
+    link = Certificate(
+        link_recipe()
+        .with_changes(subject=stateless.iaca_recipe.subject, public_key=stateless.iaca_key.public_key)
+        .with_changes(extensions={"ski": stateless.iaca_recipe.extensions["ski"]})
+        .build()
+    )
+    store = linked(link=link, root=stateless.iaca_certificate)
+    new = store.with_key(stateless.iaca_certificate.spki)[0]
+    assert (new.country, new.state) == ("US", "US-UT")
+
+    def signer(state: str) -> bytes:
+        return stateless.deviant_ds(subject=distinguished_name(C="US", ST=state, CN="Signer"))
+
+    assert failed_under(store, stateless, TEST_TIME, x5chain=signer("US-NV")) == (
+        "issuer_auth.trust_scope",
+        "subject.jurisdiction",
+    )
+    assert failed_under(store, stateless, TEST_TIME, x5chain=signer("US-UT")) == ()
+    # A signer that names no state signs for the state of the old root.
+    other = {MDL_NAMESPACE: sample_licence()[MDL_NAMESPACE] | {"issuing_jurisdiction": "US-NV"}}
+    bare = stateless.deviant_ds(subject=distinguished_name(C="US", CN="Signer"))
+    assert failed_under(store, stateless, TEST_TIME, x5chain=bare) == ()
+    assert failed_under(store, stateless, TEST_TIME, x5chain=bare, namespaces=other) == ("subject.jurisdiction",)
+
+
+def test_a_link_from_a_limited_root_is_limited_as_it_is() -> None:
+    unlimited = ThrowawayAuthority("No state", state=None)
+    link = Certificate(
+        link_recipe()
+        .with_changes(issuer=unlimited.iaca_recipe.subject, signer=unlimited.iaca_key)
+        .with_changes(extensions={"aki": unlimited.ds_recipe.extensions["aki"]})
+        .build()
+    )
+    # The old root names no state, so the new one may; and it is limited where the trust in the old one is.
+    assert follow(link, old=anchor(certificate=unlimited.iaca_certificate)).state is None
+    with pytest.raises(ProfileError) as caught:
+        follow(link, old=anchor(certificate=unlimited.iaca_certificate, state="US-NV"))
+    assert caught.value.code == "trust.place"
+
+
+@pytest.mark.parametrize("until", [TEST_TIME + 30 * DAY, TEST_TIME - dt.timedelta(hours=1)], ids=["fresh", "stale"])
+def test_a_revoked_link_is_not_followed(until: dt.datetime) -> None:
+    revoking = OLD.crl(revoked=[LINK.serial], next_update=until)
+    for crls in ((revoking,), (OLD.crl(), revoking), (revoking, OLD.crl())):
+        with pytest.raises(VerificationError) as caught:
+            linked(crls=crls)
+        assert caught.value.code == "link.revocation"
+    assert len(linked(crls=(OLD.crl(revoked=[LINK.serial + 1]),))) == 2
+
+
+def test_absent_lists_refuse_a_link_only_where_they_are_demanded() -> None:
+    foreign = ThrowawayAuthority("Somebody").crl(revoked=[LINK.serial])
+    assert len(linked(crls=(foreign,))) == 2
+    assert len(linked(crls=(OLD.crl(),), revocation=Revocation.REQUIRED)) == 2
+    for crls in ((), (foreign,)):
+        with pytest.raises(VerificationError) as caught:
+            linked(crls=crls, revocation=Revocation.REQUIRED)
+        assert caught.value.code == "link.revocation"
+
+
+@pytest.mark.parametrize("changes", [{"crls": [b""]}, {"crls": b""}, {"crls": (1,)}, {"revocation": "required"}])
+def test_lists_about_links_are_a_tuple_of_bytes(changes: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        linked(**changes)

@@ -539,6 +539,64 @@ def test_an_anchor_does_not_outlive_the_pin() -> None:
     assert take(forge(), providers=provider().pinned(until=end)).anchors[0].until == end
 
 
+SECOND = dt.timedelta(seconds=1)
+BEGINS, ENDS = AT - DAY, AT + 2 * DAY
+
+
+@pytest.mark.parametrize("part", ["signer", "CA", "root", "pin", "list"])
+@pytest.mark.parametrize("bound", ["begin", "end"])
+def test_what_a_list_brings_is_trusted_while_all_of_its_proof_is_valid(part: str, bound: str) -> None:
+    own = provider()
+    bounds: dict[str, Any] = {"not_before": BEGINS} if bound == "begin" else {"not_after": ENDS}
+    signer = own.signer_recipe.with_changes(**(bounds if part == "signer" else {}))
+    ca = own.ca_recipe.with_changes(**(bounds if part == "CA" else {}))
+    root = own.root_recipe.with_changes(**(bounds if part == "root" else {}))
+    pinned = pin(
+        Certificate(root.build()),
+        since=BEGINS if (part, bound) == ("pin", "begin") else None,
+        until=ENDS if (part, bound) == ("pin", "end") else None,
+    )
+    # The list is issued when its signer is valid, and before it is used; a clock may be three minutes ahead.
+    issued = BEGINS if part == "signer" else BEGINS + dt.timedelta(minutes=3) if part == "list" else BEGINS - DAY
+    data = forge(
+        signing={"x5chain": [signer.build(), ca.build()]},
+        date=TDate.of(issued),
+        notAfter=TDate.of(ENDS) if (part, bound) == ("list", "end") else None,
+    )
+    inside, outside = (BEGINS, BEGINS - SECOND) if bound == "begin" else (ENDS, ENDS + SECOND)
+    (anchor,) = take(data, providers=pinned).anchors
+    assert anchor.out_of_scope(MDL, authority().ds_certificate, at=inside) is None
+    assert anchor.out_of_scope(MDL, authority().ds_certificate, at=outside) is not None
+    # Whenever the list is imported, it is trusted at the same times.
+    assert take(data, providers=pinned, at=inside).anchors == (anchor,)
+    assert not examine(data, providers=pinned, at=outside).accepted
+
+
+def test_of_several_ways_to_a_root_the_one_that_lasts_longest_counts() -> None:
+    own = provider()
+    short = own.ca_recipe.with_changes(not_after=ENDS).build()
+    renewed = Certificate(own.root_recipe.with_changes(not_after=ENDS).build())
+    for chain in ([own.signer.der, short, own.ca.der], [own.signer.der, own.ca.der, short]):
+        for roots in ((own.root, renewed), (renewed, own.root)):
+            found = take(forge(signing={"x5chain": chain}), providers=pin(*roots))
+            assert (found.root, found.until) == (own.root, AT + DAY + DEFAULT_MAX_STALE)
+
+
+def test_a_root_that_is_pinned_twice_brings_what_either_pin_is_for() -> None:
+    twice = TrustStore(
+        [*provider().pinned(country="CA"), *provider().pinned(until=ENDS), *provider().pinned(country="US")]
+    )
+    found = take(forge(), providers=twice)
+    assert [one.until for one in found.anchors] == [ENDS, AT + DAY + DEFAULT_MAX_STALE]
+    assert found.refused == ()
+    assert found.until == AT + DAY + DEFAULT_MAX_STALE
+
+
+def test_a_list_from_the_first_day_of_the_calendar_is_no_crash() -> None:
+    report = examine(forge(date=TDate("0001-01-01T00:00:00Z")))
+    assert "vical.signed_within_certificate" in report.failed
+
+
 # --- all of them ------------------------------------------------------------------------------------------------------
 
 
