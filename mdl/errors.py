@@ -18,7 +18,7 @@ of a data element. Programming mistakes stay ``TypeError`` and ``ValueError``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, Literal
 
 __all__ = [
     "DecodeError",
@@ -32,7 +32,29 @@ __all__ = [
     "SigningError",
     "UnsupportedError",
     "VerificationError",
+    "integer_text",
 ]
+
+_LONGEST_INTEGER: Final = 512
+
+
+def integer_text(value: int, form: Literal["d", "x"] = "d") -> str:
+    """An integer as text for a message, however large it is.
+
+    Integers out of DER and CBOR have no bound, and Python refuses to write one of more than 4300 digits. So whatever
+    comes from foreign bytes is written by this function.
+
+    Args:
+        value: The integer.
+        form: Digits to write: decimal (``d``), or hexadecimal behind ``0x`` (``x``).
+
+    Returns:
+        The digits, up to 512 bits; beyond, how many bits the integer has.
+    """
+    bits = value.bit_length()
+    if bits > _LONGEST_INTEGER:
+        return f"{'a negative' if value < 0 else 'a'} number of {bits} bits"
+    return f"{value:#x}" if form == "x" else str(value)
 
 
 def _rebuild(cls: type[MdlError], state: dict[str, Any]) -> MdlError:

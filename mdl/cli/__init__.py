@@ -18,6 +18,7 @@ from typing import Final, NoReturn
 
 from mdl.cli import terminal
 from mdl.errors import (
+    DecodeError,
     FetchError,
     IssuanceError,
     LocalProtocolError,
@@ -195,10 +196,9 @@ def _explain(exc: Exception) -> tuple[int, str, str, str]:
         extra = _EXTRAS.get((exc.name or "").partition(".")[0])
         if extra is not None:
             return _USAGE, "cli.extra_missing", f"this needs the extra '{extra}': pip install 'mdl-sdk[{extra}]'", ""
-    if isinstance(exc, MemoryError | RecursionError):
-        return _UNDECODABLE, "input.too_complex", "the input needs more memory or depth than there is", ""
-    # The exception's own text may quote the input.
-    return _INTERNAL, "cli.internal", f"a mistake of ours ({type(exc).__name__}); python -X dev -m mdl shows more", ""
+    internal = terminal.internal_error(exc)
+    status = _UNDECODABLE if isinstance(internal, DecodeError) else _INTERNAL
+    return status, internal.code, internal.message, ""
 
 
 def _status_of(exc: MdlError) -> int:

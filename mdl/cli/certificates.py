@@ -9,7 +9,7 @@ from typing import Final
 from cryptography.hazmat import asn1
 
 from mdl.cli.tree import Node
-from mdl.errors import MdlError, SigningError
+from mdl.errors import MdlError, SigningError, integer_text
 from mdl.keys import EphemeralKey, PublicKey, SoftwareSigner
 from mdl.pki import (
     DOCUMENT_SIGNER,
@@ -115,16 +115,12 @@ def certificate_nodes(certificate: Certificate, profile: Profile | None, *, full
         Node("valid", f"{certificate.not_before:%Y-%m-%dT%H:%M:%SZ} to {certificate.not_after:%Y-%m-%dT%H:%M:%SZ}",
              f"{days:.4g} days"),
         Node("public key", key),
-        Node("serial", _hex_number(certificate.serial)),
+        Node("serial", integer_text(certificate.serial, "x")),
         Node("signed with", _signature(certificate.algorithm)),
         *_extensions(certificate.extensions.values(), certificate, full=full),
         Node("SHA-256", certificate.fingerprint.hex()),
         *_findings(profile, None if profile is None else lint_certificate(certificate, profile), full=full),
     )  # fmt: skip
-
-
-def _hex_number(value: int) -> str:
-    return f"-0x{-value:x}" if value < 0 else f"0x{value:x}"
 
 
 def _signature(algorithm: AlgorithmIdentifier) -> str:
@@ -166,7 +162,7 @@ def _extension_value(extension: Extension, certificate: Certificate) -> str:
             if constraints is None or not constraints.ca:
                 return "no CA"
             length = constraints.path_length
-            return "CA" if length is None else f"CA, path length {length}"
+            return "CA" if length is None else f"CA, path length {integer_text(length)}"
         case ExtensionId.SUBJECT_KEY_IDENTIFIER:
             return (certificate.subject_key_identifier or b"").hex()
         case ExtensionId.AUTHORITY_KEY_IDENTIFIER:
@@ -214,7 +210,7 @@ def _finding_nodes(findings: Iterable[Finding], *, full: bool) -> tuple[Node, ..
 def crl_nodes(crl: Crl, *, full: bool) -> tuple[Node, ...]:
     """What a CRL says."""
     entries = crl.revoked.items() if full else itertools.islice(crl.revoked.items(), _MOST_ENTRIES)
-    revoked = [Node(_hex_number(serial), f"{moment:%Y-%m-%dT%H:%M:%SZ}") for serial, moment in entries]
+    revoked = [Node(integer_text(serial, "x"), f"{moment:%Y-%m-%dT%H:%M:%SZ}") for serial, moment in entries]
     if len(revoked) < len(crl.revoked):
         revoked.append(Node("…", f"and {len(crl.revoked) - len(revoked)} more, which --full shows"))
     findings = lint_crl(crl)
@@ -222,7 +218,7 @@ def crl_nodes(crl: Crl, *, full: bool) -> tuple[Node, ...]:
         Node("issuer", str(crl.issuer)),
         Node("this update", f"{crl.this_update:%Y-%m-%dT%H:%M:%SZ}"),
         Node("next update", "none" if crl.next_update is None else f"{crl.next_update:%Y-%m-%dT%H:%M:%SZ}"),
-        Node("CRL number", "none" if crl.number is None else str(crl.number)),
+        Node("CRL number", "none" if crl.number is None else integer_text(crl.number)),
         Node("issuer's key", crl.authority_key_identifier.hex() if crl.authority_key_identifier else "not told"),
         Node("signed with", _signature(crl.algorithm)),
         Node("revoked", str(len(crl.revoked)), "", tuple(revoked)),

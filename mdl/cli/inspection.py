@@ -212,8 +212,28 @@ def _inspect_cbor(data: bytes, form: str, *, full: bool) -> Inspection:
 
 
 def _inspect_pem(data: bytes, *, full: bool, profile: str | None) -> Iterator[Inspection]:
-    for block in pem_blocks(data):
-        yield _inspect_block(block.label, block.text, full=full, profile=profile)
+    blocks = list(pem_blocks(data))
+    for block in blocks:
+        try:
+            found = _inspect_block(block.label, block.text, full=full, profile=profile)
+        except Exception as exc:  # a mistake of ours on one block of several is the result of that block too
+            if len(blocks) == 1:
+                raise
+            found = _unreadable(block, exc if isinstance(exc, MdlError) else terminal.internal_error(exc))
+        yield found
+
+
+def _unreadable(block: PemBlock, exc: MdlError) -> Inspection:
+    """One block of several that could not be read."""
+    return Inspection(
+        kind="unreadable",
+        title=f"{block.label} that cannot be read",
+        clause="",
+        size=len(block.text),
+        form="PEM",
+        nodes=(),
+        faults=(str(exc),),
+    )
 
 
 def pem_blocks(data: bytes) -> Iterator[PemBlock]:

@@ -147,8 +147,16 @@ def run_lint(
                 unreadable.append(_unreadable(file, _holds_nothing("the file")))
             found += here
     issuing = _Issuing(tuple(issuers), [one for one in found if isinstance(one.document, Certificate)])
+    examined = []
+    for one in found:
+        try:
+            examined.append(_examine(one, profile, issuing, at))
+        except ModuleNotFoundError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - a mistake of ours on one document is the result of that document
+            unreadable.append(_unreadable(one.file, terminal.internal_error(exc), one.line))
     return Lint(
-        examined=tuple(_examine(one, profile, issuing, at) for one in found),
+        examined=tuple(examined),
         unreadable=tuple(unreadable),
         passed_over=passed_over,
         at=at,
@@ -206,6 +214,9 @@ def _read(file: str, unreadable: list[Unreadable]) -> list[_Found]:
     except MdlError as exc:
         unreadable.append(_unreadable(file, exc))
         return []
+    except Exception as exc:  # noqa: BLE001 - as in `run_lint`
+        unreadable.append(_unreadable(file, terminal.internal_error(exc)))
+        return []
     found = []
     for index, block in enumerate(blocks, start=1):
         line = data.count(b"\n", 0, block.offset) + 1
@@ -213,6 +224,8 @@ def _read(file: str, unreadable: list[Unreadable]) -> list[_Found]:
             found.append(_Found(file, index, line, _decode_block(block.label, block.text)))
         except MdlError as exc:
             unreadable.append(_unreadable(file, exc, line))
+        except Exception as exc:  # noqa: BLE001 - as in `run_lint`
+            unreadable.append(_unreadable(file, terminal.internal_error(exc), line))
     return found
 
 

@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from mdl.cbor import TDate
-from mdl.errors import DecodeError
+from mdl.errors import DecodeError, MdlError
 
 __all__ = [
     "MAX_INPUT",
@@ -32,6 +32,7 @@ __all__ = [
     "argument_time",
     "columns",
     "flush",
+    "internal_error",
     "labelled",
     "open_armour",
     "paint",
@@ -147,6 +148,19 @@ def labelled(label: str) -> Iterator[None]:
     except DecodeError as exc:
         exc.path = f"{label}.{exc.path}" if exc.path else label
         raise
+
+
+def internal_error(exc: Exception) -> MdlError:
+    """An exception that nobody foresaw as an error: its kind and not its text, which may quote the input.
+
+    In Python's development mode (``-X dev``) the exception is raised again, so that its traceback shows.
+    """
+    if sys.flags.dev_mode:
+        raise exc
+    if isinstance(exc, MemoryError | RecursionError):
+        return DecodeError("the input needs more memory or depth than there is", code="input.too_complex")
+    message = f"an internal error of this program ({type(exc).__name__}); python -X dev -m mdl shows more"
+    return MdlError(message, code="cli.internal")
 
 
 def argument_file(text: str) -> str:

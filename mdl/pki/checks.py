@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
 
-from mdl.errors import DecodeError, UnsupportedError, VerificationError
+from mdl.errors import DecodeError, UnsupportedError, VerificationError, integer_text
 from mdl.keys import PublicKey, UnsafePostQuantum
 from mdl.pki.certificate import (
     ECDSA_SIGNATURES,
@@ -478,7 +478,9 @@ def bc_path_length(case: CertificateCase) -> str | None:
     found = case.certificate.basic_constraints
     if found is None or not found.ca or found.path_length == case.profile.path_length:
         return None
-    return "no pathLenConstraint" if found.path_length is None else f"pathLenConstraint {found.path_length}"
+    if found.path_length is None:
+        return "no pathLenConstraint"
+    return f"pathLenConstraint {integer_text(found.path_length)}"
 
 
 def bc_encoding(case: CertificateCase) -> str | None:

@@ -44,7 +44,7 @@ def kind(error: MdlError) -> str:
 def test_every_class_of_the_tree_has_a_specimen() -> None:
     classes = {one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__}
     assert classes == {type(one) for one in SPECIMENS} | {ProtocolError}
-    assert {one.__name__ for one in classes} == set(errors.__all__)
+    assert {one.__name__ for one in classes} == set(errors.__all__) - {"integer_text"}
 
 
 @pytest.mark.parametrize("error", SPECIMENS, ids=kind)

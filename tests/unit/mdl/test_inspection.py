@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdl.cbor import Tag, TDate, decode_view, encode, wrap24
-from mdl.cli import anatomy, main
+from mdl.cli import anatomy, inspection, main
 from mdl.cli.anatomy import KINDS, Anatomy, recognise
 from mdl.cli.certificates import likely_profile
 from mdl.cli.inspection import inspect
@@ -21,7 +21,8 @@ from mdl.cose import CoseSign1, encode_key, protected_header
 from mdl.errors import MdlError
 from mdl.keys import EphemeralKey, SoftwareSigner
 from mdl.mdoc import DeviceResponse, DocRequest, ItemsRequest, device_authentication_bytes, reader_authentication_bytes
-from mdl.pki import PROFILES, Certificate, Subject, build_csr
+from mdl.pki import PROFILES, Certificate, Crl, Subject, build_csr
+from mdl.pki.certificate import to_pem
 from mdl.testing import (
     MDL_DOCTYPE,
     DeviceAuth,
@@ -690,3 +691,22 @@ def test_a_list_that_is_none_has_its_fault_told(tmp_path: Path, capsys: pytest.C
     (tmp_path / "list").write_bytes(forge(date=None))
     assert main(["inspect", str(tmp_path / "list"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["found"][0]["faults"] == ["missing at date [vical.structure]"]
+
+
+def test_one_block_that_cannot_be_read_does_not_hide_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = AUTHORITY.iaca_certificate
+    text = good.pem + to_pem(good.der[:-1], "CERTIFICATE") + Certificate(AUTHORITY.ds_recipe.build()).pem
+    status, out, _ = shown(text.encode(), tmp_path, capsys, "--json")
+    found = json.loads(out)["found"]
+    assert status == 1
+    assert [one["kind"] for one in found] == ["certificate", "unreadable", "certificate"]
+    assert found[1]["faults"] != []
+    # And so with a mistake of ours.
+    monkeypatch.setattr(inspection, "_crl", lambda *_, **__: 1 // 0)
+    text = good.pem + Crl(AUTHORITY.crl()).pem + good.pem
+    status, out, _ = shown(text.encode(), tmp_path, capsys, "--json")
+    found = json.loads(out)["found"]
+    assert (status, [one["kind"] for one in found]) == (1, ["certificate", "unreadable", "certificate"])
+    assert "cli.internal" in found[1]["faults"][0]

@@ -20,7 +20,7 @@ from asn1crypto import core, x509
 from cryptography.x509 import ObjectIdentifier, UnrecognizedExtension
 
 from issuer.certificates import Iaca, request_document_signer
-from mdl.cli import der, lint_reports, main
+from mdl.cli import der, lint_reports, linting, main
 from mdl.cli.der import DER_RULES
 from mdl.pki import (
     CRL,
@@ -679,3 +679,39 @@ def test_a_link_certificate_leads_from_the_old_root_to_the_new_one(tmp_path: Pat
     outcome = lint(where, "--at", "2026-01-10T00:00:00Z", "--json")
     assert_spotless(outcome, 4)
     assert Counter(one["profile"] for one in outcome.json["examined"]) == {"iaca": 1, "iaca-link": 1, "ds": 1, "crl": 1}
+
+
+def test_a_mistake_of_ours_on_one_file_is_the_result_of_that_file(
+    folder: Path, lint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody foresaw it: the file is named with the kind of exception, not with its text, and the rest goes on."""
+    names = [save("first.pem", SPOILED), save("bad.pem", ROOT), save("last.pem", DS)]
+    honest_check = der.read_again
+
+    def stumble(document: Any) -> Any:
+        if document == ROOT:
+            raise ZeroDivisionError("Utopia root")
+        return honest_check(document)
+
+    monkeypatch.setattr(linting, "read_again", stumble)
+    outcome = lint(*names, "--json")
+    assert (outcome.status, outcome.err) == (3, "")
+    assert [one["file"] for one in outcome.json["examined"]] == ["first.pem", "last.pem"]
+    (broken,) = outcome.json["unreadable"]
+    assert (broken["file"], broken["line"], broken["code"]) == ("bad.pem", 1, "cli.internal")
+    assert "ZeroDivisionError" in broken["message"]
+    assert "Utopia" not in outcome.out
+
+
+@pytest.mark.parametrize("where", ["_decode_block", "_decode"])
+def test_a_mistake_of_ours_in_reading_one_file_is_the_result_of_that_file(
+    where: str, folder: Path, lint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("bad.der").write_bytes(ROOT.der)
+    names = ["bad.der", save("other.pem", DS), save("list.crl", A_CRL)]
+    monkeypatch.setattr(linting, where, lambda *_: 1 // 0)
+    outcome = lint(*names, "--json")
+    assert outcome.status == 3
+    broken = {one["file"] for one in outcome.json["unreadable"] if one["code"] == "cli.internal"}
+    assert broken == ({"bad.der"} if where == "_decode" else {"other.pem", "list.crl"})
+    assert {one["file"] for one in outcome.json["examined"]} == set(names) - broken
