@@ -13,11 +13,12 @@ not know of the rehearsal it is a key that cannot sign.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast, final, runtime_checkable
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, cast, final, runtime_checkable
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, hmac, serialization
@@ -255,24 +256,64 @@ def der_to_raw(signature: bytes, curve: Curve) -> bytes:
         raise SigningError(msg, code="signing.malformed_signature") from exc
 
 
-# The y coordinates of the points of Ed25519 whose order divides 8, little-endian and without the sign bit; the last two
-# are those of the first two written beyond the field.
-_SMALL_ORDER: Final = frozenset(
-    bytes.fromhex(y)
-    for y in (
-        "00" * 32,
-        "01" + "00" * 31,
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "ec" + "ff" * 30 + "7f",
-        "ed" + "ff" * 30 + "7f",
-        "ee" + "ff" * 30 + "7f",
-    )
-)
+class _Edwards(NamedTuple):
+    """The curve a·x² + y² = 1 + d·x²·y² over the integers modulo p. Its points number 2 ** doublings times a prime."""
+
+    p: int
+    a: int
+    d: int
+    doublings: int
 
 
-def _is_of_small_order(point: bytes) -> bool:
-    return point[:-1] + bytes((point[-1] & 0x7F,)) in _SMALL_ORDER
+_EDWARDS: Final[Mapping[str, _Edwards]] = {
+    "Ed25519": _Edwards(2**255 - 19, -1, -121665 * pow(121666, -1, 2**255 - 19), 3),
+    "Ed448": _Edwards(2**448 - 2**224 - 1, 1, -39081, 2),
+}
+
+
+def _edwards_defect(name: str, encoded: bytes) -> str | None:
+    """What is wrong with the encoding of a point (RFC 8032: y, little-endian, and the sign of x in the last bit)."""
+    p, a, d, doublings = _EDWARDS[name]
+    y = int.from_bytes(encoded, "little") & ~(1 << (8 * len(encoded) - 1))
+    if y >= p:
+        return f"the bytes are not the canonical encoding of a point on {name}"
+    # x² = top / bottom; bottom is never 0, since d / a is not a square.
+    top, bottom = (1 - y * y) % p, (a - d * y * y) % p
+    if _jacobi(top * bottom % p, p) < 0:
+        return f"the bytes are no point on {name}"
+    # Doubling needs y only, here as the fraction up / down. The neutral element has y = 1, and no other point has.
+    up, down = y, 1
+    for _ in range(doublings):
+        up2, down2 = up * up % p, down * down % p
+        x2 = a * (down2 - up2)  # a·x², as the fraction x2 / scale
+        scale = (a * down2 - d * up2) % p
+        up, down = (up2 * scale - x2 * down2) % p, ((2 * scale - x2) * down2 - up2 * scale) % p
+    if up == down:
+        return "the key is a point of small order, under which one signature goes with any message"
+    return None
+
+
+def _jacobi(value: int, modulus: int) -> int:
+    """The Jacobi symbol: for a prime modulus 1 for a square, -1 for none, 0 for 0. Five times as fast as `pow`."""
+    sign = 1
+    while value:
+        zeros = (value & -value).bit_length() - 1
+        value >>= zeros
+        if zeros & 1 and modulus & 7 in (3, 5):
+            sign = -sign
+        if value & modulus & 3 == 3:
+            sign = -sign
+        value, modulus = modulus % value, value
+    return sign if modulus == 1 else 0
+
+
+def _refuse_hybrid_point(key: object, spki: bytes) -> None:
+    """Refuse the third form of a point (first byte 6 or 7), which `cryptography` takes in SubjectPublicKeyInfo only."""
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+        if spki.endswith(point[1:]) and spki[-len(point)] != point[0]:
+            msg = "the point is neither uncompressed nor compressed"
+            raise DecodeError(msg, code="key.malformed", clause="RFC 5480 §2.2")
 
 
 class PublicKey:
@@ -280,7 +321,12 @@ class PublicKey:
 
     Attributes:
         curve: The curve.
-        key: The key as `cryptography` holds it. It is on its curve: points are validated when loaded.
+        key: The key as `cryptography` holds it. It is a point of its curve, canonically encoded; under a key that
+            verifies signatures, no signature goes with every message. (An X25519 or X448 key may be any number: what
+            leads to no secret is refused when a secret is agreed.)
+
+    Spec:
+        RFC 8032 §5.1.7 and §5.2.7, RFC 7748 §6, SEC 1 §3.2.2; facts sheet pki §8.4.
     """
 
     __slots__ = ("_spki", "curve", "key")
@@ -289,9 +335,10 @@ class PublicKey:
     key: VerifyingKey | AgreementKey
 
     def __init__(self, curve: Curve, key: VerifyingKey | AgreementKey) -> None:
-        if isinstance(key, ed25519.Ed25519PublicKey) and _is_of_small_order(key.public_bytes_raw()):
-            msg = "the key is a point of small order, under which one signature goes with any message"
-            raise DecodeError(msg, code="key.malformed", clause="RFC 8032 §5.1")
+        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            defect = _edwards_defect(curve.name, key.public_bytes_raw())
+            if defect is not None:
+                raise DecodeError(defect, code="key.malformed", clause="RFC 8032 §5")
         self.curve = curve
         self.key = key
         self._spki: bytes | None = None
@@ -301,7 +348,8 @@ class PublicKey:
         """Wrap a key of the `cryptography` package; an ML-DSA key for the rehearsal only.
 
         Raises:
-            DecodeError: A point of small order, as whose signature anything passes (code ``key.malformed``).
+            DecodeError: An Edwards point that is not on its curve, not canonically encoded or of small order (code
+                ``key.malformed``).
             UnsupportedError: The kind of key or its curve is not in the table (code ``key.unsupported``).
         """
         if isinstance(key, ec.EllipticCurvePublicKey):
@@ -325,7 +373,8 @@ class PublicKey:
         """Load a DER SubjectPublicKeyInfo; one of ML-DSA for the rehearsal only.
 
         Raises:
-            DecodeError: The bytes are no SubjectPublicKeyInfo (code ``key.malformed``).
+            DecodeError: The bytes are no SubjectPublicKeyInfo, or its point is none of a curve's public keys (code
+                ``key.malformed``).
             UnsupportedError: The curve is not in the table.
         """
         try:
@@ -336,6 +385,7 @@ class PublicKey:
         except (ValueError, TypeError, InternalError) as exc:
             msg = "the bytes are no SubjectPublicKeyInfo"
             raise DecodeError(msg, code="key.malformed") from exc
+        _refuse_hybrid_point(key, spki)
         return cls.from_cryptography(key, post_quantum=post_quantum)
 
     @classmethod
@@ -354,6 +404,8 @@ class PublicKey:
         except (ValueError, TypeError, InternalError) as exc:
             msg = "the text is no PEM public key"
             raise DecodeError(msg, code="key.malformed") from exc
+        body = pem.partition(b"-----BEGIN")[2].partition(b"-----")[2].partition(b"-----END")[0]
+        _refuse_hybrid_point(key, base64.b64decode(body))
         return cls.from_cryptography(key)
 
     @classmethod

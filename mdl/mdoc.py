@@ -818,7 +818,11 @@ def device_mac_key(own_key: KeyAgreement, peer: PublicKey, transcript: SessionTr
     Spec:
         18013-5 first edition 9.1.3.5.
     """
-    return hkdf_sha256(own_key.agree(peer), salt=transcript.salt, info=b"EMacKey", length=32)
+    secret = own_key.agree(peer)
+    if not any(secret):  # a key custodian's answer to a point of small order, which `mdl.keys` refuses by itself
+        msg = "the peer's key leads to no shared secret"
+        raise DecodeError(msg, code="key.malformed", clause="RFC 7748 §6")
+    return hkdf_sha256(secret, salt=transcript.salt, info=b"EMacKey", length=32)
 
 
 def reader_authentication_bytes(transcript: SessionTranscript, items_request_bytes: bytes) -> bytes:

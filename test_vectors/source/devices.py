@@ -107,12 +107,34 @@ for _name, _header in {
         f"deviceMac names {_name}", {"device_auth": DeviceAuth.MAC, "device_protected": _header}, mac=True
     )
 
-# Under the neutral element R = A, S = 0 is a signature of any message, in any session.
+
+def _degenerate(curve: int, point: bytes) -> Fields:
+    """A device key under which R = A, S = 0 is a signature of any message, where a reader takes the key at all."""
+    signature = point + bytes(len(point))
+    return {"mso_device_key": {1: 1, -1: curve, -2: point}, "device_protected": {1: -8}} | device_auth(
+        lambda auth: auth["deviceSignature"].__setitem__(3, signature)
+    )
+
+
+ED25519, ED448 = 6, 7
+P_25519, P_448 = 2**255 - 19, 2**448 - 2**224 - 1
+# The point of order 4 with y = 0 on Ed448, under which one signature goes with any message.
+ORDER_4 = bytes(57)
+
 _device_algorithm(
     "a device key of small order, under which one signature goes with any message",
-    {"mso_device_key": {1: 1, -1: 6, -2: b"\x01" + bytes(31)}, "device_protected": {1: -8}}
-    | device_auth(lambda auth: auth["deviceSignature"].__setitem__(3, b"\x01" + bytes(63))),
+    _degenerate(ED25519, b"\x01" + bytes(31)),
 )
+for _name, _curve, _y in (
+    ("the neutral element of Ed25519, not canonically encoded", ED25519, P_25519 + 1),
+    ("a number on Ed25519 that leads to no point", ED25519, 2),
+    ("the point of order 4 on Ed448, under which one signature goes with any message", ED448, 0),
+    ("the neutral element of Ed448", ED448, 1),
+    ("the point of order 2 on Ed448", ED448, P_448 - 1),
+    ("the point of order 4 on Ed448, not canonically encoded", ED448, P_448),
+):
+    _size = len(ORDER_4) if _curve == ED448 else 32
+    _device_algorithm(f"a device key: {_name}", _degenerate(_curve, _y.to_bytes(_size, "little")))
 for _kind, _form, _number in (("deviceSignature", DeviceAuth.SIGNATURE, -7), ("deviceMac", DeviceAuth.MAC, 5)):
     _device_algorithm(
         f"{_kind} names its algorithm outside the protected header",

@@ -105,11 +105,24 @@ def _of_foreign_kind(kind: str) -> Fields:
         curve = {"secp256k1": ec.SECP256K1(), "P-224": ec.SECP224R1()}[kind]
         key = ec.derive_private_key(int.from_bytes(SeededEntropy(kind)(24)), curve).public_key()
     spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return {"x5chain": _certificate_for(spki)}
 
+
+def _certificate_for(spki: bytes) -> bytes:
     def change(body: Any) -> None:
         body["subject_public_key_info"] = keys.PublicKeyInfo.load(spki)
 
-    return {"x5chain": forged_der(AUTHORITY.ds_certificate, change)}
+    return forged_der(AUTHORITY.ds_certificate, change)
+
+
+def _degenerate(algorithm: int, point: bytes) -> Fields:
+    """A security object that anybody makes: R = A, S = 0 under a certified point of small order."""
+    spki = bytes((0x30, 10 + len(point), 0x30, 5, 6, 3, 0x2B, 0x65, algorithm, 3, len(point) + 1, 0)) + point
+    return {
+        "x5chain": _certificate_for(spki),
+        "issuer_protected": {1: -8},
+        "issuer_signature": point + bytes(len(point)),
+    }
 
 
 for _kind in ("RSA", "secp256k1", "P-224"):
@@ -141,6 +154,18 @@ _algorithm(
     why="a reader that does not have the curve can hold neither the key nor the signature against anything",
     kind=Kind.MAY_REJECT,
 )
+for _name, _number, _point in (
+    ("the point of order 4 on Ed448, under which one signature goes with any message", 0x71, bytes(57)),
+    ("the neutral element of Ed448", 0x71, b"\1" + bytes(56)),
+    ("the neutral element of Ed25519", 0x70, b"\1" + bytes(31)),
+    ("the neutral element of Ed25519, not canonically encoded", 0x70, (2**255 - 18).to_bytes(32, "little")),
+):
+    _algorithm(
+        f"a document signer's key: {_name}",
+        lambda number=_number, point=_point: _degenerate(number, point),
+        also=(PROFILE,),
+        why="a key that signs for anybody is no key, for the profile too",
+    )
 
 SIGNATURE = "issuer_auth.signature"
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -440,6 +440,8 @@ def test_a_key_file_that_names_a_curve_of_another_length(name: str, claimed: str
         return changed
 
     spki, pkcs8 = (relabelled(der) for der in okp_files(name))
+    if (name, claimed) == ("X25519", "Ed25519"):
+        return  # every other number is no point there: test_degenerate_keys.py
     if CURVES[name].coordinate_size == CURVES[claimed].coordinate_size:
         assert PublicKey.from_spki(spki).curve.name == claimed
         return
@@ -721,51 +723,3 @@ def test_a_key_that_only_agrees_signs_no_x509(private: Any) -> None:
             raise AssertionError(data)
 
     assert code_of(UnsupportedError, x509_signing_key, Agreeing()) == "key.cannot_sign"
-
-
-# --- points of small order --------------------------------------------------------------------------------------------
-
-_P = 2**255 - 19
-_D = -121665 * pow(121666, -1, _P) % _P
-
-
-def _edwards_add(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    (x1, y1), (x2, y2) = one, other
-    product = _D * x1 * x2 * y1 * y2 % _P
-    return (
-        (x1 * y2 + x2 * y1) * pow(1 + product, -1, _P) % _P,
-        (y1 * y2 + x1 * x2) * pow(1 - product, -1, _P) % _P,
-    )
-
-
-def _points(encoded: bytes) -> list[tuple[int, int]]:
-    """The points of that y, whatever the sign of x."""
-    y = int.from_bytes(encoded, "little") % 2**255 % _P
-    square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
-    x = pow(square, (_P + 3) // 8, _P)
-    found = [x * root % _P for root in (1, pow(2, (_P - 1) // 4, _P))]
-    return [(sign * each % _P, y) for each in found if each * each % _P == square for sign in (1, -1)]
-
-
-def test_the_listed_points_are_those_of_small_order_and_all_of_them() -> None:
-    found = set()
-    for encoded in keys._SMALL_ORDER:
-        for point in _points(encoded):
-            eight = point
-            for _ in range(3):
-                eight = _edwards_add(eight, eight)
-            assert eight == (0, 1)
-            found.add(point)
-    assert len(found) == 8
-
-
-@pytest.mark.parametrize("sign", [0, 0x80])
-@pytest.mark.parametrize("encoded", sorted(keys._SMALL_ORDER))
-def test_a_key_under_which_one_signature_goes_with_any_message_is_none(encoded: bytes, sign: int) -> None:
-    point = encoded[:-1] + bytes((encoded[-1] | sign,))
-    spki = bytes.fromhex("302a300506032b6570032100") + point
-    with pytest.raises(DecodeError) as of_point:
-        PublicKey.from_point(CURVES["Ed25519"], point)
-    with pytest.raises(DecodeError) as of_spki:
-        PublicKey.from_spki(spki)
-    assert of_point.value.code == of_spki.value.code == "key.malformed"
