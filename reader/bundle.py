@@ -4,7 +4,7 @@
     path.write_bytes(bundle.encode(signer))
     …
     bundle = EvidenceBundle.decode(path.read_bytes())
-    bundle.replay(trust=store)            # the same verdict, byte for byte, or an error
+    bundle.replay(trust=store)            # the same verdict, byte for byte, and what it proves to the caller
     smaller = bundle.redact([("org.iso.18013.5.1", "portrait")])
 
 A bundle holds the response, the session transcript, the request, the time, the policy, those anchors, revocation lists
@@ -20,10 +20,21 @@ a redacted bundle has the same seal.
 A seal shows that a bundle was not changed since; a hash alone shows it to whoever keeps the hash elsewhere. It does not
 show that the verdict was right: that is what `EvidenceBundle.replay` finds out anew, from the evidence.
 
-Whoever makes a bundle chooses the roots in it, and the rest of the evidence. So the caller says whom he trusts: a
-response that was accepted must be acceptable on his own roots too. `UnsafeBundleAnchors` takes the bundle's word, which
-is for those who know whose it is: by the key that signed it, or since it never left their hands. Time, policy, request
-and revocation lists are the word of whoever sealed the bundle in any case.
+Whoever makes a bundle chooses everything in it that nobody has signed: roots, time, policy, request, and which
+revocation lists are there. So the caller judges it by his own: a response that was accepted must be acceptable under
+his roots and his policy too. Part by part, this is proven to him:
+
+- issuer: the issuer's signature and the digests, under his roots.
+- device, session: a device signature over the transcript in the bundle. A MAC proves nothing to others than the reader
+  that agreed its secret, who can make any MAC himself; it counts only in a bundle signed by a key that the caller
+  knows.
+- policy: it is the caller's.
+- time: no proof. The caller may judge as of a time of his own.
+- request: no proof.
+- revocation: the revocation evidence that the caller himself brings. What it revokes is refused, whatever the time.
+
+A bundle signed by a key that the caller knows (`signed_by`) is its owner's word on all of it. `UnsafeBundleAnchors`
+takes the bundle's word, which is for those who know whose it is since it never left their hands.
 """
 
 from __future__ import annotations
@@ -33,7 +44,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, NoReturn, final
 
@@ -44,12 +55,29 @@ from mdl.keys import KeyAgreement, PublicKey, Signer
 from mdl.mdoc import DeviceRequest, DeviceResponse, SessionTranscript
 from mdl.pki import Certificate, Crl
 from mdl.status import StatusReference, StatusToken
-from reader.report import Check, Outcome, Policy, Report, Revocation
+from reader.report import EVIDENCE_CHECKS, Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, Evidence, claims_issuer
 from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor, TrustStore
-from reader.verification import MAX_CLOCK_SKEW, SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
+from reader.verification import (
+    MAX_CLOCK_SKEW,
+    SessionContext,
+    UnsafeNoRequest,
+    VerifiedDocument,
+    VerifiedResponse,
+    Verifier,
+)
 
-__all__ = ["EvidenceBundle", "Seal", "UnsafeBundleAnchors", "examine_and_keep", "keep"]
+__all__ = [
+    "EvidenceBundle",
+    "Part",
+    "PartProof",
+    "Replay",
+    "Seal",
+    "UnsafeBundleAnchors",
+    "Voucher",
+    "examine_and_keep",
+    "keep",
+]
 
 _MAGIC: Final = b"mdl evidence bundle 1\n"
 _MAX_BYTES: Final = 128 * 1024 * 1024
@@ -86,6 +114,118 @@ class UnsafeBundleAnchors:
     Unsafe, because anybody can make a bundle that is accepted on a root of his own: the caller must then know himself
     who made it.
     """
+
+
+class Part(StrEnum):
+    """A part of what a bundle claims."""
+
+    ISSUER = "issuer"
+    """An issuing authority signed the security object, and the elements are those that it signed."""
+    DEVICE = "device"
+    """The holder's device authenticated the response."""
+    SESSION = "session"
+    """It did so in the session of the transcript in the bundle."""
+    TIME = "time"
+    """When the response was judged."""
+    REQUEST = "request"
+    """What the reader asked for."""
+    POLICY = "policy"
+    """How strict the verdict is."""
+    REVOCATION = "revocation"
+    """Neither the document signer nor the document was revoked."""
+
+
+class Voucher(StrEnum):
+    """What a part of a bundle rests on."""
+
+    PROOF = "proof"
+    """A signature that the caller can verify under roots that he trusts."""
+    CALLER = "caller"
+    """The caller's own input."""
+    SEALER = "sealer"
+    """The word of the owner of the key that signed the bundle, which the caller named."""
+    NOBODY = "nobody"
+    """The word of whoever made the bundle."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartProof:
+    """What one part of a bundle rests on.
+
+    Attributes:
+        part: The part.
+        by: What vouches for it.
+        detail: The same in one sentence, without personal data.
+    """
+
+    part: Part
+    by: Voucher
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """The outcome of `EvidenceBundle.replay`.
+
+    Attributes:
+        report: The verdict for the caller: on his terms. Where the bundle's own verdict is a refusal, and where the
+            bundle's word is taken for everything, it is the verdict in the bundle, reached again.
+        recorded: The verdict in the bundle, reached again.
+        parts: What each part rests on, in the order of `Part`.
+        documents: The documents, where the report accepts them; nowhere else.
+    """
+
+    report: Report
+    recorded: Report
+    parts: tuple[PartProof, ...]
+    documents: tuple[VerifiedDocument, ...]
+
+    def __bool__(self) -> NoReturn:
+        msg = "a replay has more than two outcomes: use .accepted and .vouched_for"
+        raise TypeError(msg)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the response is accepted on the caller's terms."""
+        return self.report.accepted
+
+    @property
+    def refusal(self) -> VerificationError | None:
+        """Why the caller's terms refuse what was accepted then, or None; codes as in `EvidenceBundle.verify`."""
+        return _refusal(self.report) if self.recorded.accepted and not self.accepted else None
+
+    @property
+    def vouched_for(self) -> tuple[Part, ...]:
+        """The parts that do not rest on the word of whoever made the bundle alone."""
+        return tuple(one.part for one in self.parts if one.by is not Voucher.NOBODY)
+
+
+class _Terms(NamedTuple):
+    """By what the caller judges a bundle; None is the bundle's own word for it, see `EvidenceBundle.replay`."""
+
+    trust: TrustStore | UnsafeBundleAnchors
+    policy: Policy | None
+    revocation: Revocation | None
+    at: datetime | None
+    evidence: Evidence
+    signed_by: PublicKey | None
+
+    @property
+    def is_bundle_word(self) -> bool:
+        """Whether the bundle's word is taken for everything."""
+        own = (self.policy, self.revocation, self.at)
+        return (
+            isinstance(self.trust, UnsafeBundleAnchors) and own == (None, None, None) and self.evidence == NO_EVIDENCE
+        )
+
+    @property
+    def takes_word(self) -> bool:
+        """Whether the bundle's word is taken for what nobody can prove to others, by a key or by the caller's leave."""
+        return self.signed_by is not None or isinstance(self.trust, UnsafeBundleAnchors)
+
+
+_BUNDLE_WORD: Final = _Terms(UnsafeBundleAnchors(), None, None, None, NO_EVIDENCE, None)
+_UNPROVABLE: Final = "not provable to others: a MAC convinces only the reader that agreed its secret"
 
 
 class _Item(NamedTuple):
@@ -229,11 +369,11 @@ def _bundle_of(verifier: Verifier, given: _Given, report: Report, recording: _Re
         redacted=False,
         sealed_by=None,
     )
-    own = UnsafeBundleAnchors()  # they are the verifier's
-    if bundle.examine(trust=own).as_json() != bundle.verdict:
+    case = _case(bundle)
+    if case.verifier.examine(case.response, **case.arguments).as_json() != bundle.verdict:
         # What was left out had a say after all: keep everything.
         bundle = replace(bundle, anchors=tuple(verifier.trust), evidence=evidence)
-        bundle.replay(trust=own)
+        bundle.replay(trust=UnsafeBundleAnchors())  # the anchors are the verifier's
     return bundle
 
 
@@ -365,96 +505,122 @@ class EvidenceBundle:
 
     # the verdict
 
-    def examine(self, *, trust: TrustStore | UnsafeBundleAnchors) -> Report:
-        """Run every check anew on what the bundle holds.
+    def replay(
+        self,
+        *,
+        trust: TrustStore | UnsafeBundleAnchors,
+        policy: Policy | None = None,
+        revocation: Revocation | None = None,
+        at: datetime | None = None,
+        evidence: Evidence = NO_EVIDENCE,
+        signed_by: PublicKey | None = None,
+    ) -> Replay:
+        """Reach the verdict again, make sure that it is the one in the bundle, and judge it on the caller's terms.
 
-        Where items are redacted, the checks are about the others; then ``request.…`` cannot be judged again, and their
-        outcomes are those of the verdict in the bundle.
-
-        Args:
-            trust: Whom the caller trusts, in place of the bundle's anchors.
-
-        Raises:
-            DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
-        """
-        verifier, response, case = _case(self, trust)
-        return self._as_recorded(verifier.examine(response, **case))
-
-    def verify(self, *, trust: TrustStore | UnsafeBundleAnchors) -> VerifiedResponse:
-        """Verify anew what the bundle holds; element values come out as from `Verifier.verify`.
-
-        The report is that of `replay`.
+        First every check runs on what the bundle holds, its anchors, time, policy and evidence included: the verdict
+        must be the recorded one. A recorded refusal is the outcome. A recorded acceptance is then judged under the
+        caller's roots and policy, at the bundle's time unless `at` is given, with the caller's revocation evidence in
+        place of the bundle's, and without the bundle's word on a deviceMac.
 
         Args:
-            trust: Whom the caller trusts; see `replay`.
-
-        Raises:
-            VerificationError: The response is refused, the verdict in the bundle is another (``bundle.verdict``), or
-                it rests on roots that the caller does not trust (``bundle.trust``).
-            UnsupportedError: Every document is in a form that is not implemented.
-            DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
-        """
-        report, verified = self._replay(trust)
-        report.require()
-        if isinstance(verified, MdlError):
-            raise verified
-        return replace(verified, report=report)
-
-    def replay(self, *, trust: TrustStore | UnsafeBundleAnchors) -> Report:
-        """Reach the verdict again, and make sure that it is the one in the bundle.
-
-        The verdict rests on the anchors in the bundle, as it did then. Where it accepts, the response must be accepted
-        on the caller's own anchors too. A refusal is on the bundle's anchors alone.
-
-        Args:
-            trust: Whom the caller trusts.
+            trust: Whom the caller trusts. With `UnsafeBundleAnchors` and nothing else the bundle's verdict counts.
+            policy: The caller's policy. None: `Policy.ISO_STRICT`; with `UnsafeBundleAnchors`, the bundle's.
+            revocation: What the caller demands of revocation evidence. None: `Revocation.IF_GIVEN`; with
+                `UnsafeBundleAnchors`, what the bundle says.
+            at: Judge as of this time, an aware datetime, without clock skew. None: the time that the bundle names.
+            evidence: The caller's revocation evidence. What it revokes is refused, whatever the time.
+            signed_by: The key that must have signed the bundle. Its owner's word then counts for a deviceMac, and for
+                the bundle's revocation evidence beside the caller's.
 
         Returns:
-            The report. Without redaction its `Report.as_json` is the verdict in the bundle, byte for byte. With
-            redaction the response is accepted or refused as it was, and every check has the outcome that it had, but
-            for those that have passed and need a redacted item: they may be NOT_APPLICABLE now.
+            The outcome. Of a bundle without redaction the `Report.as_json` of ``recorded`` is the verdict in the
+            bundle, byte for byte. With redaction the response is accepted or refused as it was, and every check has the
+            outcome that it had, but for those that have passed and need a redacted item: they may be NOT_APPLICABLE.
 
         Raises:
             VerificationError: The verdict is another one now (code ``bundle.verdict``): this program judges otherwise
-                than the one that made the bundle, or the bundle was changed. Or it accepts, and on the caller's anchors
-                it would not (``bundle.trust``); ``.report`` then has the outcomes on these.
+                than the one that made the bundle, or the bundle was changed. Or it is not signed by that key
+                (``bundle.seal``).
             DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
-        return self._replay(trust)[0]
+        return self._replay(_Terms(trust, policy, revocation, at, evidence, signed_by))[0]
 
-    def _replay(self, trust: TrustStore | UnsafeBundleAnchors) -> tuple[Report, VerifiedResponse | MdlError]:
-        """The report of `replay`, and what verifying on the caller's anchors gives."""
-        report, verified = self._judge(UnsafeBundleAnchors())
-        same = _follows(report, _read_verdict(self.verdict)) if self.redacted else report.as_json() == self.verdict
+    def verify(
+        self,
+        *,
+        trust: TrustStore | UnsafeBundleAnchors,
+        policy: Policy | None = None,
+        revocation: Revocation | None = None,
+        at: datetime | None = None,
+        evidence: Evidence = NO_EVIDENCE,
+        signed_by: PublicKey | None = None,
+    ) -> VerifiedResponse:
+        """Verify anew what the bundle holds, or refuse it; the arguments are those of `replay`, and so is the report.
+
+        Raises:
+            VerificationError: The response is refused, as it was then (the code is a check's) or on the caller's terms
+                only (``bundle.trust``; ``bundle.unprovable`` where all that refuses is a deviceMac, which proves
+                nothing to others). Or see `replay`.
+            UnsupportedError: Every document is in a form that is not implemented.
+            DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
+        """
+        replay, verified = self._replay(_Terms(trust, policy, revocation, at, evidence, signed_by))
+        if replay.refusal is not None:
+            raise replay.refusal
+        replay.report.require()
+        if isinstance(verified, MdlError):
+            raise verified
+        return replace(verified, report=replay.report)
+
+    def _replay(self, terms: _Terms) -> tuple[Replay, VerifiedResponse | MdlError]:
+        """What came of a replay, and of verifying on the caller's terms."""
+        for value, kind in ((terms.evidence, Evidence), (terms.signed_by, PublicKey | None)):
+            if not isinstance(value, kind):
+                msg = f"expected {kind}, not {type(value).__name__}"
+                raise TypeError(msg)
+        if terms.signed_by is not None and self.sealed_by != terms.signed_by:
+            raise VerificationError("the bundle is not signed by that key", code="bundle.seal")
+        case = _case(self)
+        own = None if terms.is_bundle_word else _own_case(self, case, terms)
+        recorded, verified = self._judge(case)
+        same = _follows(recorded, _read_verdict(self.verdict)) if self.redacted else recorded.as_json() == self.verdict
         if not same:
             msg = "the verdict that the evidence leads to is not the one in the bundle"
-            raise VerificationError(msg, code="bundle.verdict", report=report)
-        if isinstance(trust, UnsafeBundleAnchors):
-            return report, verified
-        vouched, verified = self._judge(trust)
-        if report.accepted and not vouched.accepted:
-            msg = "the bundle's verdict rests on roots that are not trusted here"
-            raise VerificationError(msg, code="bundle.trust", report=vouched, failed=vouched.failed)
-        return report, verified
+            raise VerificationError(msg, code="bundle.verdict", report=recorded)
+        report = on_terms = recorded
+        if own is not None:
+            on_terms, verified_on_terms = self._judge(own, with_secrets=terms.takes_word)
+            if recorded.accepted:
+                report, verified = on_terms, verified_on_terms
+        documents = verified.documents if report.accepted and isinstance(verified, VerifiedResponse) else ()
+        parts = tuple(_parts(self, terms, on_terms))
+        return Replay(report=report, recorded=recorded, parts=parts, documents=documents), verified
 
-    def _judge(self, trust: TrustStore | UnsafeBundleAnchors) -> tuple[Report, VerifiedResponse | MdlError]:
-        """The report of `examine`, and the verified response or why there is none; mostly in one run of the checks."""
-        verifier, response, case = _case(self, trust)
+    def _judge(self, case: _Case, *, with_secrets: bool = True) -> tuple[Report, VerifiedResponse | MdlError]:
+        """The report on a case, and the verified response or why there is none; mostly in one run of the checks."""
+        verified: VerifiedResponse | MdlError
         try:
-            verified = verifier.verify(response, **case)
+            verified = case.verifier.verify(case.response, **case.arguments)
         except VerificationError as exc:
             if exc.report is None:
                 raise
-            return self._as_recorded(exc.report), exc
+            report, verified = exc.report, exc
         except UnsupportedError as exc:  # it brings no report
-            return self.examine(trust=trust), exc
-        return self._as_recorded(verified.report), verified
+            report, verified = case.verifier.examine(case.response, **case.arguments), exc
+        else:
+            report = verified.report
+        if not with_secrets:
+            report = replace(report, checks=tuple(map(_without_secrets, report)))
+        return self._as_recorded(report), verified
 
     def _as_recorded(self, report: Report) -> Report:
+        """The report, with the recorded outcomes of the checks that cannot be judged again where items are redacted."""
         if not self.redacted:
             return report
         checks = _read_verdict(self.verdict).checks
-        recorded = {(one.id, one.document): one for one in checks if one.id in _REQUEST_CHECKS}
+        recorded = {
+            (one.id, one.document): _regraded(one, report.policy) for one in checks if one.id in _REQUEST_CHECKS
+        }
         return replace(report, checks=tuple(recorded.get((one.id, one.document), one) for one in report.checks))
 
     # redaction
@@ -564,16 +730,166 @@ class EvidenceBundle:
         return _with_verified_seal(bundle, seal)
 
 
-def _case(bundle: EvidenceBundle, trust: TrustStore | UnsafeBundleAnchors) -> tuple[Verifier, bytes, dict[str, Any]]:
-    """What a verifier is made of and given, for a bundle and whom to trust."""
-    store = TrustStore(bundle.anchors) if isinstance(trust, UnsafeBundleAnchors) else trust
-    verifier = Verifier(store, policy=bundle.policy, revocation=bundle.revocation, clock_skew=bundle.clock_skew)
+class _Case(NamedTuple):
+    """A verifier and what it is given."""
+
+    verifier: Verifier
+    response: bytes
+    arguments: Mapping[str, Any]
+
+
+def _case(bundle: EvidenceBundle) -> _Case:
+    """What the verdict in the bundle rests on."""
+    verifier = Verifier(
+        TrustStore(bundle.anchors), policy=bundle.policy, revocation=bundle.revocation, clock_skew=bundle.clock_skew
+    )
     key = None if bundle.agreed is None else _Recorded(bundle.agreed)
-    context = SessionContext(transcript=SessionTranscript(bundle.transcript), reader_key=key)
     with_request = bundle.request is not None and not bundle.redacted
     request = DeviceRequest.decode(bundle.request or b"") if with_request else UnsafeNoRequest()
-    case = {"context": context, "request": request, "at": bundle.at, "evidence": bundle.evidence}
-    return verifier, _join(bundle.pieces), case
+    arguments = {
+        "context": SessionContext(transcript=SessionTranscript(bundle.transcript), reader_key=key),
+        "request": request,
+        "at": bundle.at,
+        "evidence": bundle.evidence,
+    }
+    return _Case(verifier, _join(bundle.pieces), arguments)
+
+
+def _own_case(bundle: EvidenceBundle, case: _Case, terms: _Terms) -> _Case:
+    """What the caller judges: the bundle's response, transcript and request, on his terms."""
+    if isinstance(terms.trust, UnsafeBundleAnchors):
+        trust, policy, revocation = TrustStore(bundle.anchors), bundle.policy, bundle.revocation
+    else:
+        trust, policy, revocation = terms.trust, Policy.ISO_STRICT, Revocation.IF_GIVEN
+    verifier = Verifier(
+        trust,
+        policy=policy if terms.policy is None else terms.policy,
+        revocation=revocation if terms.revocation is None else terms.revocation,
+        clock_skew=bundle.clock_skew if terms.at is None else timedelta(0),
+    )
+    given, kept = terms.evidence, bundle.evidence
+    evidence = given
+    if terms.takes_word:
+        evidence = Evidence(crls=given.crls + kept.crls, status_tokens=given.status_tokens + kept.status_tokens)
+    context = case.arguments["context"]
+    if not terms.takes_word:
+        context = replace(context, reader_key=None)
+    arguments = {
+        **case.arguments,
+        "context": context,
+        "at": bundle.at if terms.at is None else terms.at,
+        "evidence": evidence,
+    }
+    return _Case(verifier, case.response, arguments)
+
+
+def _without_secrets(check: Check) -> Check:
+    """The check on a deviceMac is open where nobody vouches for the secret; every other check as it is."""
+    if check.id != "device_auth.mac" or check.outcome is not Outcome.FAILED:
+        return check
+    return replace(check, outcome=Outcome.INDETERMINATE, detail=_UNPROVABLE)
+
+
+def _regraded(check: Check, policy: Policy) -> Check:
+    """A recorded check under another policy, which may refuse what the recorded one has tolerated."""
+    if check.outcome is Outcome.PASSED and any(map(policy.refuses, check.warnings)):
+        return replace(check, outcome=Outcome.FAILED)
+    return check
+
+
+def _refusal(report: Report) -> VerificationError:
+    """The error for a response that was accepted then, and is refused on the caller's terms."""
+    refusing = [check for check in report if report.refuses(check)]
+    names = tuple(dict.fromkeys(check.id for check in refusing))
+    if names == ("device_auth.mac",) and not report.failed:
+        return VerificationError(_UNPROVABLE, code="bundle.unprovable", report=report, failed=names)
+    first = refusing[0]
+    msg = (
+        f"accepted by whoever made the bundle, refused on your terms: {first.id}: {first.detail or first.outcome.value}"
+    )
+    return VerificationError(msg, code="bundle.trust", report=report, failed=report.failed or names)
+
+
+_ISSUER_GROUPS: Final = ("issuer_auth.", "mso.", "issuer_data.")
+_DEVICE_GROUPS: Final = ("device_auth.",)
+
+
+def _parts(bundle: EvidenceBundle, terms: _Terms, report: Report) -> Iterable[PartProof]:
+    """What each part of a bundle rests on, for the caller, by the report on his terms."""
+    sealed = terms.signed_by is not None
+    word = Voucher.SEALER if sealed else Voucher.NOBODY
+    whose = "the owner of the key that signed the bundle" if sealed else "whoever made the bundle"
+    own_roots = isinstance(terms.trust, TrustStore)
+
+    issuer = _holds(report, _ISSUER_GROUPS)
+    if not issuer:
+        yield PartProof(Part.ISSUER, Voucher.NOBODY, "a check of the issuer's signature or its digests refuses")
+    elif own_roots:
+        yield PartProof(Part.ISSUER, Voucher.PROOF, "the issuer's signature and the digests hold under your roots")
+    else:
+        yield PartProof(Part.ISSUER, word, f"the roots are those of {whose}")
+
+    # The device key is the one that the issuer names: where that is no proof, neither is a signature by it.
+    device_by, detail = word, f"the roots are those of {whose}, and the device key is the one that the issuer names"
+    if not _holds(report, _DEVICE_GROUPS):
+        device_by, detail = Voucher.NOBODY, _UNPROVABLE if _has_mac(report) else "no device signature holds"
+    elif not issuer:
+        device_by, detail = Voucher.NOBODY, "the device key is the one that the issuer names, and that does not hold"
+    elif _has_mac(report):
+        detail = f"that the MAC was made by the device is the word of {whose}"
+    elif own_roots:
+        device_by, detail = Voucher.PROOF, "the device key signed the session transcript in the bundle"
+    yield PartProof(Part.DEVICE, device_by, detail)
+    yield PartProof(Part.SESSION, device_by, detail)
+
+    named = bundle.at.isoformat().replace("+00:00", "Z")
+    if terms.at is not None:
+        yield PartProof(Part.TIME, Voucher.CALLER, f"judged at your time; the bundle names {named}")
+    else:
+        yield PartProof(Part.TIME, word, f"{named} is the word of {whose}")
+
+    if bundle.request is None:
+        yield PartProof(Part.REQUEST, Voucher.NOBODY, "the bundle has no request: what was asked for is not known")
+    else:
+        yield PartProof(Part.REQUEST, word, f"what was asked for is the word of {whose}")
+
+    if own_roots or terms.policy is not None:
+        yield PartProof(
+            Part.POLICY, Voucher.CALLER, f"judged under {report.policy.value}; the bundle names {bundle.policy.value}"
+        )
+    else:
+        yield PartProof(Part.POLICY, word, f"{bundle.policy.value} is the choice of {whose}")
+    yield _revocation_part(terms, report, word, whose)
+
+
+def _revocation_part(terms: _Terms, report: Report, word: Voucher, whose: str) -> PartProof:
+    outcomes = {check.outcome for check in report if check.id in EVIDENCE_CHECKS}
+    determined = bool(outcomes) and outcomes <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}
+    if Outcome.FAILED in outcomes:
+        return PartProof(Part.REVOCATION, Voucher.NOBODY, "a revocation check refuses")
+    if not terms.takes_word and determined:
+        return PartProof(Part.REVOCATION, Voucher.CALLER, "not revoked by the evidence that you gave")
+    if terms.takes_word and determined:
+        return PartProof(Part.REVOCATION, word, f"not revoked by the evidence of {whose}")
+    if terms.takes_word:
+        return PartProof(Part.REVOCATION, Voucher.NOBODY, "neither your evidence nor the bundle's determines it")
+    return PartProof(
+        Part.REVOCATION,
+        Voucher.NOBODY,
+        f"your evidence does not determine it; which lists are in the bundle is the word of {whose}",
+    )
+
+
+def _holds(report: Report, groups: tuple[str, ...]) -> bool:
+    """Whether there are checks of these groups, and none of them refuses."""
+    checks = [check for check in report if check.id.startswith(groups)]
+    return bool(checks) and not any(map(report.refuses, checks))
+
+
+def _has_mac(report: Report) -> bool:
+    """Whether some document is authenticated by a deviceMac."""
+    applicable = (Outcome.NOT_APPLICABLE,)
+    return any(check.id == "device_auth.mac" and check.outcome not in applicable for check in report)
 
 
 def _encode_rest(bundle: EvidenceBundle) -> bytes:
@@ -782,8 +1098,7 @@ def _read(body: bytes) -> tuple[EvidenceBundle, Any]:
     _read_verdict(bundle.verdict)
     if bundle.request is not None:
         DeviceRequest.decode(bundle.request)
-    _, response, _ = _case(bundle, UnsafeBundleAnchors())
-    DeviceResponse.decode(response)
+    DeviceResponse.decode(_case(bundle).response)
     return bundle, seal
 
 

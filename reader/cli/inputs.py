@@ -23,6 +23,7 @@ from reader.trust_file import TrustFile
 from reader.verification import MAX_CLOCK_SKEW, UnsafeNoRequest
 
 __all__ = [
+    "add_evidence_arguments",
     "add_judging_arguments",
     "add_session_arguments",
     "add_trust_arguments",
@@ -99,6 +100,11 @@ def add_judging_arguments(verb: argparse.ArgumentParser) -> None:
         default=Revocation.IF_GIVEN.value,
         help="whether a document is refused whose revocation cannot be determined (default: %(default)s)",
     )
+    add_evidence_arguments(judging)
+
+
+def add_evidence_arguments(judging: argparse._ArgumentGroup) -> None:
+    """The revocation evidence at hand."""
     judging.add_argument(
         "--crl", nargs="+", action="extend", default=[], metavar="FILE", help="certificate revocation lists, DER or PEM"
     )

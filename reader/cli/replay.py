@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from mdl.cbor import TDate
 from mdl.cli import terminal
-from mdl.errors import LocalProtocolError, VerificationError
+from mdl.errors import LocalProtocolError
 from mdl.keys import PublicKey
-from reader.bundle import EvidenceBundle, UnsafeBundleAnchors
+from reader.bundle import EvidenceBundle, Replay, UnsafeBundleAnchors
 from reader.cli import inputs
 from reader.cli.verify import as_json, as_lines
 from reader.files import write_whole
+from reader.report import Policy, Revocation
 from reader.trust import TrustStore
-from reader.verification import VerifiedDocument
 
 __all__ = ["add_replay"]
 
@@ -29,11 +31,12 @@ def add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "replay",
         help="reach a verdict again from its evidence bundle",
         description="Verify the seal of a bundle that 'mdl reader verify --keep' has written, run every check anew on "
-        "what it holds, as of its own time, and make sure that the verdict is the one in it, byte for byte. Whoever "
-        "made it chose the roots in it: say with --trust whom you trust, or with --key whose bundle it must be. "
-        "Without either, no element is shown, and an acceptance is told as not vouched for. Exit status 0 if the "
-        "response is accepted and vouched for, 1 if it is refused, not vouched for, or the bundle does not hold, 3 if "
-        "it is none.",
+        "what it holds, and make sure that the verdict is the one in it, byte for byte. Then judge it on your terms. "
+        "With --trust, the issuer's and the device's signatures must hold under your roots and your policy; a MAC, "
+        "the time, the request and the revocation lists in the bundle prove nothing to you. With --key, the owner of "
+        "that key vouches for all of it. Without either, no element is shown, and an acceptance is not vouched for. "
+        "Each part is listed with what it rests on. Exit status 0 if the response is accepted on your terms, 1 if it "
+        "is refused, not vouched for, or the bundle does not hold, 3 if it is no bundle.",
         allow_abbrev=False,
     )
     replay.set_defaults(run=_replay)
@@ -44,6 +47,26 @@ def add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         help="the public key (PEM) that must have signed it; without --trust its owner also vouches for the roots",
     )
+    judging = replay.add_argument_group("how to judge")
+    judging.add_argument(
+        "--at",
+        type=terminal.argument_time,
+        metavar="TIME",
+        help="as of this time, for example 2026-01-31T00:00:00Z; without it, as of the time that the bundle names",
+    )
+    judging.add_argument(
+        "--policy",
+        choices=[policy.value for policy in Policy],
+        help="how strict to be about deviations that no forger gains by (default: iso-strict; without --trust, the "
+        "bundle's)",
+    )
+    judging.add_argument(
+        "--revocation",
+        choices=[revocation.value for revocation in Revocation],
+        help="whether a document is refused whose revocation cannot be determined (default: if-given; without "
+        "--trust, the bundle's)",
+    )
+    inputs.add_evidence_arguments(judging)
     replay.add_argument("--full", action="store_true", help="show the elements' byte strings whole")
     replay.add_argument("--json", action="store_true", help="write JSON")
     redact = commands.add_parser(
@@ -90,51 +113,84 @@ def _fingerprint(key: PublicKey) -> str:
 
 def _replay(arguments: argparse.Namespace) -> int:
     bundle = _read_bundle(arguments.bundle)
+    key = None
     if arguments.key is not None:
         pem = terminal.read_input(arguments.key, label="--key")
         with terminal.labelled("--key"):
             key = PublicKey.from_pem(pem)
-        if bundle.sealed_by != key:
-            msg = "the bundle is not signed by that key"
-            raise VerificationError(msg, code="bundle.seal")
     if arguments.trust_doctype and arguments.trust is None:
         msg = "--trust-doctype says for what the roots of --trust are trusted"
         raise LocalProtocolError(msg, code="cli.usage")
     trust: TrustStore | UnsafeBundleAnchors = UnsafeBundleAnchors()
+    roots = TrustStore(bundle.anchors)
     if arguments.trust is not None:
-        trust = inputs.read_trust(arguments, at=bundle.at)
-    vouched = arguments.trust is not None or arguments.key is not None
+        trust = roots = inputs.read_trust(arguments, at=arguments.at or bundle.at)
+    evidence = inputs.read_evidence(arguments, roots, arguments.at or datetime.now(UTC))
     with terminal.labelled("BUNDLE"):
-        report = bundle.replay(trust=trust)
-        documents: tuple[VerifiedDocument, ...] = ()
-        if report.accepted and vouched:
-            documents = bundle.verify(trust=trust).documents
-    unvouched = report.accepted and not vouched
-    redacted = [(namespace, name) for namespace, name, there in bundle.elements if not there]
-    if arguments.json:
-        sealed_by = None if bundle.sealed_by is None else _fingerprint(bundle.sealed_by)
-        terminal.write_json(
-            as_json(report, documents, bundle.at)
-            | ({"verdict": "unvouched"} if unvouched else {})
-            | {
-                "vouched_for": vouched,
-                "roots": [{"subject": subject, "sha256": fingerprint} for fingerprint, subject in _roots(bundle)],
-                "seal": bundle.commitment.hex(),
-                "signed_by": sealed_by,
-                "redacted": [{"namespace": namespace, "element": name} for namespace, name in redacted],
-            }
+        replay = bundle.replay(
+            trust=trust,
+            policy=None if arguments.policy is None else Policy(arguments.policy),
+            revocation=None if arguments.revocation is None else Revocation(arguments.revocation),
+            at=arguments.at,
+            evidence=evidence,
+            signed_by=key,
         )
+    vouched = arguments.trust is not None or key is not None
+    if arguments.json:
+        terminal.write_json(_as_json(bundle, replay, arguments.at or bundle.at, vouched=vouched))
     else:
-        lines = as_lines(report, documents, bundle.at, full=arguments.full)
-        if unvouched:
-            lines[-1:] = _unvouched_lines(bundle)
-        if redacted:
-            lines += ["", "redacted, and not judged again:"]
-            lines += terminal.columns(
-                [(terminal.safe(space), terminal.safe(name)) for space, name in redacted], indent="  "
-            )
-        terminal.write([*lines, "", f"The same verdict as then; {_seal(bundle)}."])
-    return _ACCEPTED if report.accepted and vouched else _REJECTED
+        terminal.write(_as_lines(bundle, replay, arguments, vouched=vouched))
+    return _ACCEPTED if replay.accepted and vouched else _REJECTED
+
+
+def _as_json(bundle: EvidenceBundle, replay: Replay, at: datetime, *, vouched: bool) -> dict[str, Any]:
+    unvouched = replay.accepted and not vouched
+    refusal = replay.refusal
+    return (
+        as_json(replay.report, replay.documents if vouched else (), at)
+        | ({"verdict": "unvouched"} if unvouched else {})
+        | {
+            "refusal": None if refusal is None else {"code": refusal.code, "message": refusal.message},
+            "vouched_for": [part.value for part in replay.vouched_for],
+            "parts": [{"part": one.part.value, "by": one.by.value, "detail": one.detail} for one in replay.parts],
+            "recorded": {
+                "verdict": replay.recorded.as_dict()["verdict"],
+                "at": TDate.of(bundle.at).text,
+                "policy": bundle.policy.value,
+                "revocation": bundle.revocation.value,
+            },
+            "roots": [{"subject": subject, "sha256": fingerprint} for fingerprint, subject in _roots(bundle)],
+            "seal": bundle.commitment.hex(),
+            "signed_by": None if bundle.sealed_by is None else _fingerprint(bundle.sealed_by),
+            "redacted": [{"namespace": namespace, "element": name} for namespace, name in _redacted(bundle)],
+        }
+    )
+
+
+def _as_lines(bundle: EvidenceBundle, replay: Replay, arguments: argparse.Namespace, *, vouched: bool) -> list[str]:
+    documents = replay.documents if vouched else ()
+    lines = as_lines(replay.report, documents, arguments.at or bundle.at, full=arguments.full)
+    if replay.accepted and not vouched:
+        lines[-1:] = _unvouched_lines(bundle)
+    elif replay.refusal is not None:
+        lines[-1:] = terminal.wrap(
+            terminal.paint("REFUSED", "red") + f": {terminal.safe(replay.refusal.message)} [{replay.refusal.code}]"
+        )
+    lines += ["", "What the bundle's parts rest on:"]
+    longest = max(len(one.by.value) for one in replay.parts)
+    for one in replay.parts:
+        start = f"  {one.part.value:<10}  {one.by.value:<{longest}}  "
+        lines += terminal.wrap(one.detail, first=start, rest=" " * len(start))
+    if redacted := _redacted(bundle):
+        lines += ["", "redacted, and not judged again:"]
+        lines += terminal.columns(
+            [(terminal.safe(space), terminal.safe(name)) for space, name in redacted], indent="  "
+        )
+    return [*lines, "", f"The same verdict as then; {_seal(bundle)}."]
+
+
+def _redacted(bundle: EvidenceBundle) -> list[tuple[str, str]]:
+    return [(namespace, name) for namespace, name, there in bundle.elements if not there]
 
 
 def _roots(bundle: EvidenceBundle) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from mdl.cbor import decode, encode
 from mdl.cli import main
 from mdl.doctypes import MDL_NAMESPACE
 from mdl.errors import DecodeError, LocalProtocolError, MdlError, UnsupportedError, VerificationError
-from mdl.keys import PublicKey, UnsafePostQuantum
+from mdl.keys import EphemeralKey, PublicKey, UnsafePostQuantum
 from mdl.testing import (
     MDL_DOCTYPE,
     TEST_TIME,
@@ -24,6 +24,7 @@ from mdl.testing import (
     Presentation,
     Recipe,
     ThrowawayAuthority,
+    deterministic_ephemeral_key,
     deterministic_key,
     present,
     request_for,
@@ -31,12 +32,12 @@ from mdl.testing import (
     throwaway_authority,
 )
 from reader import bundle as module
-from reader.bundle import EvidenceBundle, UnsafeBundleAnchors, examine_and_keep, keep
+from reader.bundle import EvidenceBundle, Part, UnsafeBundleAnchors, Voucher, examine_and_keep, keep
 from reader.report import Outcome, Policy, Revocation
 from reader.revocation import Evidence
 from reader.trust import ANY_DOCTYPE, TrustStore
 from reader.verification import SessionContext, UnsafeNoRequest, Verifier
-from tests.status_forgery import URI, Token
+from tests.status_forgery import URI, Token, status_list
 
 HOUSE = throwaway_authority()
 OTHERS = [ThrowawayAuthority(f"Other {number}") for number in range(3)]
@@ -92,7 +93,7 @@ def test_a_bundle_gives_the_same_verdict_byte_for_byte(shown: Presentation) -> N
     report = verifier.examine(shown.response, context=context, request=shown.request, at=shown.at, evidence=EVIDENCE)
     bundle = opened(kept(shown))
     assert bundle.verdict == report.as_json()
-    assert bundle.replay(trust=OWN) == report
+    assert bundle.replay(trust=OWN).report == report
     if report.accepted:
         there = verifier.verify(shown.response, context=context, request=shown.request, at=shown.at, evidence=EVIDENCE)
         again = bundle.verify(trust=OWN)
@@ -113,7 +114,7 @@ def test_policy_demand_clock_and_skew_are_those_of_then(policy: Policy, revocati
     bundle = opened(bundle)
     assert (bundle.policy, bundle.revocation, bundle.clock_skew, bundle.at) == (policy, revocation, skew, at)
     assert bundle.request is None
-    report = bundle.replay(trust=OWN)
+    report = bundle.replay(trust=OWN).report
     assert "mso.validity" not in report.failed
     assert report.accepted is (revocation is Revocation.IF_GIVEN)
 
@@ -124,7 +125,7 @@ def test_keep_verifies_and_refuses_as_the_verifier_does() -> None:
     case: dict[str, Any] = {"context": context, "request": HONEST.request, "at": HONEST.at}
     verified, bundle = keep(verifier, HONEST.response, **case, evidence=EVIDENCE)
     assert set(verified.documents[0].elements[MDL_NAMESPACE]) == set(SHOWN)
-    assert bundle.replay(trust=OWN) == verified.report
+    assert bundle.replay(trust=OWN).report == verified.report
     with pytest.raises(VerificationError) as refused:
         keep(verifier, HONEST.response, **case)
     assert refused.value.failed == ("issuer_auth.certificate_revocation", "mso.status")
@@ -156,15 +157,15 @@ def test_the_checks_run_no_more_often_than_there_are_questions(monkeypatch: pyte
     assert (runs, len(agreed)) == (2, 1)
     assert examine_and_keep(verifier, shown.response, **case) == bundle
     assert (runs, len(agreed)) == (4, 2)
-    for act, trust, expected in (
-        (bundle.examine, TRUST, 1),
-        (bundle.replay, OWN, 1),
-        (bundle.replay, TRUST, 2),
-        (bundle.verify, OWN, 1),
-        (bundle.verify, TRUST, 2),
+    bundle = EvidenceBundle.decode(bundle.encode(KEY))
+    for act, terms, expected in (
+        (bundle.replay, {"trust": OWN}, 1),
+        (bundle.replay, {"trust": TRUST}, 2),
+        (bundle.verify, {"trust": OWN}, 1),
+        (bundle.verify, {"trust": TRUST, "signed_by": KEY.public_key}, 2),
     ):
         runs = 0
-        act(trust=trust)
+        act(**terms)
         assert runs == expected
 
 
@@ -172,7 +173,7 @@ def test_where_what_was_left_out_had_a_say_after_all_everything_is_kept(monkeypa
     monkeypatch.setattr(module, "_evidence_with_a_say", lambda *_: Evidence())
     bundle = kept()
     assert (bundle.evidence, bundle.anchors) == (EVIDENCE, tuple(TRUST))
-    assert opened(bundle).replay(trust=OWN).as_json() == bundle.verdict
+    assert opened(bundle).replay(trust=OWN).report.as_json() == bundle.verdict
 
 
 def test_a_verdict_that_what_is_kept_does_not_lead_to_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +187,7 @@ def test_a_verdict_that_what_is_kept_does_not_lead_to_is_not_kept(monkeypatch: p
 def test_a_response_in_a_form_that_is_not_implemented_is_told_as_the_verifier_tells_it() -> None:
     response = encode({"version": "1.0", "zkDocuments": [{}], "status": 0})
     bundle = opened(kept(replace(HONEST, response=response)))
-    assert bundle.replay(trust=TRUST).is_unsupported
+    assert bundle.replay(trust=TRUST).report.is_unsupported
     for trust in (OWN, TRUST):
         with pytest.raises(UnsupportedError) as told:
             bundle.verify(trust=trust)
@@ -204,14 +205,14 @@ def test_a_token_for_another_address_had_a_say_where_it_was_gathered_for_the_res
     stray = EVIDENCE.status_tokens[:1]
     bundle = kept(evidence=Evidence(crls=(CRL,), status_tokens=stray, gathered=True))
     assert bundle.evidence == Evidence(crls=(CRL,), status_tokens=stray, gathered=True)
-    assert opened(bundle).replay(trust=OWN).failed == ("mso.status",)
-    assert opened(kept(evidence=Evidence(crls=(CRL,), status_tokens=stray))).replay(trust=OWN).failed == ()
+    assert opened(bundle).replay(trust=OWN).report.failed == ("mso.status",)
+    assert opened(kept(evidence=Evidence(crls=(CRL,), status_tokens=stray))).replay(trust=OWN).report.failed == ()
 
 
 def test_evidence_that_cannot_be_told_whom_it_concerns_had_a_say() -> None:
     bundle = kept(evidence=Evidence(crls=(b"garbage",), status_tokens=(b"rubbish",)))
     assert bundle.evidence == Evidence(crls=(b"garbage",), status_tokens=(b"rubbish",))
-    assert opened(bundle).replay(trust=OWN).failed == ("issuer_auth.certificate_revocation", "mso.status")
+    assert opened(bundle).replay(trust=OWN).report.failed == ("issuer_auth.certificate_revocation", "mso.status")
 
 
 def test_of_a_mac_the_agreed_secret_is_kept_and_not_the_key() -> None:
@@ -235,7 +236,7 @@ def test_a_key_that_cannot_agree_is_remembered_too() -> None:
 
     context = SessionContext(transcript=shown.transcript, reader_key=_Other())
     bundle = opened(kept(shown, context=context))
-    assert bundle.replay(trust=OWN).failed == ("device_auth.mac",)
+    assert bundle.replay(trust=OWN).report.failed == ("device_auth.mac",)
 
 
 def test_what_does_not_decode_leaves_nothing_to_keep() -> None:
@@ -285,17 +286,16 @@ CRLS = Evidence(crls=(STRANGER.crl(),))
 def test_a_stranger_bundle_is_not_accepted_on_the_root_that_he_brings() -> None:
     bundle = of_a_stranger()
     assert bundle.replay(trust=OWN).accepted
-    for judge in (bundle.replay, bundle.verify):
-        with pytest.raises(VerificationError) as refused:
-            judge(trust=TRUST)
-        assert refused.value.code == "bundle.trust"
-        assert refused.value.failed == ("issuer_auth.path",)
-    assert "issuer_auth.path" in bundle.examine(trust=TRUST).failed
+    assert bundle.replay(trust=TRUST).report.failed == ("issuer_auth.path",)
+    with pytest.raises(VerificationError) as refused:
+        bundle.verify(trust=TRUST)
+    assert refused.value.code == "bundle.trust"
+    assert refused.value.failed == ("issuer_auth.path",)
 
 
 def test_whom_to_trust_has_no_default_and_cannot_be_nobody() -> None:
     bundle: Any = kept()
-    for judge in (bundle.replay, bundle.verify, bundle.examine):
+    for judge in (bundle.replay, bundle.verify):
         with pytest.raises(TypeError):
             judge()
         for nobody in (None, bundle.anchors, UnsafeBundleAnchors):
@@ -315,7 +315,248 @@ def test_the_limits_of_the_callers_own_anchors_hold() -> None:
 def test_a_refusal_needs_nobody_to_vouch_for_it() -> None:
     refused = kept(present(disclose=SHOWN, mso_version="2.0"))
     elsewhere = TrustStore.from_certificates(STRANGER.anchors, doctypes=ANY_DOCTYPE)
-    assert refused.replay(trust=elsewhere).failed == ("mso.version",)
+    assert refused.replay(trust=elsewhere).report.failed == ("mso.version",)
+
+
+# --- what a bundle proves to others -----------------------------------------------------------------------------------
+
+LATER = TEST_TIME + timedelta(days=5)
+REVOKING_CRL = HOUSE.crl(revoked=(HOUSE.ds_certificate.serial,), number=9, this_update=LATER)
+REVOKING_TOKEN = Token(content=status_list({7: 1}), issued=LATER, expires=LATER + timedelta(days=1)).build()
+CLEARING = Evidence(crls=(CRL,), status_tokens=(TOKEN,))
+PROVEN = (Part.ISSUER, Part.DEVICE, Part.SESSION, Part.POLICY)
+DEVICE_KEY = deterministic_key("device")
+
+
+class _ForgedAgreement:
+    """In the place of the device: the secret that it would agree, from the reader's side, who knows it too."""
+
+    public_key = DEVICE_KEY.public_key
+
+    def __init__(self, reader: EphemeralKey) -> None:
+        self._reader = reader
+
+    def agree(self, _peer: PublicKey) -> bytes:
+        return self._reader.agree(self.public_key)
+
+
+def fabricated(**others: Any) -> EvidenceBundle:
+    """What a dishonest reader makes of an IssuerSigned that he once received: nobody presented it in that session."""
+    reader = deterministic_ephemeral_key("dishonest reader")
+    forged: Any = _ForgedAgreement(reader)
+    shown = present(disclose=SHOWN, device_auth=DeviceAuth.MAC, device_signer=forged, reader_key=reader)
+    lenient = Verifier(TRUST, policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN)
+    context = SessionContext(transcript=shown.transcript, reader_key=reader)
+    case: dict[str, Any] = {"context": context, "request": UnsafeNoRequest(), "at": TEST_TIME - timedelta(hours=5)}
+    return opened(examine_and_keep(lenient, shown.response, **case | others))
+
+
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize(
+    "make",
+    [
+        fabricated,
+        lambda: EvidenceBundle.decode(fabricated().encode(deterministic_key("dishonest"))),
+        lambda: fabricated(at=TEST_TIME, request=HONEST.request, evidence=CLEARING),
+        lambda: fabricated().redact([(MDL_NAMESPACE, "portrait")]),
+        lambda: kept(present(disclose=SHOWN, device_auth=DeviceAuth.MAC)),
+        lambda: kept(
+            Recipe(disclose=SHOWN, seed="one").present(
+                Recipe(disclose=SHOWN, seed="two", device_auth=DeviceAuth.MAC, reader_key=HONEST.reader_key)
+            )
+        ),
+    ],
+    ids=["fabricated", "signed by himself", "with all that goes with it", "redacted", "honest", "one of two"],
+)
+def test_a_mac_proves_nothing_to_others(make: Callable[[], EvidenceBundle], policy: Policy) -> None:
+    bundle = make()
+    assert bundle.replay(trust=OWN).accepted
+    replay = bundle.replay(trust=TRUST, policy=policy, evidence=CLEARING, at=TEST_TIME)
+    assert not replay.accepted
+    assert replay.recorded.accepted
+    assert replay.documents == ()
+    assert (replay.report.failed, replay.report.indeterminate) == ((), ("device_auth.mac",))
+    assert not {Part.DEVICE, Part.SESSION, Part.REQUEST} & {*replay.vouched_for}
+    assert Part.ISSUER in replay.vouched_for
+    with pytest.raises(VerificationError) as refused:
+        bundle.verify(trust=TRUST, policy=policy)
+    assert (refused.value.code, refused.value.failed) == ("bundle.unprovable", ("device_auth.mac",))
+    assert "not provable to others" in refused.value.message
+
+
+def test_a_mac_counts_in_a_bundle_that_the_reader_itself_has_signed() -> None:
+    shown = present(disclose=SHOWN, device_auth=DeviceAuth.MAC)
+    bundle = EvidenceBundle.decode(kept(shown).encode(KEY))
+    for trust in (TRUST, OWN):
+        replay = bundle.replay(trust=trust, signed_by=KEY.public_key)
+        assert replay.vouched_for == tuple(Part)
+        assert [one.doctype for one in replay.documents] == [MDL_DOCTYPE]
+        bundle.verify(trust=trust, signed_by=KEY.public_key)
+    vouchers = {one.part: one.by for one in bundle.replay(trust=TRUST, signed_by=KEY.public_key).parts}
+    assert vouchers == {
+        Part.ISSUER: Voucher.PROOF,
+        Part.DEVICE: Voucher.SEALER,
+        Part.SESSION: Voucher.SEALER,
+        Part.TIME: Voucher.SEALER,
+        Part.REQUEST: Voucher.SEALER,
+        Part.POLICY: Voucher.CALLER,
+        Part.REVOCATION: Voucher.SEALER,
+    }
+    for other in (deterministic_key("stranger").public_key, DEVICE_KEY.public_key):
+        for judge in (bundle.replay, bundle.verify):
+            with pytest.raises(VerificationError) as refused:
+                judge(trust=TRUST, signed_by=other)
+            assert refused.value.code == "bundle.seal"
+    with pytest.raises(VerificationError) as refused:
+        kept(shown).replay(trust=OWN, signed_by=KEY.public_key)
+    assert refused.value.code == "bundle.seal", "a hash is nobody's signature"
+
+
+def test_a_device_signature_proves_issuer_device_and_session_and_nothing_else() -> None:
+    bundle = kept(evidence=CLEARING)
+    replay = bundle.replay(trust=TRUST)
+    assert replay.accepted
+    assert replay.vouched_for == PROVEN
+    assert [one.part for one in replay.parts] == list(Part)
+    words = {one.part: one.detail for one in replay.parts if one.by is Voucher.NOBODY}
+    assert set(words) == {Part.TIME, Part.REQUEST, Part.REVOCATION}
+    assert all("word of whoever made the bundle" in detail for detail in words.values())
+    assert replay.report.indeterminate == ("issuer_auth.certificate_revocation", "mso.status")
+
+
+@pytest.mark.parametrize(
+    ("terms", "more"),
+    [
+        ({}, ()),
+        ({"at": TEST_TIME}, (Part.TIME,)),
+        ({"evidence": CLEARING}, (Part.REVOCATION,)),
+        ({"evidence": CLEARING, "at": TEST_TIME}, (Part.TIME, Part.REVOCATION)),
+        ({"evidence": CLEARING, "revocation": Revocation.REQUIRED}, (Part.REVOCATION,)),
+        ({"evidence": Evidence(crls=(CRL,))}, ()),
+        ({"evidence": Evidence(status_tokens=(TOKEN,))}, ()),
+    ],
+)
+def test_what_the_caller_brings_himself_is_vouched_for(terms: dict[str, Any], more: tuple[Part, ...]) -> None:
+    bundle = kept(evidence=CLEARING)
+    replay = bundle.replay(trust=TRUST, **terms)
+    assert replay.accepted
+    assert set(replay.vouched_for) == {*PROVEN, *more}
+    assert bundle.verify(trust=TRUST, **terms).report == replay.report
+    unsealed = bundle.replay(trust=OWN, **terms)
+    assert unsealed.accepted
+    assert set(unsealed.vouched_for) == {*more} - {Part.REVOCATION}, "the roots are not the caller's"
+
+
+def test_the_revocation_lists_in_the_bundle_do_not_meet_the_callers_demand() -> None:
+    """Whoever makes a bundle of a revoked licence names a time before the revocation, and brings the list of then."""
+    bundle = kept(evidence=CLEARING)
+    refused = bundle.replay(trust=TRUST, revocation=Revocation.REQUIRED)
+    assert not refused.accepted
+    assert refused.report.indeterminate == ("issuer_auth.certificate_revocation", "mso.status")
+    signed = EvidenceBundle.decode(bundle.encode(KEY))
+    assert signed.replay(trust=TRUST, revocation=Revocation.REQUIRED, signed_by=KEY.public_key).accepted
+    with pytest.raises(VerificationError) as told:
+        bundle.verify(trust=TRUST, revocation=Revocation.REQUIRED)
+    assert told.value.code == "bundle.trust"
+    assert "no revocation list of the root at hand" in told.value.message
+
+
+@pytest.mark.parametrize("terms", [{"trust": TRUST}, {"trust": OWN}, {"trust": TRUST, "signed_by": KEY.public_key}])
+@pytest.mark.parametrize("at", [None, TEST_TIME, LATER])
+@pytest.mark.parametrize(
+    ("evidence", "check"),
+    [
+        (Evidence(crls=(REVOKING_CRL,)), "issuer_auth.certificate_revocation"),
+        (Evidence(crls=(CRL, REVOKING_CRL)), "issuer_auth.certificate_revocation"),
+        (Evidence(crls=(REVOKING_CRL, CRL), status_tokens=(TOKEN,)), "issuer_auth.certificate_revocation"),
+        (Evidence(status_tokens=(REVOKING_TOKEN,)), "mso.status"),
+        (Evidence(crls=(CRL,), status_tokens=(TOKEN, REVOKING_TOKEN)), "mso.status"),
+    ],
+)
+@pytest.mark.parametrize("policy", [None, Policy.LENIENT])
+def test_what_the_callers_evidence_revokes_is_refused_whatever_time_the_bundle_names(
+    evidence: Evidence, check: str, at: Any, terms: dict[str, Any], policy: Policy | None
+) -> None:
+    bundle = _SIGNED
+    replay = bundle.replay(**terms, evidence=evidence, at=at, policy=policy)
+    assert not replay.accepted
+    assert check in replay.report.failed
+    assert Part.REVOCATION not in replay.vouched_for
+    with pytest.raises(VerificationError) as refused:
+        bundle.verify(**terms, evidence=evidence, at=at, policy=policy)
+    assert refused.value.code == "bundle.trust"
+    assert "revoked" in refused.value.message
+
+
+_SIGNED = EvidenceBundle.decode(kept(evidence=CLEARING).encode(KEY))
+
+
+def test_the_callers_time_counts_in_place_of_the_bundles() -> None:
+    assert kept().replay(trust=TRUST).accepted
+    late = kept().replay(trust=TRUST, at=TEST_TIME + timedelta(days=30))
+    assert not late.accepted
+    assert "mso.validity" in late.report.failed
+    skewed = timedelta(days=-1, seconds=-29)  # before the licence is valid, but for a clock that is off
+    verifier = Verifier(
+        TRUST, policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN, clock_skew=timedelta(minutes=1)
+    )
+    context = SessionContext(transcript=HONEST.transcript, reader_key=None)
+    bundle = examine_and_keep(verifier, HONEST.response, context=context, request=HONEST.request, at=TEST_TIME + skewed)
+    assert bundle.replay(trust=TRUST).accepted
+    assert bundle.replay(trust=TRUST, at=TEST_TIME + skewed).report.failed == ("mso.validity",)
+
+
+def test_the_callers_policy_counts_in_place_of_the_bundles() -> None:
+    """Also where what was tolerated then was found by a check that redaction has left nothing to judge again."""
+    gap = request_for((MDL_DOCTYPE, {MDL_NAMESPACE: (*SHOWN, "sex")}))
+    verifier = Verifier(TRUST, policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN)
+    context = SessionContext(transcript=HONEST.transcript, reader_key=None)
+    whole = examine_and_keep(verifier, HONEST.response, context=context, request=gap, at=TEST_TIME)
+    for bundle in (whole, opened(whole.redact([(MDL_NAMESPACE, "portrait")]))):
+        assert bundle.replay(trust=OWN).accepted
+        assert bundle.replay(trust=TRUST, policy=Policy.LENIENT).accepted
+        for terms in ({"trust": TRUST}, {"trust": OWN, "policy": Policy.ISO_STRICT}):
+            replay = bundle.replay(**terms)
+            assert replay.report.policy is Policy.ISO_STRICT
+            assert (replay.accepted, replay.report.failed, replay.documents) == (False, ("request.elements",), ())
+            with pytest.raises(VerificationError) as refused:
+                bundle.verify(**terms)
+            assert refused.value.code == "bundle.trust"
+
+
+def test_a_refusal_of_then_stays_one_on_every_terms() -> None:
+    """Under a milder policy of the caller too; and no part is called proven under roots that are not the caller's."""
+    gap = request_for((MDL_DOCTYPE, {MDL_NAMESPACE: (*SHOWN, "sex")}))
+    bundle = kept(request=gap)
+    elsewhere = TrustStore.from_certificates(STRANGER.anchors, doctypes=ANY_DOCTYPE)
+    for trust, issuer in ((TRUST, Voucher.PROOF), (elsewhere, Voucher.NOBODY)):
+        replay = bundle.replay(trust=trust, policy=Policy.LENIENT)
+        assert (replay.accepted, replay.refusal, replay.report) == (False, None, replay.recorded)
+        assert replay.parts[0].by is issuer
+        with pytest.raises(VerificationError) as refused:
+            bundle.verify(trust=trust, policy=Policy.LENIENT)
+        assert refused.value.code == "request.elements"
+
+
+def test_a_bundle_without_a_request_says_that_there_is_none() -> None:
+    bundle = EvidenceBundle.decode(kept(request=UnsafeNoRequest()).encode(KEY))
+    replay = bundle.replay(trust=TRUST, signed_by=KEY.public_key)
+    assert Part.REQUEST not in replay.vouched_for
+    assert "no request" in {one.part: one.detail for one in replay.parts}[Part.REQUEST]
+
+
+def test_wrong_terms_are_mistakes_of_the_program() -> None:
+    bundle: Any = kept()
+    for wrong in ({"policy": "lenient"}, {"revocation": "required"}, {"at": "2026"}, {"evidence": None}):
+        for trust in (TRUST, OWN):
+            with pytest.raises(TypeError):
+                bundle.replay(trust=trust, **wrong)
+    with pytest.raises(TypeError):
+        bundle.replay(trust=TRUST, signed_by=KEY.public_key.pem)
+    with pytest.raises(ValueError, match="aware"):
+        bundle.replay(trust=TRUST, at=TEST_TIME.replace(tzinfo=None))
+    with pytest.raises(TypeError, match="outcomes"):
+        bool(bundle.replay(trust=TRUST))
 
 
 # --- the seal ---------------------------------------------------------------------------------------------------------
@@ -430,7 +671,7 @@ def test_a_security_object_that_is_none_is_told_by_every_verb_that_needs_it() ->
     """The bundle can be read: there is a response in it. No verdict on it can be reached, and none was."""
     shown = present(disclose=SHOWN, wrap_mso=lambda _: encode("no security object"))
     bundle = opened(replace(kept(), pieces=module._take_apart(shown.response)))
-    for judge in (bundle.examine, bundle.replay, bundle.verify):
+    for judge in (bundle.replay, bundle.verify):
         for trust in (OWN, TRUST):
             with pytest.raises(DecodeError):
                 judge(trust=trust)
@@ -487,8 +728,9 @@ def test_everything_that_the_issuer_signed_can_be_redacted() -> None:
 
 
 def test_checks_that_needed_what_is_redacted_say_so() -> None:
-    before = {check.id: check.outcome for check in kept().replay(trust=OWN)}
-    after = {check.id: check.outcome for check in kept().redact([(MDL_NAMESPACE, "issuing_country")]).replay(trust=OWN)}
+    before = {check.id: check.outcome for check in kept().replay(trust=OWN).report}
+    smaller = kept().redact([(MDL_NAMESPACE, "issuing_country")])
+    after = {check.id: check.outcome for check in smaller.replay(trust=OWN).report}
     assert before.pop("subject.country") is Outcome.PASSED
     assert after.pop("subject.country") is Outcome.NOT_APPLICABLE
     assert after == before
@@ -496,8 +738,8 @@ def test_checks_that_needed_what_is_redacted_say_so() -> None:
 
 def test_the_request_checks_keep_the_outcome_that_they_had() -> None:
     bundle = kept(request=request_for((MDL_DOCTYPE, {MDL_NAMESPACE: ("family_name", "sex")})))
-    assert bundle.replay(trust=OWN).failed == ("request.elements", "request.unrequested")
-    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay(trust=OWN).failed == (
+    assert bundle.replay(trust=OWN).report.failed == ("request.elements", "request.unrequested")
+    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay(trust=OWN).report.failed == (
         "request.elements",
         "request.unrequested",
     )
@@ -506,8 +748,8 @@ def test_the_request_checks_keep_the_outcome_that_they_had() -> None:
 def test_what_is_to_blame_for_a_refusal_cannot_be_redacted() -> None:
     forged = Recipe(disclose=SHOWN, items={"birth_date": {"presented": {"random": bytes(32)}}}).present()
     bundle = kept(forged)
-    assert bundle.replay(trust=OWN).failed == ("issuer_data.digest",)
-    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay(trust=OWN).failed == ("issuer_data.digest",)
+    assert bundle.replay(trust=OWN).report.failed == ("issuer_data.digest",)
+    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay(trust=OWN).report.failed == ("issuer_data.digest",)
     with pytest.raises(LocalProtocolError) as refused:
         bundle.redact([(MDL_NAMESPACE, "birth_date")])
     assert refused.value.code == "bundle.verdict"
@@ -525,8 +767,8 @@ def test_a_redaction_never_turns_a_refusal_into_an_acceptance(element: str, valu
     licence = sample_licence()
     licence[MDL_NAMESPACE][element] = value
     bundle = kept(present(namespaces=licence, disclose=("family_name", "portrait", element)))
-    assert bundle.replay(trust=OWN).failed == (check,)
-    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay(trust=OWN).failed == (check,)
+    assert bundle.replay(trust=OWN).report.failed == (check,)
+    assert bundle.redact([(MDL_NAMESPACE, "portrait")]).replay(trust=OWN).report.failed == (check,)
     with pytest.raises(LocalProtocolError) as refused:
         bundle.redact([(MDL_NAMESPACE, element)])
     assert refused.value.code == "bundle.verdict"
@@ -568,7 +810,7 @@ def test_the_report_of_a_verified_response_is_that_of_the_replay() -> None:
     smaller = kept().redact([(MDL_NAMESPACE, "portrait")])
     for bundle in (kept(), smaller):
         for trust in (OWN, TRUST):
-            assert bundle.verify(trust=trust).report == bundle.replay(trust=trust)
+            assert bundle.verify(trust=trust).report == bundle.replay(trust=trust).report
     outcomes = {check.id: check.outcome for check in smaller.verify(trust=TRUST).report}
     assert outcomes["request.elements"] is Outcome.PASSED
 
@@ -648,7 +890,7 @@ def test_without_a_word_on_whom_to_trust_nothing_is_accepted(bundle_file: Path, 
     assert "family_name" not in out
     assert main(["reader", "replay", str(bundle_file), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert (told["verdict"], told["vouched_for"], told["documents"]) == ("unvouched", False, [])
+    assert (told["verdict"], told["vouched_for"], told["documents"]) == ("unvouched", [], [])
     assert [one["sha256"] for one in told["roots"]] == [HOUSE.iaca_certificate.fingerprint.hex()]
 
 
@@ -668,9 +910,10 @@ def test_the_callers_root_or_trust_store_vouches(bundle_file: Path, capsys: Outp
     key = str(bundle_file.with_name("key.pub"))
     for more in ([], ["--key", key]):
         assert main(["reader", "replay", str(bundle_file), "--trust", str(root), *more]) == 1
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert "[bundle.trust]" in said.err
+        out = " ".join(capsys.readouterr().out.split())
+        assert "REFUSED: accepted by whoever made the bundle, refused on your terms: issuer_auth.path" in out
+        assert "[bundle.trust]" in out
+        assert "family_name" not in out
 
 
 def test_replay_tells_the_verdict_and_who_sealed_it(bundle_file: Path, capsys: Output) -> None:
@@ -682,7 +925,98 @@ def test_replay_tells_the_verdict_and_who_sealed_it(bundle_file: Path, capsys: O
     assert main(words) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["verdict"], told["redacted"], len(told["signed_by"])) == ("accept", [], 64)
-    assert told["vouched_for"] is True
+    assert told["vouched_for"] == ["issuer", "device", "session", "policy"]
+
+
+Replayed = Callable[[bytes, str], tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> dict[str, str]:
+    """Files that the caller has himself, by name."""
+    contents = {
+        "root": HOUSE.iaca_certificate.pem.encode(),
+        "pub": KEY.public_key.pem,
+        "clearing.crl": CRL,
+        "revoking.crl": REVOKING_CRL,
+        "clearing.cwt": TOKEN,
+        "revoking.cwt": REVOKING_TOKEN,
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    return {name: str(tmp_path / name) for name in contents}
+
+
+@pytest.fixture
+def replayed(tmp_path: Path, house: dict[str, str], capsys: Output) -> Replayed:
+    """``mdl reader replay`` of a bundle, with options that name the caller's files: exit status and JSON."""
+
+    def run(bundle: bytes, options: str) -> tuple[int, dict[str, Any]]:
+        (tmp_path / "b").write_bytes(bundle)
+        words = [house.get(word, word) for word in options.split()]
+        status = main(["reader", "replay", str(tmp_path / "b"), *words, "--json"])
+        told = json.loads(capsys.readouterr().out)
+        assert isinstance(told, dict)
+        return status, told
+
+    return run
+
+
+def test_a_fabricated_bundle_ends_with_1_and_shows_no_element(
+    tmp_path: Path, capsys: Output, house: dict[str, str], replayed: Replayed
+) -> None:
+    for forged in (fabricated().encode(), fabricated().encode(deterministic_key("dishonest"))):
+        for more in ("", "--policy lenient", "--at 2026-06-01T12:00:00Z", "--crl clearing.crl"):
+            status, told = replayed(forged, f"--trust root {more}")
+            assert (status, told["verdict"], told["documents"]) == (1, "reject", [])
+            assert told["refusal"]["code"] == "bundle.unprovable"
+            assert not {"device", "session"} & {*told["vouched_for"]}
+            assert told["recorded"]["policy"] == "lenient"
+        words = ["reader", "replay", str(tmp_path / "b"), "--trust", house["root"]]
+        assert main([*words, "--key", house["pub"]]) == 1
+        assert "[bundle.seal]" in capsys.readouterr().err
+        assert main(words) == 1
+        out = " ".join(capsys.readouterr().out.split())
+        assert "REFUSED: not provable to others" in out
+        assert "family_name" not in out
+
+
+def test_an_honest_mac_needs_the_key_of_the_reader_that_signed_the_bundle(replayed: Replayed) -> None:
+    bundle = kept(present(disclose=SHOWN, device_auth=DeviceAuth.MAC)).encode(KEY)
+    assert replayed(bundle, "--trust root")[0] == 1
+    for terms in ("--trust root --key pub", "--key pub"):
+        status, told = replayed(bundle, terms)
+        assert (status, told["verdict"]) == (0, "accept")
+        assert told["vouched_for"] == [part.value for part in Part]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "vouched"),
+    [
+        ("--trust root", 0, "issuer device session policy"),
+        ("--trust root --at 2026-06-01T12:00:00Z", 0, "issuer device session time policy"),
+        ("--trust root --crl clearing.crl --status-token clearing.cwt", 0, "issuer device session policy revocation"),
+        # What the issuer has not vouched for, no device key proves.
+        ("--trust root --crl revoking.crl", 1, "policy"),
+        ("--trust root --crl clearing.crl revoking.crl --policy lenient", 1, "policy"),
+        ("--trust root --status-token revoking.cwt", 1, "policy"),
+        ("--trust root --revocation required", 1, "policy"),
+        ("--trust root --at 2026-08-01T12:00:00Z", 1, "time policy"),
+        ("--key pub --crl revoking.crl", 1, "time request policy"),
+        ("--key pub --at 2026-08-01T12:00:00Z", 1, "time request policy"),
+        ("--key pub", 0, "issuer device session time request policy revocation"),
+        ("--crl revoking.crl", 1, ""),
+        ("--crl clearing.crl", 1, ""),
+    ],
+)
+def test_replay_judges_on_the_terms_of_the_command_line(
+    replayed: Replayed, words: str, status: int, vouched: str
+) -> None:
+    found, told = replayed(_SIGNED.encode(), words)
+    assert found == status
+    assert {*told["vouched_for"]} == {*vouched.split()}
+    assert told["verdict"] == ("accept" if status == 0 else "unvouched" if words == "--crl clearing.crl" else "reject")
+    assert bool(told["documents"]) is (status == 0)
 
 
 def test_redact_takes_elements_out_and_replay_names_them(bundle_file: Path, capsys: Output) -> None:
