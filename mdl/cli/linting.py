@@ -248,6 +248,8 @@ def _decode(der: bytes) -> Document:
     try:
         return decode_csr(der)
     except DecodeError as exc:
+        if exc.code.startswith("key."):
+            raise  # a request, but for a key that is none
         raise refusal from exc
 
 

@@ -6,21 +6,43 @@ The arithmetic here is the textbook's, with both coordinates; that of the produc
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from asn1crypto import csr
+from asn1crypto import keys as asn1_keys
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 
-from mdl import keys
+from issuer.issuance import CredentialIssuer
+from mdl import keys, status
+from mdl.cli import main
 from mdl.cose import decode_key
-from mdl.errors import DecodeError
+from mdl.errors import DecodeError, ProfileError
 from mdl.keys import CURVES, Curve, EphemeralKey, PublicKey, SoftwareSigner
 from mdl.mdoc import SessionTranscript, device_mac_key
+from mdl.pki import (
+    DOCUMENT_SIGNER,
+    IACA,
+    PROFILES,
+    REVOCATION_LIST_SIGNER,
+    Certificate,
+    Profile,
+    build_csr,
+    decode_csr,
+    lint_certificate,
+)
 from mdl.pki.certificate import public_key_of
-from mdl.testing import sample_transcript
+from mdl.status import StatusList, StatusToken
+from mdl.testing import MDL_DOCTYPE, deterministic_key, sample_transcript
+from reader.status import verify_status_token
+from reader.trust import ANY_DOCTYPE, TrustAnchor
+from tests.x509_forgery import START, SUBJECT, forge, honest, root, set_field
 
 Point = tuple[int, int]
 
@@ -57,7 +79,8 @@ class Edwards:
         p = self.p
         square = (1 - y * y) * pow(self.a - self.d * y * y, -1, p) % p
         root = pow(square, (p + 1) // 4, p) if p % 4 == 3 else pow(square, (p + 3) // 8, p)
-        roots = {root * unit % p for unit in (1, pow(2, (p - 1) // 4, p), -1, -pow(2, (p - 1) // 4, p))}
+        other = pow(2, (p - 1) // 4, p)
+        roots = {root * unit % p for unit in (1, other, -1, -other)}
         return [(x, y) for x in sorted(roots) if x * x % p == square]
 
     def encode(self, point: Point) -> bytes:
@@ -68,12 +91,14 @@ class Edwards:
 
     def small(self) -> set[Point]:
         """The points whose order divides the cofactor: what is left of any point times the prime order."""
-        found: set[Point] = set()
-        y = 2
+        y, found = 2, [(0, 1)]
         while len(found) < self.cofactor:
-            found |= {self.multiply(self.order, point) for point in self.points(y)}
+            left = self.multiply(self.order, (self.points(y) or [(0, 1)])[0])
+            found = [(0, 1)]
+            while (following := self.add(found[-1], left)) != (0, 1):
+                found.append(following)
             y += 1
-        return found
+        return set(found)
 
 
 EDWARDS = {
@@ -394,3 +419,83 @@ def test_the_form_of_the_point_is_the_only_thing_that_is_wrong_with_a_hybrid_one
     hybrid = degenerate_ec(curve)["hybrid"]
     loaded = serialization.load_der_public_key(spki_with(curve, hybrid))
     assert PublicKey.from_cryptography(loaded).point == b"\4" + hybrid[1:]
+
+
+# --- who is asked to believe or to certify such a key -----------------------------------------------------------------
+
+# R = A, S = 0 is a signature of any message under each of them, in a library that takes the key.
+CONSTANT = {
+    "the point of order 4 on Ed448": (CURVES["Ed448"], bytes(57)),
+    "the neutral element of Ed448": (CURVES["Ed448"], b"\1" + bytes(56)),
+    "the neutral element of Ed25519": (CURVES["Ed25519"], b"\1" + bytes(31)),
+    "the neutral element of Ed25519, not canonical": (CURVES["Ed25519"], (_P + 1).to_bytes(32, "little")),
+}
+ROOT = root()
+
+
+def certificate_for(profile: Profile, curve: Curve, point: bytes) -> Certificate:
+    """An otherwise honest certificate of that profile for that key."""
+    replaced = set_field("subject_public_key_info", asn1_keys.PublicKeyInfo.load(spki_with(curve, point)))
+    certificate, _ = honest(profile)
+    return forge(certificate, replaced)
+
+
+@pytest.mark.parametrize("what", CONSTANT)
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda one: one.id)
+def test_the_linter_finds_a_degenerate_key_in_a_certificate_of_any_profile(profile: Profile, what: str) -> None:
+    certificate = certificate_for(profile, *CONSTANT[what])
+    (finding,) = [one for one in lint_certificate(certificate, profile) if one.rule == f"{profile.id}.key.type"]
+    assert finding.security
+    with pytest.raises(DecodeError) as refusal:
+        _ = certificate.public_key
+    assert refusal.value.code == "key.malformed"
+
+
+def request_for_key(curve: Curve, point: bytes) -> bytes:
+    """A certificate request that proves possession of no key, where a library takes the key."""
+    honest_request = build_csr(SUBJECT, deterministic_key("requester", curve.name))
+    fields = csr.CertificationRequest.load(honest_request.der)
+    body = fields["certification_request_info"].copy()
+    body["subject_pk_info"] = asn1_keys.PublicKeyInfo.load(spki_with(curve, point))
+    fields["certification_request_info"] = body
+    fields["signature"] = point + bytes(len(point))
+    return bytes(fields.dump(force=True))
+
+
+@pytest.mark.parametrize("what", CONSTANT)
+def test_a_request_for_a_degenerate_key_is_none(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    der = request_for_key(*CONSTANT[what])
+    assert code_of(decode_csr, der) == "key.malformed"
+    (tmp_path / "request.der").write_bytes(der)
+    assert main(["lint", str(tmp_path / "request.der"), "--json"]) == 3
+    (one,) = json.loads(capsys.readouterr().out)["unreadable"]
+    assert one["code"] == "key.malformed"
+
+
+@pytest.mark.parametrize("what", CONSTANT)
+def test_nobody_trusts_or_signs_with_a_degenerate_key(what: str) -> None:
+    curve, point = CONSTANT[what]
+    with pytest.raises(ProfileError) as refusal:
+        TrustAnchor.admit(certificate_for(IACA, curve, point), doctypes=ANY_DOCTYPE, at=START + timedelta(days=2))
+    assert refusal.value.code == "trust.profile"
+    signer = certificate_for(DOCUMENT_SIGNER, curve, point)
+    with pytest.raises(DecodeError) as malformed:
+        CredentialIssuer(deterministic_key("ds", curve.name), signer, doctype=MDL_DOCTYPE)
+    assert malformed.value.code == "key.malformed"
+    listed = certificate_for(REVOCATION_LIST_SIGNER, curve, point)
+    token = build_status_token(listed, curve, point)
+    assert code_of(lambda: verify_status_token(StatusToken.decode(token), issuer=ROOT)) == "key.malformed"
+
+
+def build_status_token(signer: Certificate, curve: Curve, point: bytes) -> bytes:
+    """A status list by that signer, with the signature that needs no key."""
+    honest_token = status.build_status_token(
+        StatusList.of(8, {}),
+        deterministic_key("list", curve.name),
+        uri="https://status.utopia.example/1",
+        issued_at=START,
+        expires=START + timedelta(days=1),
+        x5chain=[signer.der],
+    )
+    message = StatusToken.decode(honest_token).message
+    return b"\xd2" + replace(message, signature=point + bytes(len(point))).encode()
