@@ -469,7 +469,6 @@ def _rule(
     check: Callable[[SecondReading], str | None],
     severity: Severity,
     *,
-    security: bool,
     asks: str,
     remedy: str,
 ) -> Rule[SecondReading]:
@@ -477,7 +476,8 @@ def _rule(
         id=f"der.{key}",
         clause="18013-5 Annex B",
         severity=severity,
-        security=security,
+        # What tells readers apart is for the lab: a verifier reads with one of them, and refuses what that one cannot.
+        security=False,
         requirement=asks,
         remedy=remedy,
         needs=None,
@@ -489,18 +489,18 @@ _DISTRUST: Final = "Do not use it; find out what made it, and issue it again."
 
 # fmt: off
 DER_RULES: Final[tuple[Rule[SecondReading], ...]] = (
-    _rule("unreadable", _unreadable, Severity.ERROR, security=True,
+    _rule("unreadable", _unreadable, Severity.ERROR,
           asks="Readers that share no code can read it.", remedy=_DISTRUST),
-    _rule("facts", _differing, Severity.ERROR, security=True,
+    _rule("facts", _differing, Severity.ERROR,
           asks="Readers that share no code find the same facts in it.", remedy=_DISTRUST),
-    _rule("library", _refused, Severity.ERROR, security=True,
+    _rule("library", _refused, Severity.ERROR,
           asks="The X.509 library that most readers in Python use reads it, with every extension.",
           remedy="Mend what the other findings name, and issue it again."),
     # Whoever reads what is only BER reads the same, or one of the rules above says that it is not so.
-    _rule("encoding", _encoding, Severity.ERROR, security=False,
+    _rule("encoding", _encoding, Severity.ERROR,
           asks="Every value is DER and not only BER: encoded again, it gives the same octets.",
           remedy="Issue it again with an encoder that writes DER."),
-    _rule("extension", _foreign, Severity.WARNING, security=False,
+    _rule("extension", _foreign, Severity.WARNING,
           asks="The value of each extension is one element of DER, of the type that its identifier stands for.",
           remedy="Encode the extension's value as its definition says, or leave the extension out."),
 )
