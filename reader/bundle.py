@@ -57,7 +57,7 @@ from mdl.pki import Certificate, Crl
 from mdl.status import StatusReference, StatusToken
 from reader.report import EVIDENCE_CHECKS, Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, Evidence, claims_issuer
-from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor, TrustStore
+from reader.trust import ANY_DOCTYPE, ANY_PURPOSE, AnyDoctype, AnyPurpose, Purpose, TrustAnchor, TrustStore
 from reader.verification import (
     MAX_CLOCK_SKEW,
     SessionContext,
@@ -1027,6 +1027,9 @@ def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
         "state": anchor.state,
         "since": None if anchor.since is None else anchor.since.isoformat(),
         "until": None if anchor.until is None else anchor.until.isoformat(),
+        "signer_purposes": {
+            name: None if isinstance(one, AnyPurpose) else sorted(one) for name, one in anchor.signer_purposes.items()
+        },
     }
 
 
@@ -1040,6 +1043,9 @@ def _anchor(fields: Any) -> TrustAnchor:
         state=fields["state"],
         since=None if since is None else datetime.fromisoformat(since),
         until=None if until is None else datetime.fromisoformat(until),
+        signer_purposes={
+            name: ANY_PURPOSE if one is None else frozenset(one) for name, one in fields["signer_purposes"].items()
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""The subject protocol: how a test harness in any language puts this reader under test.
+"""The harness protocol: how a test harness in any language puts this reader under test.
 
 One JSON object a line comes in, one a line goes out, with the same ``id`` and in the same order. The loop ends when the
 input does, and nothing that is sent ends it before: a line that is no task is answered with ``error``, a task that this
@@ -10,8 +10,13 @@ reader does not know with ``unsupported``, and a response, however malformed, wi
     ← {"id": "1", "verdict": "accept" | "reject" | "unsupported" | "error", "failed": [check id…],
        "indeterminate": [check id…], "documents": [{"doctype": "…", "elements": {ns: {identifier: "diagnostic"}}}]}
 
-A trust anchor is a PEM text, with or without explanatory text around the block (RFC 7468), or ``{"certificate": PEM,
-"doctypes": [text…]}`` where the root is trusted for these document types only; absent or null it is for any.
+A trust anchor is a PEM text, with or without explanatory text around the block (RFC 7468), or
+
+    {"certificate": PEM, "doctypes": [text…] | null, "signer_purposes": {doctype: [oid…] | "any"} | null}
+
+``doctypes`` are the document types that the root is trusted for; null or absent: any. ``signer_purposes`` are the
+extendedKeyUsages of which document signers need one, by document type other than the mDL; null or absent: the usual
+ones (`reader.trust.TrustAnchor`). Another member may be a limit that is not known here: the answer is ``unsupported``.
 
 ``error`` comes with a ``message``, which repeats nothing of what was sent. A line that is no task has no id, so its
 answer is ``{"id": null, "verdict": "error"}``.
@@ -26,6 +31,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 
@@ -36,7 +42,7 @@ from mdl.mdoc import DeviceRequest, DeviceResponse, SessionTranscript
 from mdl.pki import Certificate
 from reader.report import Policy, Revocation
 from reader.revocation import Evidence
-from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
+from reader.trust import ANY_DOCTYPE, ANY_PURPOSE, AnyDoctype, SignerPurposes, TrustAnchor, TrustStore
 from reader.verification import SessionContext, UnsafeNoRequest, VerifiedDocument, Verifier
 
 __all__ = ["MAX_LINE", "ReaderSubject", "serve"]
@@ -47,6 +53,8 @@ MAX_LINE: Final = 16 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 _MAX_ANCHORS: Final = 1000
 _MAX_VERIFIERS: Final = 16
+_ANCHOR_MEMBERS: Final = frozenset(("certificate", "doctypes", "signer_purposes"))
+_ANY: Final = "any"
 
 _LOG: Final = logging.getLogger(__name__)
 _KindT = TypeVar("_KindT", Policy, Revocation)
@@ -54,6 +62,10 @@ _KindT = TypeVar("_KindT", Policy, Revocation)
 
 class _TaskError(Exception):
     """The task itself cannot be understood; the text is the answer's message."""
+
+
+class _UnsupportedTaskError(Exception):
+    """The task asks for something that this reader does not know; the text is the answer's message."""
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -110,6 +122,8 @@ class ReaderSubject:
             return self._verify(number, task)
         except _TaskError as exc:
             return _answer(number, "error") | {"message": str(exc)}
+        except _UnsupportedTaskError as exc:
+            return _answer(number, "unsupported") | {"message": str(exc)}
         except Exception as exc:  # noqa: BLE001 - the loop goes on
             _LOG.error("a task could not be carried out (%s)", type(exc).__name__)
             return _answer(number, "error") | {"message": "the task could not be carried out"}
@@ -157,22 +171,22 @@ class ReaderSubject:
         if not given:
             return None
         identity = hashlib.sha256(f"{policy.value} {revocation.value}".encode())
-        for pem, doctypes in given:
-            named = None if doctypes is None else sorted(doctypes)
-            identity.update(hashlib.sha256(json.dumps([pem, named]).encode("ascii")).digest())
+        for one in given:
+            identity.update(hashlib.sha256(json.dumps(one.key()).encode("ascii")).digest())
         key = identity.digest()
         verifier = self._verifiers.get(key)
         if verifier is not None:
             self._verifiers.move_to_end(key)
             return verifier
         anchors: list[TrustAnchor] = []
-        for index, (pem, doctypes) in enumerate(given):
+        for index, one in enumerate(given):
             try:
-                roots = Certificate.parse_pem_bundle(pem)
-            except MdlError as exc:
+                roots = Certificate.parse_pem_bundle(one.pem)
+                anchors += (
+                    TrustAnchor(certificate=root, doctypes=one.doctypes, signer_purposes=one.purposes) for root in roots
+                )
+            except (MdlError, ValueError) as exc:
                 _fail(f"trust_anchors[{index}]", str(exc))
-            scope = ANY_DOCTYPE if doctypes is None else doctypes
-            anchors += (TrustAnchor(certificate=root, doctypes=scope) for root in roots)
         verifier = Verifier(TrustStore(anchors), policy=policy, revocation=revocation)
         self._verifiers[key] = verifier
         if len(self._verifiers) > _MAX_VERIFIERS:
@@ -281,8 +295,23 @@ def _base64url(text: str) -> bytes:
     return data
 
 
-def _anchors(task: Mapping[str, Any]) -> list[tuple[str, frozenset[str] | None]]:
-    """PEM and document types of each root; None where it is trusted for any."""
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    """An anchor of a task: PEM, and what its roots are trusted for."""
+
+    pem: str
+    doctypes: frozenset[str] | AnyDoctype
+    purposes: SignerPurposes
+
+    def key(self) -> list[Any]:
+        """What tells it from others, for JSON."""
+        doctypes = None if isinstance(self.doctypes, AnyDoctype) else sorted(self.doctypes)
+        purposes = {name: sorted(one) if isinstance(one, frozenset) else None for name, one in self.purposes.items()}
+        return [self.pem, doctypes, sorted(purposes.items())]
+
+
+def _anchors(task: Mapping[str, Any]) -> list[_Anchor]:
+    """The anchors of a task."""
     value = task.get("trust_anchors")
     if value is None:
         _fail("trust_anchors", "missing")
@@ -290,18 +319,29 @@ def _anchors(task: Mapping[str, Any]) -> list[tuple[str, frozenset[str] | None]]
         _fail("trust_anchors", "not a list")
     if len(value) > _MAX_ANCHORS:
         _fail("trust_anchors", f"more than {_MAX_ANCHORS}")
-    found: list[tuple[str, frozenset[str] | None]] = []
-    for index, one in enumerate(value):
-        pem: Any = one
-        doctypes: Any = None
-        if isinstance(one, dict):
-            pem, doctypes = one.get("certificate"), one.get("doctypes")
-            if doctypes is not None and not _is_list_of_texts(doctypes):
-                _fail(f"trust_anchors[{index}].doctypes", "not a list of texts")
-        if not isinstance(pem, str):
-            _fail(f"trust_anchors[{index}]", "not PEM")
-        found.append((pem, None if doctypes is None else frozenset(doctypes)))
-    return found
+    return [_anchor(one, f"trust_anchors[{index}]") for index, one in enumerate(value)]
+
+
+def _anchor(value: object, path: str) -> _Anchor:
+    members: dict[str, Any] = value if isinstance(value, dict) else {"certificate": value}
+    if not members.keys() <= _ANCHOR_MEMBERS:
+        msg = f"{path}: a member that is not known here, and may be a limit of what the root is trusted for"
+        raise _UnsupportedTaskError(msg)
+    pem, doctypes = members.get("certificate"), members.get("doctypes")
+    if not isinstance(pem, str):
+        _fail(path, "not PEM")
+    if doctypes is not None and not _is_list_of_texts(doctypes):
+        _fail(f"{path}.doctypes", "not a list of texts")
+    purposes = members.get("signer_purposes")
+    if purposes is None:
+        purposes = {}
+    if not isinstance(purposes, dict) or not all(one == _ANY or _is_list_of_texts(one) for one in purposes.values()):
+        _fail(f"{path}.signer_purposes", f"not an object of lists of texts, or '{_ANY}', by document type")
+    return _Anchor(
+        pem=pem,
+        doctypes=ANY_DOCTYPE if doctypes is None else frozenset(doctypes),
+        purposes={name: ANY_PURPOSE if one == _ANY else frozenset(one) for name, one in purposes.items()},
+    )
 
 
 def _is_list_of_texts(value: object) -> bool:

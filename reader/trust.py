@@ -17,12 +17,14 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, final
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, final
 
 from mdl.errors import MdlError, ProfileError, VerificationError
 from mdl.pki import (
@@ -41,13 +43,19 @@ from reader.revocation import CrlJudge
 
 __all__ = [
     "ANY_DOCTYPE",
+    "ANY_PURPOSE",
+    "MDL_DOCTYPE",
     "VICAL_PROVIDER_CA",
     "AnyDoctype",
+    "AnyPurpose",
     "FollowLinks",
     "Purpose",
+    "SignerPurposes",
     "TrustAnchor",
     "TrustStore",
+    "check_signer_purposes",
     "follow_link",
+    "wrong_purpose",
 ]
 
 
@@ -60,6 +68,19 @@ class Purpose(StrEnum):
     """It issues the signers of a list of IACA roots, or the CAs that issue them."""
 
 
+MDL_DOCTYPE: Final = "org.iso.18013.5.1.mDL"
+"""The document type whose signers' purpose nobody chooses: it is the standard's."""
+
+# The purposes of an mDL's signer, and of any other document's where nobody has chosen: there the generic purpose of
+# ISO/IEC 23220-4 (facts sheet pki §9) is as good.
+_MDL_PURPOSES: Final = frozenset({KeyPurpose.MDL_DOCUMENT_SIGNER.value})
+_USUAL_PURPOSES: Final = _MDL_PURPOSES | {KeyPurpose.MDOC_SIGNER.value}
+# The roles that this PKI and its neighbours have beside the signing of documents: accepting any purpose, or none,
+# accepts none of these.
+_OTHER_ROLES: Final = frozenset(purpose.value for purpose in KeyPurpose) - _USUAL_PURPOSES
+_NO_CHOICE: Final[SignerPurposes] = MappingProxyType({})
+_MOST_NAMED: Final = 8
+_OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,38})){1,31}")
 _PROFILES: Final = {Purpose.DOCUMENT_SIGNING: IACA, Purpose.VICAL_PROVIDER: VICAL_PROVIDER_CA}
 # No matter of security where somebody has chosen the root, but what is not self-signed is not a root.
 _NO_ROOT: Final = "iaca.issuer.self"
@@ -80,8 +101,31 @@ class AnyDoctype:
     def __repr__(self) -> str:
         return "ANY_DOCTYPE"
 
+    def __reduce__(self) -> str:
+        return "ANY_DOCTYPE"
+
 
 ANY_DOCTYPE: Final = AnyDoctype()
+
+
+@final
+class AnyPurpose:
+    """Accepts document signers of any extendedKeyUsage, or of none; there is one instance, `ANY_PURPOSE`.
+
+    A certificate for another role of this PKI and its neighbours, as that of a reader or of an OCSP responder, is not
+    accepted all the same.
+    """
+
+    def __repr__(self) -> str:
+        return "ANY_PURPOSE"
+
+    def __reduce__(self) -> str:
+        return "ANY_PURPOSE"
+
+
+ANY_PURPOSE: Final = AnyPurpose()
+SignerPurposes: TypeAlias = Mapping[str, frozenset[str] | AnyPurpose]
+"""Document type to the extendedKeyUsages (object identifiers) that its signers may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +144,9 @@ class TrustAnchor:
             (``state.missing``), and signs for its root's, or for this one where the root names none either.
         since: When the trust begins, inclusive, if after the certificate; None: with the certificate.
         until: When the trust ends, inclusive, if before the certificate; None: with the certificate.
+        signer_purposes: Which extendedKeyUsages document signers may have, by document type other than the mDL: of each
+            one suffices; or `ANY_PURPOSE`. A document type that is not named has the usual ones: that of mDL signers,
+            and the generic one of ISO/IEC 23220-4. The mDL has its own, always.
     """
 
     certificate: Certificate
@@ -109,6 +156,7 @@ class TrustAnchor:
     state: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    signer_purposes: SignerPurposes = field(default_factory=lambda: _NO_CHOICE, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse an anchor that would be good for nothing, and a scope that would answer like one but is none.
@@ -116,7 +164,8 @@ class TrustAnchor:
         Raises:
             TypeError: The certificate is none, or the document types are neither a frozenset of text nor `ANY_DOCTYPE`;
                 a plain text would be in scope for every part of itself. Or another limit is of the wrong type.
-            ValueError: The set of document types, the country or the state is empty, or begin or end of trust is naive.
+            ValueError: The set of document types, the country or the state is empty, begin or end of trust is naive, or
+                purposes are chosen for the mDL, are an empty set, or hold what is no object identifier.
         """
         if not isinstance(self.certificate, Certificate):
             msg = f"a trust anchor is a Certificate, not {type(self.certificate).__name__}"
@@ -134,6 +183,8 @@ class TrustAnchor:
         if any(end is not None and end.utcoffset() is None for end in (self.since, self.until)):
             msg = "a trust anchor's begin and end are aware datetimes"
             raise ValueError(msg)
+        check_signer_purposes(self.signer_purposes)
+        object.__setattr__(self, "signer_purposes", MappingProxyType(dict(self.signer_purposes)))
         doctypes: object = self.doctypes
         if isinstance(doctypes, AnyDoctype):
             return
@@ -155,6 +206,7 @@ class TrustAnchor:
         state: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        signer_purposes: SignerPurposes | None = None,
         at: datetime,
     ) -> TrustAnchor:
         """Hold a root against its profile, and make an anchor of it.
@@ -169,6 +221,7 @@ class TrustAnchor:
             state: Must be the root's own state or province, where the root is an IACA and names one.
             since: When the trust begins.
             until: When the trust ends.
+            signer_purposes: None chooses none.
             at: When it is admitted, aware: it must be valid then.
 
         Raises:
@@ -179,7 +232,9 @@ class TrustAnchor:
         Spec:
             Facts sheet pki §3.2: an anchor's own profile is checked at import.
         """
-        findings = lint_certificate(certificate, _PROFILES[purpose], at=at)
+        findings = _findings(certificate, purpose)
+        if not certificate.not_before <= at <= certificate.not_after:
+            findings = lint_certificate(certificate, _PROFILES[purpose], at=at)
         grave = tuple(one for one in findings if one.security or one.rule == _NO_ROOT)
         if grave:
             msg = f"not to be trusted as a root: {grave[0].message}"
@@ -200,12 +255,17 @@ class TrustAnchor:
             state=state,
             since=since,
             until=until,
+            signer_purposes=signer_purposes or _NO_CHOICE,
         )
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """In what the root deviates from the profile of its purpose, whenever; empty where in nothing."""
         return _findings(self.certificate, self.purpose)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {one.name: getattr(self, one.name) for one in fields(self)}
+        return _anchor, (state | {"signer_purposes": dict(self.signer_purposes)},)
 
     def within(self, proof: Iterable[Certificate]) -> TrustAnchor:
         """The same trust at no time when one of these certificates is not valid: for what rests on them."""
@@ -241,6 +301,67 @@ class TrustAnchor:
         if not self.is_current(at):
             return "the trust in the root has ended, or not begun: the list or link that it rests on is not valid then"
         return None
+
+
+def check_signer_purposes(chosen: object) -> None:
+    """Refuse a choice of signers' purposes that nobody can make.
+
+    Raises:
+        TypeError: It is no mapping from text to frozensets or `ANY_PURPOSE`.
+        ValueError: It chooses for the mDL, nothing, or what is no object identifier.
+    """
+    if not isinstance(chosen, Mapping):
+        msg = "signer purposes are a mapping from document types"
+        raise TypeError(msg)
+    for doctype, purposes in chosen.items():
+        if not isinstance(doctype, str) or not isinstance(purposes, frozenset | AnyPurpose):
+            msg = "signer purposes are a frozenset of object identifiers by document type, or ANY_PURPOSE"
+            raise TypeError(msg)
+        if doctype == MDL_DOCTYPE:
+            msg = "the purpose of an mDL's signers is the standard's and cannot be chosen"
+            raise ValueError(msg)
+        if isinstance(purposes, frozenset) and not (purposes and all(map(_is_oid, purposes))):
+            msg = "signer purposes are object identifiers in dotted form, at least one, or ANY_PURPOSE"
+            raise ValueError(msg)
+
+
+def _anchor(state: dict[str, Any]) -> TrustAnchor:
+    """An anchor that travelled between processes."""
+    return TrustAnchor(**state)
+
+
+def wrong_purpose(doctype: str, document_signer: Certificate, anchor: TrustAnchor | None) -> str | None:
+    """Why a certificate's extendedKeyUsage is not that of a signer of a document type; None where it is.
+
+    Args:
+        doctype: The document type.
+        document_signer: The certificate.
+        anchor: The anchor whose choice of purposes counts; None: none was made.
+
+    Spec:
+        18013-5 B.1.4 for the mDL; facts sheet pki §6 and §9 for others.
+    """
+    accepted: frozenset[str] | AnyPurpose = _MDL_PURPOSES
+    if doctype != MDL_DOCTYPE:
+        accepted = _USUAL_PURPOSES if anchor is None else anchor.signer_purposes.get(doctype, _USUAL_PURPOSES)
+    own = document_signer.extended_key_usage
+    if isinstance(accepted, AnyPurpose):
+        foreign = _OTHER_ROLES.intersection(own or ())
+        return f"extendedKeyUsage names another role: {_listed(foreign)}" if foreign else None
+    if own is not None and accepted.intersection(own):
+        return None
+    word = "" if len(accepted) == 1 else "one of "
+    found = "is absent" if own is None else f"has {_listed(own)}"
+    return f"extendedKeyUsage {found}, and a signer of this document type needs {word}{_listed(accepted)}"
+
+
+def _is_oid(text: object) -> bool:
+    return isinstance(text, str) and _OID.fullmatch(text) is not None
+
+
+def _listed(purposes: Iterable[str]) -> str:
+    found = sorted(purposes)
+    return ", ".join(found[:_MOST_NAMED]) + (f" and {len(found) - _MOST_NAMED} more" if found[_MOST_NAMED:] else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +454,7 @@ def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: d
         state=old.state or issuer.state,
         since=old.since,
         until=old.until,
+        signer_purposes=old.signer_purposes,
         at=at,
     )
     return new.within((issuer, link))
@@ -342,7 +464,8 @@ class TrustStore:
     """An immutable set of trust anchors, found by key identifier, by name and by key.
 
     Attributes:
-        doctypes: The document types that some anchor names; every other one is in the scope of the same anchors.
+        doctypes: The document types that some anchor names, in its scope or for its signers' purposes; every other one
+            is the same to all anchors.
     """
 
     __slots__ = ("_anchors", "_by_key", "_by_key_identifier", "_by_subject", "doctypes")
@@ -383,7 +506,8 @@ class TrustStore:
             for anchor in followed:
                 self._index(anchor)
         self.doctypes = frozenset[str]().union(
-            *(anchor.doctypes for anchor in self._anchors if isinstance(anchor.doctypes, frozenset))
+            *(anchor.doctypes for anchor in self._anchors if isinstance(anchor.doctypes, frozenset)),
+            *(anchor.signer_purposes for anchor in self._anchors),
         )
 
     def _index(self, anchor: TrustAnchor) -> None:
@@ -421,16 +545,21 @@ class TrustStore:
 
     @classmethod
     def from_certificates(
-        cls, certificates: Iterable[Certificate], *, doctypes: frozenset[str] | AnyDoctype
+        cls,
+        certificates: Iterable[Certificate],
+        *,
+        doctypes: frozenset[str] | AnyDoctype,
+        signer_purposes: SignerPurposes | None = None,
     ) -> TrustStore:
-        """A store of IACA roots that are all trusted for the same document types.
+        """A store of IACA roots that are all trusted for the same document types, with signers of the same purposes.
 
         The roots are taken as they are, and the verifier's policy judges their profile; see `TrustAnchor.admit`.
 
         Raises:
             ValueError: There is no certificate.
         """
-        return cls(TrustAnchor(certificate=certificate, doctypes=doctypes) for certificate in certificates)
+        chosen = signer_purposes or _NO_CHOICE
+        return cls(TrustAnchor(certificate=one, doctypes=doctypes, signer_purposes=chosen) for one in certificates)
 
     def candidates(self, certificate: Certificate) -> tuple[TrustAnchor, ...]:
         """The anchors that may have issued `certificate`: by key identifier, then by name; several may share either."""
@@ -441,6 +570,14 @@ class TrustStore:
         for anchor in self._by_subject.get(certificate.issuer.der, ()):
             found[id(anchor)] = anchor
         return tuple(found.values())
+
+    def with_a_say(self, certificate: Certificate) -> tuple[TrustAnchor, ...]:
+        """The anchors that matter for a document signer: the candidates, and those of its own key; never none of all.
+
+        A path that rests on all anchors and one that rests on these come to the same, and there may be thousands.
+        """
+        found = {id(one): one for one in (*self.candidates(certificate), *self.with_key(certificate.spki))}
+        return tuple(found.values()) or self._anchors[:1]
 
     def with_key(self, spki: bytes) -> tuple[TrustAnchor, ...]:
         """The anchors with that public key (DER of SubjectPublicKeyInfo): a root and its renewals."""

@@ -26,7 +26,16 @@ from mdl.errors import DecodeError, MdlError, VerificationError
 from mdl.pki import Certificate
 from reader.files import write_whole
 from reader.report import Revocation
-from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor, TrustStore
+from reader.trust import (
+    ANY_DOCTYPE,
+    ANY_PURPOSE,
+    AnyDoctype,
+    AnyPurpose,
+    Purpose,
+    SignerPurposes,
+    TrustAnchor,
+    TrustStore,
+)
 from reader.vical import DEFAULT_MAX_STALE, NOTHING_ACCEPTED, AcceptedVical, VicalImport, import_vical
 
 __all__ = ["AssembledTrust", "HeldVical", "TrustFile", "TrustRefusal"]
@@ -35,6 +44,7 @@ _FORMAT: Final = "mdl_trust_store"
 _VERSION: Final = 1
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_STALE_DAYS: Final = 3660
+_ANY: Final = "any"
 T = TypeVar("T")
 
 
@@ -121,6 +131,7 @@ class TrustFile:
         doctypes: frozenset[str] | AnyDoctype,
         country: str | None = None,
         state: str | None = None,
+        signer_purposes: SignerPurposes | None = None,
         at: datetime,
     ) -> TrustFile:
         """Add a root, or replace what it was trusted for.
@@ -128,7 +139,9 @@ class TrustFile:
         Raises:
             ProfileError: It may not be admitted; see `TrustAnchor.admit`.
         """
-        anchor = TrustAnchor.admit(certificate, doctypes=doctypes, country=country, state=state, at=at)
+        anchor = TrustAnchor.admit(
+            certificate, doctypes=doctypes, country=country, state=state, signer_purposes=signer_purposes, at=at
+        )
         others = tuple(one for one in self.roots if one.certificate != certificate)
         return replace(self, roots=(*others, anchor))
 
@@ -194,7 +207,12 @@ class TrustFile:
             try:
                 given.append(
                     TrustAnchor.admit(
-                        root.certificate, doctypes=root.doctypes, country=root.country, state=root.state, at=at
+                        root.certificate,
+                        doctypes=root.doctypes,
+                        country=root.country,
+                        state=root.state,
+                        signer_purposes=root.signer_purposes,
+                        at=at,
                     )
                 )
             except MdlError as exc:
@@ -301,22 +319,30 @@ class TrustFile:
 
 def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
     doctypes = anchor.doctypes
+    purposes = {
+        name: _ANY if isinstance(one, AnyPurpose) else sorted(one)
+        for name, one in sorted(anchor.signer_purposes.items())
+    }
     return {
         "certificate": base64.b64encode(anchor.certificate.der).decode("ascii"),
-        "doctypes": "any" if isinstance(doctypes, AnyDoctype) else sorted(doctypes),
+        "doctypes": _ANY if isinstance(doctypes, AnyDoctype) else sorted(doctypes),
         "country": anchor.country,
         "state": anchor.state,
+        **({"signer_purposes": purposes} if purposes else {}),
     }
 
 
 class _Fields:
     """One JSON object with exactly the members that it is to have."""
 
-    def __init__(self, value: object, path: str, names: set[str]) -> None:
-        if not isinstance(value, dict) or value.keys() != names:
+    def __init__(self, value: object, path: str, names: set[str], optional: frozenset[str] = frozenset()) -> None:
+        if not isinstance(value, dict) or value.keys() - optional != names:
             raise _damaged("not an object with the members that it is to have", path)
         self._value = value
         self._path = path
+
+    def has(self, name: str) -> bool:
+        return name in self._value
 
     def path(self, name: str) -> str:
         return f"{self._path}.{name}" if self._path else name
@@ -342,22 +368,35 @@ class _Fields:
 
 
 def _anchor(value: object, path: str, purpose: Purpose) -> TrustAnchor:
-    fields = _Fields(value, path, {"certificate", "doctypes", "country", "state"})
+    optional = frozenset({"signer_purposes"})
+    fields = _Fields(value, path, {"certificate", "doctypes", "country", "state"}, optional)
     certificate = fields.made("certificate", lambda: Certificate.decode(fields.octets("certificate")))
     doctypes = fields.get("doctypes", list, str)
-    if isinstance(doctypes, str) and doctypes != "any":
+    if isinstance(doctypes, str) and doctypes != _ANY:
         raise _damaged("neither a list nor the word any", fields.path("doctypes"))
     country, state = fields.get("country", str, type(None)), fields.get("state", str, type(None))
+    purposes = _signer_purposes(fields)
     return fields.made(
         "doctypes",
         lambda: TrustAnchor(
             certificate=certificate,
-            doctypes=ANY_DOCTYPE if doctypes == "any" else frozenset(doctypes),
+            doctypes=ANY_DOCTYPE if doctypes == _ANY else frozenset(doctypes),
             purpose=purpose,
             country=country,
             state=state,
+            signer_purposes=purposes,
         ),
     )
+
+
+def _signer_purposes(fields: _Fields) -> SignerPurposes:
+    found: dict[str, frozenset[str] | AnyPurpose] = {}
+    if fields.has("signer_purposes"):
+        for name, one in fields.get("signer_purposes", dict).items():
+            if one != _ANY and not (isinstance(one, list) and all(isinstance(oid, str) for oid in one)):
+                raise _damaged("neither lists of text nor the word any", fields.path("signer_purposes"))
+            found[name] = ANY_PURPOSE if one == _ANY else frozenset(one)
+    return found
 
 
 def _held(value: object, path: str) -> HeldVical:

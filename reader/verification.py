@@ -41,7 +41,7 @@ from mdl.mdoc import (
     MobileSecurityObject,
     ValidityInfo,
 )
-from mdl.pki import Certificate, KeyPurpose, PathResult, Severity, validate_path
+from mdl.pki import Certificate, PathResult, Severity, validate_path
 from mdl.status import StatusReference
 from reader.checks import (
     Findings,
@@ -58,7 +58,7 @@ from reader.checks import (
 from reader.report import CHECKS, Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence
 from reader.status import NO_TOKEN, StatusJudge
-from reader.trust import TrustAnchor, TrustStore
+from reader.trust import MDL_DOCTYPE, TrustAnchor, TrustStore, wrong_purpose
 
 __all__ = [
     "MAX_CLOCK_SKEW",
@@ -74,11 +74,9 @@ MAX_CLOCK_SKEW: Final = timedelta(seconds=60)
 
 # How many document signers a verifier remembers; a reader meets few, and forgetting one costs a millisecond.
 _MAX_SIGNERS: Final = 1024
-# The document type whose subject must be what the document signer is certified for.
-MDL_DOCTYPE: Final = "org.iso.18013.5.1.mDL"
-# What asks for the mDL's own purpose in extendedKeyUsage. A signer that has the generic purpose of ISO/IEC 23220-4
-# instead (facts sheet pki §9) is as good for every other document type, and never for an mDL.
-_MDL_PURPOSE_RULES: Final = frozenset(("ds.eku.purpose", "ds.eku.extra"))
+# What asks for the mDL's own purpose in extendedKeyUsage, and no other: for the mDL, `ds.eku.extra` is left to say so.
+_PURPOSE_RULES: Final = frozenset(("ds.eku.missing", "ds.eku.purpose"))
+_EXTRA_PURPOSE_RULE: Final = "ds.eku.extra"
 # A state that only one of the two names: the root must, by AAMVA's rules (facts sheet pki §10). Where the document
 # signer names none, `subject.jurisdiction` says so.
 _STATE_ABSENT_RULE: Final = "ds.issuer.state.absent"
@@ -488,16 +486,23 @@ class Verifier:
         return signer
 
     def _assess(self, certificate: Certificate, doctype: str, at: datetime) -> _DocumentSigner:
-        anchors = tuple(self._trust)
+        anchors = self._trust.with_a_say(certificate)
         scoped = [anchor for anchor in anchors if anchor.out_of_scope(doctype, certificate, at=at) is None]
         path = self._path(certificate, scoped or anchors, at)
         if path.anchor is None and len(scoped) < len(anchors):  # mutants: same
             scoped = []
             path = self._path(certificate, anchors, at)
         deviations: dict[str, str] = {}
-        found = path.profile.findings
-        if doctype != MDL_DOCTYPE and KeyPurpose.MDOC_SIGNER in (certificate.extended_key_usage or ()):
-            found = tuple(one for one in found if one.rule not in _MDL_PURPOSE_RULES)
+        # Two anchors may be of one root: the one that accepts the signer's purpose counts.
+        given = [anchor for anchor in scoped or anchors if anchor.certificate == path.anchor]
+        reasons = [wrong_purpose(doctype, certificate, anchor) for anchor in given]
+        anchor = given[reasons.index(None) if None in reasons else 0] if given else None
+        reason = wrong_purpose(doctype, certificate, anchor)
+        if reason is not None:
+            rule = "ds.eku.missing" if certificate.extended_key_usage is None else "ds.eku.purpose"
+            deviations[rule] = f"error: {reason} [{rule}, 18013-5 B.1.4]"
+        left = _PURPOSE_RULES if doctype == MDL_DOCTYPE else _PURPOSE_RULES | {_EXTRA_PURPOSE_RULE}
+        found = [one for one in path.profile.findings if one.rule not in left]
         # The gravest first: the first one that refuses is the reason that is told.
         for finding in sorted(found, key=lambda one: not one.security):
             error = "profile" if finding.severity is Severity.ERROR else "profile.minor"
@@ -506,7 +511,6 @@ class Verifier:
             elif finding.rule == _STATE_ABSENT_RULE and certificate.state is not None:
                 error = "state.one_sided"
             deviations.setdefault(finding.rule if finding.security else error, str(finding))
-        anchor = next((anchor for anchor in scoped or anchors if anchor.certificate is path.anchor), None)
         return _DocumentSigner(certificate, _usable_key(certificate, self._post_quantum), path, anchor, deviations)
 
     def _path(self, certificate: Certificate, anchors: Iterable[TrustAnchor], at: datetime) -> PathResult:

@@ -572,7 +572,13 @@ def _within_scope(anchor: TrustAnchor, provider: TrustAnchor) -> TrustAnchor | t
         return "scope.country", "the provider is not trusted for the entry's country"
     if provider.state not in (None, anchor.certificate.state):
         return "scope.state", "the provider is not trusted for the entry's state or province"
-    return replace(anchor, doctypes=doctypes, since=provider.since, until=provider.until)
+    return replace(
+        anchor,
+        doctypes=doctypes,
+        since=provider.since,
+        until=provider.until,
+        signer_purposes=provider.signer_purposes,
+    )
 
 
 def _age(vical: Vical, at: datetime, max_stale: timedelta) -> tuple[Freshness, datetime]:

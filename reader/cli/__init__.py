@@ -25,24 +25,25 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_prefetch(commands)
     add_replay(commands)
     add_trust(commands)
-    _add_subject(commands)
+    _add_harness(commands)
     add_tables(commands)
 
 
-def _add_subject(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_harness(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = commands.add_parser(
-        "subject",
+        "harness",
+        aliases=["subject"],  # the older name
         help="answer a test harness on standard input and output",
-        description="Speak the subject protocol: one JSON object a line on standard input, one a line on standard "
+        description="Speak the harness protocol: one JSON object a line on standard input, one a line on standard "
         "output, in order, until the input ends. Nothing is fetched.",
         allow_abbrev=False,
     )
-    verb.set_defaults(run=_subject)
+    verb.set_defaults(run=_harness)
 
 
-def _subject(_arguments: argparse.Namespace) -> int:
+def _harness(_arguments: argparse.Namespace) -> int:
     if sys.stdin is None or sys.stdout is None:
-        msg = "the subject protocol needs a standard input and a standard output"
+        msg = "the harness protocol needs a standard input and a standard output"
         raise DecodeError(msg, code="input.unreadable")
     try:
         serve(sys.stdin.buffer, sys.stdout.buffer)

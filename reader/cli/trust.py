@@ -18,7 +18,16 @@ from mdl.pki import Certificate, Severity
 from mdl.vical import Vical
 from reader.cli.inputs import read_bytes
 from reader.report import Revocation
-from reader.trust import ANY_DOCTYPE, AnyDoctype, Purpose, TrustAnchor
+from reader.trust import (
+    ANY_DOCTYPE,
+    ANY_PURPOSE,
+    MDL_DOCTYPE,
+    AnyDoctype,
+    AnyPurpose,
+    Purpose,
+    TrustAnchor,
+    check_signer_purposes,
+)
 from reader.trust_file import AssembledTrust, HeldVical, TrustFile
 from reader.vical import DEFAULT_MAX_STALE, Freshness, RefusedEntry, VicalImport
 
@@ -133,6 +142,16 @@ def _add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--state", metavar="STATE", help="trust roots of this state or province only, as the root names it"
     )
     verb.add_argument(
+        "--signer-purpose",
+        nargs="+",
+        action="extend",
+        type=_signer_purpose,
+        default=[],
+        metavar="DOCTYPE=OID",
+        help="which extendedKeyUsages document signers may have for a document type other than the mDL, one of them "
+        f"each: object identifiers with commas between; '{_ANY}' for any, or none",
+    )
+    verb.add_argument(
         "--max-stale",
         type=_days,
         default=DEFAULT_MAX_STALE,
@@ -147,6 +166,20 @@ def _add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="whether a VICAL is refused whose signer's revocation cannot be determined (default: %(default)s)",
     )
     _add_common(verb)
+
+
+def _signer_purpose(text: str) -> tuple[str, frozenset[str] | AnyPurpose]:
+    doctype, _, purposes = text.partition("=")
+    chosen = ANY_PURPOSE if purposes == _ANY else frozenset(purposes.split(","))
+    try:
+        check_signer_purposes({doctype: chosen})
+    except ValueError as exc:
+        msg = str(exc) if doctype == MDL_DOCTYPE else f"the purposes are not object identifiers, or '{_ANY}'"
+        raise argparse.ArgumentTypeError(msg) from exc
+    if not doctype:
+        msg = "no document type before the equals sign"
+        raise argparse.ArgumentTypeError(msg)
+    return doctype, chosen
 
 
 def _days(text: str) -> timedelta:
@@ -238,7 +271,12 @@ def _usage(message: str) -> LocalProtocolError:
 def _root_scope(arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.doctype:
         raise _usage(f"say with --doctype what a root is to be trusted for; '{_ANY}' for every document type")
-    return {"doctypes": _doctypes(arguments), "country": arguments.country, "state": arguments.state}
+    return {
+        "doctypes": _doctypes(arguments),
+        "country": arguments.country,
+        "state": arguments.state,
+        "signer_purposes": dict(arguments.signer_purpose),
+    }
 
 
 def _provider(
@@ -251,7 +289,7 @@ def _provider(
         Vical.decode(data)  # what is none needs no provider to be refused
         raise _usage("a VICAL is verified up to a root of its provider that you trust: name it with --provider-root")
     held = file.held_from(pinned)
-    if held is not None and not (arguments.doctype or arguments.country or arguments.state):
+    if held is not None and not (arguments.doctype or arguments.country or arguments.state or arguments.signer_purpose):
         return held.provider
     return TrustAnchor.admit(
         pinned,
@@ -259,6 +297,7 @@ def _provider(
         purpose=Purpose.VICAL_PROVIDER,
         country=arguments.country,
         state=arguments.state,
+        signer_purposes=dict(arguments.signer_purpose),
         at=at,
     )
 
@@ -317,6 +356,10 @@ def _scope(anchor: TrustAnchor) -> dict[str, Any]:
         "doctypes": _ANY if isinstance(doctypes, AnyDoctype) else sorted(doctypes),
         "country": anchor.country or certificate.country,
         "state": anchor.state or certificate.state,
+        "signer_purposes": {
+            name: _ANY if isinstance(one, AnyPurpose) else sorted(one)
+            for name, one in sorted(anchor.signer_purposes.items())
+        },
     }
 
 
@@ -350,6 +393,7 @@ def _row_lines(row: _Row) -> list[str]:
     table = [
         ("for", "every document type" if doctypes == _ANY else ", ".join(doctypes)),
         ("place", place or "not named"),
+        *(("signers of", _purposes_text(name, one)) for name, one in scope["signer_purposes"].items()),
         ("valid", f"{TDate.of(certificate.not_before).text} to {TDate.of(certificate.not_after).text}"),
         ("source", "given" if source is None else f"VICAL of {source.provider}, {_number(source)}"),
         ("SHA-256", certificate.fingerprint.hex()),
@@ -357,6 +401,11 @@ def _row_lines(row: _Row) -> list[str]:
     if anchor.findings:
         table.append(("deviates", ", ".join(finding.rule for finding in anchor.findings)))
     return [terminal.paint(terminal.safe(str(certificate.subject)), "bold"), *terminal.columns(table, indent="  ")]
+
+
+def _purposes_text(doctype: str, purposes: str | list[str]) -> str:
+    wanted = "of any purpose" if isinstance(purposes, str) else f"with purpose {' or '.join(purposes)}"
+    return f"{doctype}: {wanted}"
 
 
 def _number(source: VicalImport) -> str:
@@ -585,4 +634,5 @@ def _scope_lines(word: str, scopes: Iterable[dict[str, Any]]) -> list[str]:
         doctypes = "every document type" if scope["doctypes"] == _ANY else ", ".join(scope["doctypes"])
         place = ", ".join(part for part in (scope["country"], scope["state"]) if part)
         rows.append((word, f"{doctypes} in {place or 'any country'}"))
+        rows += [("signers of", _purposes_text(name, one)) for name, one in scope["signer_purposes"].items()]
     return terminal.columns(rows, indent="    ")

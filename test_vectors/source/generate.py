@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reader.report import Policy
-from reader.trust import ANY_DOCTYPE
+from reader.trust import TrustAnchor
 from reader.verification import UnsafeNoRequest
 from test_vectors.source import contents, devices, encodings, honest, lists, revocation, signatures, signers, trusted
 from test_vectors.source.case import Case, Expected
@@ -44,15 +44,21 @@ def _b64u(data: bytes) -> str:
 
 
 def _anchors(scene: Scene) -> list[Any]:
-    """The anchors: PEM, or PEM with the document types that the anchor is trusted for."""
+    """The anchors: PEM, or PEM with the document types that the anchor is trusted for and its signers' purposes."""
     if scene.reader.trust is None:
         return [anchor.pem for anchor in scene.presentation.anchors]
-    return [
-        anchor.certificate.pem
-        if anchor.doctypes is ANY_DOCTYPE or not isinstance(anchor.doctypes, Collection)
-        else {"certificate": anchor.certificate.pem, "doctypes": sorted(anchor.doctypes)}
-        for anchor in scene.reader.trust
-    ]
+    return [_anchor(anchor) for anchor in scene.reader.trust]
+
+
+def _anchor(anchor: TrustAnchor) -> Any:
+    limits: dict[str, Any] = {}
+    if isinstance(anchor.doctypes, Collection):
+        limits["doctypes"] = sorted(anchor.doctypes)
+    if anchor.signer_purposes:
+        limits["signer_purposes"] = {
+            name: sorted(one) if isinstance(one, Collection) else "any" for name, one in anchor.signer_purposes.items()
+        }
+    return {"certificate": anchor.certificate.pem} | limits if limits else anchor.certificate.pem
 
 
 def _input(case: Case) -> dict[str, Any]:

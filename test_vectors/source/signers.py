@@ -20,12 +20,14 @@ from test_vectors.source.case import LENIENT, Attacks, Kind, refused
 from test_vectors.source.stage import (
     AUTHORITY,
     DAY,
+    EUROPEAN_PURPOSE,
     PID,
     PRINTABLE,
     SECOND,
     Fields,
     asking,
     moment,
+    pid_signed_for,
     root,
     signer,
     trust_in,
@@ -714,6 +716,74 @@ attack(
     lambda: root(not_after=AUTHORITY.iaca_recipe.not_before + 7306 * DAY),
     tolerated=LENIENT,
 )
+
+attack(
+    PROFILE,
+    "the root has a later end than its authority signed",
+    lambda: {"trust": trust_in(Certificate(_edited(AUTHORITY.iaca_certificate)))},
+    kind=Kind.MAY_REJECT,
+)
+attack(
+    PROFILE,
+    "the root's own signature is broken",
+    lambda: {"trust": trust_in(Certificate(_flipped(AUTHORITY.iaca_certificate.der)))},
+    kind=Kind.MAY_REJECT,
+)
+
+
+def _edited(certificate: Certificate) -> bytes:
+    """The certificate with a notAfter a year later, under its old signature."""
+    old = f"{certificate.not_after:%y%m%d%H%M%SZ}".encode()
+    assert certificate.der.count(old) == 1
+    return certificate.der.replace(old, f"{certificate.not_after.year % 100 + 1:02}".encode() + old[2:])
+
+
+def _flipped(der: bytes) -> bytes:
+    return der[:-1] + bytes((der[-1] ^ 1,))
+
+
+# --- the purpose of signers of other document types -------------------------------------------------------------------
+
+_OF_OTHER_TYPES = {
+    "a PID by a signer of a European purpose, which nobody has chosen": lambda: _plain_trust(
+        pid_signed_for(EUROPEAN_PURPOSE)
+    ),
+    "a PID by a signer without a purpose, and nobody has chosen to do without": lambda: _plain_trust(pid_signed_for()),
+    "a PID by a signer of an mDL's purpose, where the reader has chosen another": lambda: pid_signed_for(
+        "1.0.18013.5.1.2", accepted=[EUROPEAN_PURPOSE]
+    ),
+    "a PID by a signer of a purpose that begins as the chosen one": lambda: pid_signed_for(
+        f"{EUROPEAN_PURPOSE}.1", accepted=[EUROPEAN_PURPOSE]
+    ),
+    "a PID by a signer of any extended key usage, where the reader has chosen one": lambda: pid_signed_for(
+        "2.5.29.37.0", accepted=[EUROPEAN_PURPOSE]
+    ),
+    "a PID by a signer without a purpose, where the reader has chosen one": lambda: pid_signed_for(
+        accepted=[EUROPEAN_PURPOSE]
+    ),
+    "a PID by a certificate for readers, where the reader asks for no purpose": lambda: pid_signed_for(
+        "1.0.18013.5.1.6"
+    ),
+    "a PID by a certificate for status answers, where the reader asks for no purpose": lambda: pid_signed_for(
+        EUROPEAN_PURPOSE, "1.3.6.1.5.5.7.3.9"
+    ),
+    "another document type by a signer of the purpose that is chosen for PIDs": lambda: (
+        pid_signed_for(EUROPEAN_PURPOSE, accepted=[EUROPEAN_PURPOSE]) | {"doctype": "org.example"}
+    ),
+    "an mDL by a signer of the purpose that is chosen for PIDs": lambda: {
+        name: value
+        for name, value in pid_signed_for(EUROPEAN_PURPOSE, accepted=[EUROPEAN_PURPOSE]).items()
+        if name in ("x5chain", "trust")
+    },
+}
+
+
+def _plain_trust(fields: Fields) -> Fields:
+    return fields | {"trust": trust_in(AUTHORITY.iaca_certificate)}
+
+
+for _name, _build in _OF_OTHER_TYPES.items():
+    attack(PROFILE, _name, _build)
 
 # --- its validity -----------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
+from cryptography.x509.oid import ObjectIdentifier
 
 from mdl.cbor import TDate, encode, wrap24
 from mdl.keys import EphemeralKey, SoftwareSigner
@@ -32,7 +33,7 @@ from mdl.testing import (
 )
 from reader.report import Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, Evidence
-from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.trust import ANY_DOCTYPE, ANY_PURPOSE, TrustStore
 from reader.verification import SessionContext, UnsafeNoRequest, VerifiedResponse, Verifier
 from test_vectors.source.brainpool import Brainpool320Key
 
@@ -42,6 +43,7 @@ AUTHORITY: ThrowawayAuthority = throwaway_authority()
 NAMESPACE = "org.iso.18013.5.1"
 DOMESTIC = "org.iso.18013.5.1.US-UT"
 PID = "eu.europa.ec.eudi.pid.1"
+EUROPEAN_PURPOSE = "1.3.130.2.0.0.1.2"
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -249,3 +251,16 @@ def evidence(*crls: bytes, required: bool = False, tokens: tuple[bytes, ...] = (
 def moment(offset: timedelta) -> datetime:
     """A time, told from the time of the scene."""
     return TEST_TIME + offset
+
+
+def pid_signed_for(*purposes: str, accepted: Collection[str] | None = None) -> Fields:
+    """A PID by a signer of these purposes, or without any, before a reader that accepts some, or any where None."""
+    usage = x509.ExtendedKeyUsage([ObjectIdentifier(one) for one in purposes]) if purposes else None
+    chosen = {PID: ANY_PURPOSE if accepted is None else frozenset(accepted)}
+    trust = TrustStore.from_certificates([AUTHORITY.iaca_certificate], doctypes=ANY_DOCTYPE, signer_purposes=chosen)
+    return {
+        "doctype": PID,
+        "namespaces": {PID: {"family_name": "Doe"}},
+        "x5chain": AUTHORITY.deviant_ds(extensions={"eku": (usage, True) if usage else None}),
+        "trust": trust,
+    }

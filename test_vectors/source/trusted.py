@@ -21,6 +21,7 @@ from test_vectors.source.case import Honest, Kind, refused
 from test_vectors.source.stage import (
     AUTHORITY,
     DAY,
+    EUROPEAN_PURPOSE,
     NAMESPACE,
     PID,
     PRINTABLE,
@@ -28,13 +29,13 @@ from test_vectors.source.stage import (
     asking,
     licence,
     moment,
+    pid_signed_for,
     root,
     signer,
     trust_in,
 )
 
 accept = Honest()
-ROOT = AUTHORITY.iaca_certificate.der
 
 # --- the document signer ----------------------------------------------------------------------------------------------
 
@@ -381,11 +382,16 @@ for _first in (True, False):
         kind=Kind.MAY_REJECT,
     )
 
-accept.section("signer", "18013-5 9.3.3")
-accept(
-    "a root whose own signature is broken, which nothing rests on",
-    lambda: {"trust": trust_in(Certificate(ROOT[:-1] + bytes((ROOT[-1] ^ 1,))))},
-    kind=Kind.MAY_REJECT,
-)
+# --- signers of other document types ----------------------------------------------------------------------------------
+
+accept.section("signer", "18013-5 B.1.4")
+accept("a PID by a signer whose purpose the reader has chosen",
+       lambda: pid_signed_for(EUROPEAN_PURPOSE, accepted=[EUROPEAN_PURPOSE]))  # fmt: skip
+accept("a PID by a signer with one of the purposes that the reader has chosen",
+       lambda: pid_signed_for(EUROPEAN_PURPOSE, "1.2.3", accepted=["1.2.4", EUROPEAN_PURPOSE]))  # fmt: skip
+accept("a PID by a signer without a purpose, where the reader asks for none", pid_signed_for)
+accept("a PID by a signer of a purpose of its own, where the reader asks for none", lambda: pid_signed_for("1.2.3"))
+accept("an mDL before a reader that has chosen purposes for PIDs",
+       lambda: {"trust": pid_signed_for(accepted=["1.2.3"])["trust"]})  # fmt: skip
 
 CASES = accept.rows

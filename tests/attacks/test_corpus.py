@@ -27,7 +27,7 @@ from mdl.pki import Certificate
 from reader.report import CHECKS, Policy, Report, Revocation
 from reader.revocation import Evidence
 from reader.subject import serve
-from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
+from reader.trust import ANY_DOCTYPE, ANY_PURPOSE, TrustAnchor, TrustStore
 from reader.verification import SessionContext, UnsafeNoRequest, Verifier
 from test_vectors.source.coverage import ELSEWHERE, KINDS
 from test_vectors.source.generate import differences
@@ -63,7 +63,14 @@ def verifier(case: dict[str, Any], policy: Policy) -> Verifier:
     anchors = [
         TrustAnchor(certificate=certificate(one), doctypes=ANY_DOCTYPE)
         if isinstance(one, str)
-        else TrustAnchor(certificate=certificate(one["certificate"]), doctypes=frozenset(one["doctypes"]))
+        else TrustAnchor(
+            certificate=certificate(one["certificate"]),
+            doctypes=frozenset(one["doctypes"]) if one.get("doctypes") else ANY_DOCTYPE,
+            signer_purposes={
+                name: ANY_PURPOSE if purposes == "any" else frozenset(purposes)
+                for name, purposes in one.get("signer_purposes", {}).items()
+            },
+        )
         for one in case["input"]["trust_anchors"]
     ]
     return Verifier(TrustStore(anchors), policy=policy, revocation=Revocation(case["input"]["revocation"]))
@@ -314,6 +321,8 @@ def violations(value: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
                 yield from violations(one, properties[name], f"{where}.{name}")
             elif schema.get("additionalProperties") is False:
                 yield f"{where}: more than the schema knows: {name}"
+            else:
+                yield from violations(one, schema.get("additionalProperties", {}), f"{where}.{name}")
 
 
 @pytest.mark.parametrize("name", FILES)

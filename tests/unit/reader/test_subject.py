@@ -1,4 +1,4 @@
-"""The subject protocol: every line is answered, and whatever comes in, the loop goes on."""
+"""The harness protocol: every line is answered, and whatever comes in, the loop goes on."""
 
 import base64
 import io
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -199,6 +200,42 @@ def test_an_anchor_that_names_no_document_types_is_trusted_for_any() -> None:
         assert ask(trust_anchors=[anchor])["verdict"] == "accept"
 
 
+@pytest.mark.parametrize("member", ["country", "state", "until", "Doctypes", "purpose", ""])
+@pytest.mark.parametrize("value", [None, "XV", []])
+def test_a_member_of_an_anchor_that_is_not_known_may_be_a_limit_and_is_unsupported(member: str, value: object) -> None:
+    anchor = {"certificate": HONEST.anchors[0].pem, "doctypes": [MDL_DOCTYPE], member: value}
+    answer = ask(trust_anchors=[HONEST.anchors[0].pem, anchor])
+    assert (answer["verdict"], answer["documents"]) == ("unsupported", [])
+    assert "XV" not in answer["message"]
+
+
+PID = "eu.europa.ec.eudi.pid.1"
+
+
+def test_an_anchor_may_say_which_purposes_signers_of_other_documents_have() -> None:
+    reader = ReaderSubject()
+    authority = throwaway_authority()
+    eku = (x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.2.3")]), True)
+    shown = Recipe(
+        doctype=PID, namespaces={PID: {"family_name": "Doe"}}, x5chain=authority.deviant_ds(extensions={"eku": eku})
+    ).present()
+    anchor: dict[str, Any] = {"certificate": authority.iaca_certificate.pem}
+    for purposes, verdict in (
+        ({PID: ["1.2.3"]}, "accept"),
+        ({PID: "any"}, "accept"),
+        ({PID: ["1.2.4", "1.2.3"]}, "accept"),
+        ({PID: ["1.2.4"]}, "reject"),
+        ({"org.example": "any"}, "reject"),
+        ({}, "reject"),
+        (None, "reject"),
+    ):
+        # One after the other before one reader, which must not take the verifier of another choice.
+        task = task_of(shown, trust_anchors=[anchor | {"signer_purposes": purposes}])
+        answer = reader.answer(json.dumps(task).encode())
+        assert answer["verdict"] == verdict, purposes
+        assert answer["failed"] == ([] if verdict == "accept" else ["issuer_auth.profile"])
+
+
 @pytest.mark.parametrize("text", ["Führerscheinstelle\n", "\N{GREEK SMALL LETTER OMEGA}: ", "\ud800\n"])
 def test_an_anchor_may_have_text_around_it_in_any_letters(text: str) -> None:
     pem = HONEST.anchors[0].pem
@@ -280,6 +317,12 @@ def test_a_verifier_that_breaks_refuses(monkeypatch: pytest.MonkeyPatch, caplog:
 
 # --- malformed tasks --------------------------------------------------------------------------------------------------
 
+ODD_PURPOSES: list[object] = [
+    *(0, False, "", [], "any", ["1.2"]),
+    *({"a": one} for one in (None, [], "1.2", "ANY", [1], [""], ["1"], ["1.2.", "3.1"], ["1.02"], ["one"], {"1.2": 1})),
+    {MDL_DOCTYPE: "any"},
+    {MDL_DOCTYPE: ["1.0.18013.5.1.2"]},
+]
 MALFORMED_TASKS: dict[str, list[object]] = {
     "response": [None, 7, ["AA"]],
     "trust_anchors": [
@@ -295,6 +338,7 @@ MALFORMED_TASKS: dict[str, list[object]] = {
         [{"certificate": HONEST.anchors[0].pem, "doctypes": MDL_DOCTYPE}],
         [{"certificate": HONEST.anchors[0].pem, "doctypes": [None]}],
         [{"certificate": 7, "doctypes": ["a"]}],
+        *([{"certificate": HONEST.anchors[0].pem, "signer_purposes": one}] for one in ODD_PURPOSES),
         ["-----BEGIN CERTIFICATE-----\n"],
         ["x"] * 1001,
     ],
@@ -625,5 +669,5 @@ def test_the_protocol_is_documented_where_it_stands() -> None:
     """The design names every member; so must the module that other people's harnesses are written against."""
     text = Path(sys.modules["reader.subject"].__file__ or "").read_text("utf-8")
     documentation = text.split('"""')[1]
-    for member in task_of():
+    for member in (*task_of(), "certificate", "doctypes", "signer_purposes"):
         assert f'"{member}"' in documentation, member

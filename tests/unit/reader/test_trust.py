@@ -1,6 +1,7 @@
 """The trust store: who is trusted for what, and that nobody is trusted by accident."""
 
 import datetime as dt
+import pickle
 from typing import Any
 
 import pytest
@@ -21,7 +22,16 @@ from mdl.testing import (
     throwaway_authority,
 )
 from reader.report import Policy, Revocation
-from reader.trust import ANY_DOCTYPE, AnyDoctype, FollowLinks, Purpose, TrustAnchor, TrustStore, follow_link
+from reader.trust import (
+    ANY_DOCTYPE,
+    ANY_PURPOSE,
+    AnyDoctype,
+    FollowLinks,
+    Purpose,
+    TrustAnchor,
+    TrustStore,
+    follow_link,
+)
 from reader.verification import SessionContext, UnsafeNoRequest, Verifier
 from tests.vical_forgery import key_usage, provider
 
@@ -550,3 +560,121 @@ def test_absent_lists_refuse_a_link_only_where_they_are_demanded() -> None:
 def test_lists_about_links_are_a_tuple_of_bytes(changes: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         linked(**changes)
+
+
+# --- the purposes of signers ------------------------------------------------------------------------------------------
+
+EUROPEAN = "1.3.130.2.0.0.1.2"
+NEEDS = "a signer of this document type needs"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "error"),
+    [
+        (None, TypeError),
+        ([PID], TypeError),
+        ({PID: EUROPEAN}, TypeError),
+        ({PID: {EUROPEAN}}, TypeError),
+        ({PID: None}, TypeError),
+        ({1: ANY_PURPOSE}, TypeError),
+        ({PID: frozenset()}, ValueError),
+        ({PID: frozenset({""})}, ValueError),
+        ({PID: frozenset({1})}, ValueError),
+        ({PID: frozenset({"1.3.x"})}, ValueError),
+        ({PID: frozenset({"3.1"})}, ValueError),
+        ({PID: frozenset({f"{EUROPEAN}\n"})}, ValueError),
+        ({PID: frozenset({"1.\u0663"})}, ValueError),
+        ({MDL: ANY_PURPOSE}, ValueError),
+        ({MDL: frozenset({"1.0.18013.5.1.2"})}, ValueError),
+    ],
+)
+def test_a_choice_of_purposes_that_would_be_read_as_another_is_refused(chosen: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        anchor(signer_purposes=chosen)
+
+
+def test_a_choice_of_purposes_cannot_be_changed_afterwards() -> None:
+    chosen = {PID: frozenset({EUROPEAN})}
+    made = anchor(signer_purposes=chosen)
+    chosen[PID] = frozenset({"1.2.3"})
+    assert made.signer_purposes == {PID: frozenset({EUROPEAN})}
+    with pytest.raises(TypeError):
+        made.signer_purposes[PID] = ANY_PURPOSE  # type: ignore[index]
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert made != anchor(signer_purposes={})
+    assert hash(made) == hash(anchor(signer_purposes=chosen))
+    assert repr(ANY_PURPOSE) == "ANY_PURPOSE"
+
+
+def pid(*oids: str) -> bytes:
+    usage = (x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in oids]), True) if oids else None
+    return throwaway_authority().deviant_ds(extensions={"eku": usage})
+
+
+def profile_of(*anchors: TrustAnchor, signer: bytes, doctype: str = PID) -> tuple[str, str]:
+    """Outcome and detail of the profile, for a document of that type under a signer."""
+    shown = Recipe(doctype=doctype, namespaces={doctype: {"family_name": "Doe"}}, x5chain=signer).present()
+    context = SessionContext(transcript=shown.transcript, reader_key=shown.reader_key)
+    verifier = Verifier(TrustStore(anchors), policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN)
+    report = verifier.examine(shown.response, context=context, request=UnsafeNoRequest(), at=TEST_TIME)
+    (found,) = [check for check in report if check.id == "issuer_auth.profile"]
+    return found.outcome.value, found.detail
+
+
+@pytest.mark.parametrize(
+    ("accepted", "own", "said"),
+    [
+        (None, (EUROPEAN,), f"extendedKeyUsage has {EUROPEAN}, and {NEEDS} one of 1.0.18013.5.1.2, 1.0.23220.4.1.2 ["),
+        (None, (), f"extendedKeyUsage is absent, and {NEEDS} one of 1.0.18013.5.1.2, 1.0.23220.4.1.2 ["),
+        (frozenset({EUROPEAN}), ("1.2.3",), f"extendedKeyUsage has 1.2.3, and {NEEDS} {EUROPEAN} ["),
+        (ANY_PURPOSE, (EUROPEAN, "1.3.6.1.5.5.7.3.9"), "extendedKeyUsage names another role: 1.3.6.1.5.5.7.3.9"),
+    ],
+)
+def test_a_refusal_names_the_extension_what_it_has_and_what_was_looked_for(
+    accepted: Any, own: tuple[str, ...], said: str
+) -> None:
+    chosen = {} if accepted is None else {PID: accepted}
+    outcome, detail = profile_of(anchor(signer_purposes=chosen), signer=pid(*own))
+    assert outcome == "failed"
+    assert said in detail
+    assert detail.endswith(("[ds.eku.purpose, 18013-5 B.1.4]", "[ds.eku.missing, 18013-5 B.1.4]"))
+
+
+def test_an_mdl_s_refusal_names_the_one_purpose_there_is() -> None:
+    _, detail = profile_of(anchor(), signer=pid(EUROPEAN), doctype=MDL)
+    assert f"extendedKeyUsage has {EUROPEAN}, and a signer of this document type needs 1.0.18013.5.1.2" in detail
+
+
+def test_of_two_anchors_of_one_root_the_one_that_accepts_the_purpose_counts() -> None:
+    chosen = anchor(signer_purposes={PID: frozenset({EUROPEAN})})
+    for anchors in ((chosen, anchor()), (anchor(), chosen)):
+        assert profile_of(*anchors, signer=pid(EUROPEAN))[0] == "passed"
+        assert profile_of(*anchors, signer=pid("1.0.23220.4.1.2"))[0] == "passed"
+        assert profile_of(*anchors, signer=pid("1.2.3"))[0] == "failed"
+
+
+def test_a_link_hands_the_choice_of_purposes_on() -> None:
+    chosen = {PID: frozenset({EUROPEAN})}
+    assert follow(old=anchor(signer_purposes=chosen)).signer_purposes == chosen
+
+
+def test_a_remembered_signer_is_not_taken_for_a_document_type_with_other_purposes() -> None:
+    store = TrustStore([anchor(signer_purposes={PID: frozenset({EUROPEAN})})])
+    verifier = Verifier(store, policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN)
+    for doctype, failed in ((PID, ()), ("org.example", ("issuer_auth.profile",)), (PID, ())):
+        shown = Recipe(doctype=doctype, namespaces={doctype: {"a": 1}}, x5chain=pid(EUROPEAN)).present()
+        context = SessionContext(transcript=shown.transcript, reader_key=shown.reader_key)
+        report = verifier.examine(shown.response, context=context, request=UnsafeNoRequest(), at=TEST_TIME)
+        assert report.failed == failed
+
+
+# --- many roots -------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_anchors_that_have_a_say_are_looked_at() -> None:
+    other = ThrowawayAuthority("Other")
+    renewed = Certificate(OLD.iaca_recipe.with_changes(not_after=TEST_TIME + 9 * DAY).build())
+    store = store_of(other.iaca_certificate, ROOT, renewed, SIGNER)
+    assert [one.certificate for one in store.with_a_say(SIGNER)] == [ROOT, renewed, SIGNER]
+    stranger = ThrowawayAuthority("Stranger").ds_certificate
+    assert [one.certificate for one in store.with_a_say(stranger)] == [other.iaca_certificate]

@@ -108,6 +108,25 @@ def test_a_root_needs_a_word_on_what_it_is_for(trust: Trust, capsys: Output) -> 
     assert "trust.place" in capsys.readouterr().err
 
 
+def test_the_purposes_of_signers_are_chosen_and_shown(trust: Trust, capsys: Output) -> None:
+    chosen = ("--signer-purpose", "org.example=any", "org.other=1.2.3,1.2.4")
+    assert trust("import", "roots", "--store", "store", "--doctype", "any", *chosen) == 0
+    assert trust(*IMPORT, *chosen) == 0
+    capsys.readouterr()
+    assert trust("list", "--store", "store", "--json") == 0
+    expected = {"org.example": "any", "org.other": ["1.2.3", "1.2.4"]}
+    assert [one["signer_purposes"] for one in output(capsys)["anchors"]] == [expected] * 3
+    assert trust("list", "--store", "store") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "org.other: with purpose 1.2.3 or 1.2.4" in shown
+    assert "org.example: of any purpose" in shown
+
+
+@pytest.mark.parametrize("word", ["org.example", "org.example=", "=any", f"{MDL}=any", "org.example=1.2,", "a=b"])
+def test_a_choice_of_purposes_that_is_none_is_a_matter_of_usage(trust: Trust, word: str) -> None:
+    assert trust("import", "roots", "--store", "store", "--doctype", "any", "--signer-purpose", word) == 2
+
+
 def test_all_files_are_taken_or_none(trust: Trust, tmp_path: Path, capsys: Output) -> None:
     assert trust("import", "roots", "signer", "--store", "store", "--doctype", MDL) == 1
     said = capsys.readouterr()

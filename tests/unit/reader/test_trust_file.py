@@ -10,11 +10,12 @@ import pytest
 
 from mdl.errors import DecodeError, FetchError, ProfileError, VerificationError
 from mdl.testing import ThrowawayAuthority, deterministic_key
-from reader.trust import ANY_DOCTYPE, Purpose, TrustAnchor
+from reader.trust import ANY_DOCTYPE, ANY_PURPOSE, Purpose, SignerPurposes, TrustAnchor
 from reader.trust_file import TrustFile
 from reader.vical import AcceptedVical
 from tests.vical_forgery import AT, DATE, DAY, MDL, PHOTO_ID, authority, forge, info, provider
 
+PID = "eu.europa.ec.eudi.pid.1"
 UTAH = authority().iaca_certificate
 ALASKA = authority("Alaska", "US-AK").iaca_certificate
 PIN = TrustAnchor(certificate=provider().root, doctypes=ANY_DOCTYPE, purpose=Purpose.VICAL_PROVIDER)
@@ -60,6 +61,19 @@ def test_the_anchors_are_those_given_and_those_of_the_lists() -> None:
 def test_a_root_given_again_is_trusted_for_what_was_said_last() -> None:
     file = TrustFile().with_root(UTAH, doctypes=frozenset([MDL]), at=AT).with_root(UTAH, doctypes=ANY_DOCTYPE, at=AT)
     assert [anchor.doctypes for anchor in file.roots] == [ANY_DOCTYPE]
+
+
+def test_signer_purposes_are_kept_and_hold_for_the_roots_of_a_list_too() -> None:
+    chosen: SignerPurposes = {PID: frozenset({"1.2.3", "1.2.4"}), "org.example": ANY_PURPOSE}
+    file = TrustFile().with_root(UTAH, doctypes=ANY_DOCTYPE, signer_purposes=chosen, at=AT)
+    pin = TrustAnchor(
+        certificate=provider().root, doctypes=ANY_DOCTYPE, purpose=Purpose.VICAL_PROVIDER, signer_purposes=chosen
+    )
+    file, _ = file.with_vical(forge(), provider=pin, at=AT)
+    again = TrustFile.decode(file.encode())
+    assert again == file
+    assert [one.signer_purposes for one in again.assemble(at=AT).anchors] == [chosen, chosen]
+    assert document(full())["roots"][0].keys() == {"certificate", "doctypes", "country", "state"}
 
 
 def test_a_root_that_may_not_be_admitted_is_not_kept() -> None:
@@ -198,6 +212,13 @@ def changed(path: str, value: Any) -> Any:
         ("roots.0.country", 1),
         ("roots.0.country", ""),
         ("roots.0.purpose", "vical-provider"),
+        ("roots.0.signer_purposes", None),
+        ("roots.0.signer_purposes", []),
+        ("roots.0.signer_purposes", {PID: []}),
+        ("roots.0.signer_purposes", {PID: "1.2.3"}),
+        ("roots.0.signer_purposes", {PID: [1]}),
+        ("roots.0.signer_purposes", {PID: ["x"]}),
+        ("roots.0.signer_purposes", {MDL: "any"}),
         ("roots.0.state", ...),
         ("vicals.0.max_stale_days", -1),
         ("vicals.0.max_stale_days", 99999),
