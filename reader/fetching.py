@@ -18,17 +18,16 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Protocol, TypeVar, cast, final
+from typing import Any, Final, Protocol, cast, final
 from urllib.parse import urljoin, urlsplit
 
 from mdl.errors import FetchError
 from mdl.status import MAX_TOKEN_SIZE, ListKind
 
 __all__ = ["ANY_HOST", "AnyHost", "EvidenceKind", "Fetcher", "HttpFetcher", "is_public", "system_resolver"]
-
-T = TypeVar("T")
 
 
 class EvidenceKind(StrEnum):
@@ -139,25 +138,72 @@ class _Deadline:
             raise TimeoutError
         return left
 
-    def run(self, function: Callable[[], T]) -> T:
-        """Run what knows no time limit in a thread of its own, which is left behind when the time is over."""
-        results: list[T] = []
-        errors: list[Exception] = []
 
-        def work() -> None:
-            try:
-                results.append(function())
-            except Exception as exc:  # noqa: BLE001 - raised again by the caller's thread
-                errors.append(exc)
+class _Lookups:
+    """Name look-ups under way. They know no time limit, so each has a thread, which an impatient fetch leaves behind.
 
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        thread.join(self.remaining())
-        if errors:
-            raise errors[0]
-        if not results:
-            raise TimeoutError
-        return results[0]
+    Fetches that ask the same resolver for the same host at the same time share one look-up. No more than `limit` are
+    under way at once, however long they take: further fetches wait for one to end, or for their own deadline.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._slots = threading.BoundedSemaphore(limit)
+        self._lock = threading.Lock()
+        self._under_way: dict[tuple[int, str, int], Future[Sequence[str]]] = {}
+
+    def resolve(self, resolver: Resolver, host: str, port: int, deadline: _Deadline) -> Sequence[str]:
+        """The addresses of a host.
+
+        Raises:
+            TimeoutError: The deadline has come.
+            Exception: Whatever the resolver raises.
+        """
+        key = (id(resolver), host, port)
+        with self._lock:
+            found = self._under_way.get(key)
+        if found is None:
+            if not self._slots.acquire(timeout=deadline.remaining()):
+                raise TimeoutError
+            found = self._start(key, resolver)
+        return found.result(deadline.remaining())
+
+    def _start(self, key: tuple[int, str, int], resolver: Resolver) -> Future[Sequence[str]]:
+        """Begin a look-up in a slot that is taken, or join the one that another fetch has begun meanwhile."""
+        with self._lock:
+            found = self._under_way.get(key)
+            if found is None:
+                found = Future()
+                # The thread holds the resolver, so that no other one can have its id meanwhile.
+                thread = threading.Thread(target=self._work, args=(key, resolver, found), daemon=True)
+                try:
+                    thread.start()
+                except BaseException:
+                    self._slots.release()
+                    raise
+                self._under_way[key] = found
+            else:
+                self._slots.release()
+        return found
+
+    def _work(self, key: tuple[int, str, int], resolver: Resolver, found: Future[Sequence[str]]) -> None:
+        result: Sequence[str] = ()
+        error: BaseException | None = None
+        try:
+            result = resolver(*key[1:])
+        except BaseException as exc:  # noqa: BLE001 - raised again in the thread of each fetch that waits
+            error = exc
+        with self._lock:
+            del self._under_way[key]
+        self._slots.release()
+        if error is None:
+            found.set_result(result)
+        else:
+            found.set_exception(error)
+
+
+_MAX_LOOKUPS: Final = 8
+# One for the process: what bounds each fetcher alone would not bound a process that makes many.
+_LOOKUPS: Final = _Lookups(_MAX_LOOKUPS)
 
 
 class _OversizeError(Exception):
@@ -342,7 +388,7 @@ class HttpFetcher:
             addresses: Sequence[str] = [target.host]
         else:
             try:
-                addresses = deadline.run(lambda: self._resolver(target.host, target.port))
+                addresses = _LOOKUPS.resolve(self._resolver, target.host, target.port, deadline)
             except TimeoutError:
                 raise
             except Exception as exc:  # whatever a resolver of the caller's own raises

@@ -461,6 +461,59 @@ def test_a_slow_name_service_ends_too() -> None:
     assert time.monotonic() - begun < 2
 
 
+@pytest.mark.parametrize("hosts", ["one", "many"])
+def test_name_services_that_hang_do_not_pile_up_threads(hosts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of fetchers without number, and afterwards every name is looked up again."""
+    wait, asked = threading.Event(), []
+
+    def hanging(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        wait.wait(20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    before = threading.active_count()
+    most = 1 if hosts == "one" else 8
+    for number in range(100):
+        fetcher = HttpFetcher(hosts=ANY_HOST, timeout=0.003)
+        url = f"http://lists{0 if hosts == 'one' else number}.example/{number}"
+        assert refusal(fetcher, url).code == "fetch.timeout"
+        assert threading.active_count() - before <= most
+    assert len(asked) == most
+    wait.set()
+    for thread in threading.enumerate():
+        if thread.daemon and thread is not threading.current_thread():
+            thread.join(0.2)
+    for number in range(20):
+        # The address is not public, so the look-up has come to an end.
+        assert refusal(HttpFetcher(hosts=ANY_HOST), f"http://after{number}.example/").code == "fetch.address"
+    assert len(asked) == most + 20
+
+
+def test_fetches_that_ask_for_one_host_at_once_share_a_look_up() -> None:
+    wait, asked, codes = threading.Event(), [], []
+
+    def resolver(host: str, _port: int) -> Sequence[str]:
+        asked.append(host)
+        wait.wait(20)
+        return ["127.0.0.1"]
+
+    def fetch(host: str, fetcher: HttpFetcher) -> None:
+        codes.append(refusal(fetcher, f"http://{host}/").code)
+
+    shared, other = (HttpFetcher(hosts=ANY_HOST, resolver=one) for one in (resolver, lambda *_: ["127.0.0.1"]))
+    threads = [threading.Thread(target=fetch, args=("lists.example", shared)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    fetch("lists.example", other)  # of another resolver: it does not wait for the first
+    assert codes == ["fetch.address"]
+    wait.set()
+    for thread in threads:
+        thread.join(20)
+    assert codes == ["fetch.address"] * 13
+    assert 1 <= len(asked) <= 2, "one look-up, and a second for a fetch that came after it had ended"
+
+
 def test_nobody_there_is_an_error_to_try_again(server: Server) -> None:
     host = server.host
     server.close()
