@@ -332,12 +332,17 @@ class EvidenceStore:
     # the file
 
     def save(self, path: Path) -> None:
-        """Write everything to one file, whole or not at all.
-
-        Where there was no room for a piece of evidence, its mark is written, so that nothing older takes its place.
+        """Write everything to one file, whole or not at all; see `encode`.
 
         Raises:
             FetchError: It cannot be written (code ``evidence.unwritable``).
+        """
+        write_whole(path, self.encode(), code="evidence.unwritable", what="the evidence file")
+
+    def encode(self) -> bytes:
+        """The file's content.
+
+        Where there was no room for a piece of evidence, its mark is written, so that nothing older takes its place.
         """
         with self._lock:
             entries = list(self._entries.values())
@@ -348,12 +353,27 @@ class EvidenceStore:
                 for kind, url, _, pinned in (entry.key,)
             ]
         )
-        content = _MAGIC + hashlib.sha256(body).digest() + body
-        write_whole(path, content, code="evidence.unwritable", what="the evidence file")
+        return _MAGIC + hashlib.sha256(body).digest() + body
 
     @classmethod
     def load(cls, path: Path, trust: TrustStore, *, max_bytes: int = _MAX_STORE_BYTES) -> EvidenceStore:
-        """Read a file that `save` has written.
+        """Read a file that `save` has written; see `decode`.
+
+        Raises:
+            DecodeError: It cannot be read (code ``evidence.unreadable``), or see `decode`.
+        """
+        try:
+            with path.open("rb") as stream:
+                content = stream.read(max_bytes + 1)
+        except (OSError, ValueError) as exc:  # a name that no file can have is a ValueError
+            reason = exc.strerror if isinstance(exc, OSError) else "no name for a file"
+            message = f"cannot read the evidence file: {reason or type(exc).__name__}"
+            raise DecodeError(message, code="evidence.unreadable") from exc
+        return cls.decode(content, trust, max_bytes=max_bytes)
+
+    @classmethod
+    def decode(cls, content: bytes, trust: TrustStore, *, max_bytes: int = _MAX_STORE_BYTES) -> EvidenceStore:
+        """Read a file's content.
 
         A checksum finds damage. It does not keep out somebody who may write the file, but he gains little: each piece
         is verified again, and what rests on the word of a root that is not trusted is left out. What he can do is put
@@ -367,21 +387,13 @@ class EvidenceStore:
         that means is for `reader.report.Revocation` to say.
 
         Args:
-            path: The file.
+            content: The content of the file.
             trust: The trusted roots.
-            max_bytes: Largest file, in bytes, inclusive, and about how many bytes the store keeps.
+            max_bytes: Largest content, in bytes, inclusive, and about how many bytes the store keeps.
 
         Raises:
-            DecodeError: It cannot be read (code ``evidence.unreadable``), is damaged or no such file
-                (``evidence.damaged``).
+            DecodeError: It is damaged or no such file (code ``evidence.damaged``).
         """
-        try:
-            with path.open("rb") as stream:
-                content = stream.read(max_bytes + 1)
-        except (OSError, ValueError) as exc:  # a name that no file can have is a ValueError
-            reason = exc.strerror if isinstance(exc, OSError) else "no name for a file"
-            message = f"cannot read the evidence file: {reason or type(exc).__name__}"
-            raise DecodeError(message, code="evidence.unreadable") from exc
         start = len(_MAGIC) + hashlib.sha256().digest_size
         digest, body = content[len(_MAGIC) : start], content[start:]
         if len(content) > max_bytes or not content.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
