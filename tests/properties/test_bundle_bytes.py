@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from reader.report import Policy, Revocation
 from reader.revocation import Evidence
 from reader.trust import ANY_DOCTYPE, TrustStore
 from reader.verification import SessionContext, Verifier
+from tests.odd_values import ODD_JSON, ODD_VALUES, mutants
 from tests.status_forgery import URI, Token
 
 HOUSE = throwaway_authority()
@@ -167,6 +169,22 @@ def _is_there(parts: Any, path: tuple[Any, ...]) -> bool:
 
 def _is_binary(value: Any) -> bool:
     return isinstance(value, bytes) or (isinstance(value, list) and any(map(_is_binary, value)))
+
+
+@pytest.mark.parametrize(("parts", "part"), [(WHOLE, 0), (REDACTED, 0), (WHOLE, 1), (WHOLE, 2), (REDACTED, 2)])
+def test_odd_values_in_every_field_are_a_bundle_or_an_error(parts: list[Any], part: int) -> None:
+    """Each alone: what the draws above may miss. All are read; what can be done with a bundle is done with some."""
+    for index, (_, changed) in enumerate(mutants(parts[part], odd=ODD_JSON if part == 2 else ODD_VALUES, longest=1)):
+        given = [*parts[:part], changed, *parts[part + 1 :]]
+        try:
+            data = sealed(*given)
+        except (MdlError, TypeError, ValueError):
+            continue  # nobody can write that down
+        if index % 11 == 0:
+            use(data)
+        else:
+            with suppress(MdlError):
+                EvidenceBundle.decode(data)
 
 
 ANCHOR = WHOLE[1]["anchors"][0]
