@@ -2,12 +2,14 @@
 
 Each target takes bytes and raises only where something is wrong with us. Beside the invariant itself the targets know
 what is true: the two CBOR readers agree; what is read and written again reads the same; an accepted response shows
-nothing that was not issued; revocation evidence that nobody signed clears nobody.
+nothing that was not issued; revocation evidence that nobody signed clears nobody, and is not kept; no list is accepted
+that its provider did not sign.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -18,19 +20,26 @@ from typing import Any, Final
 
 from mdl import pki
 from mdl.cbor import decode, decode_view, diagnose, encode
+from mdl.cose import decode_sign1
 from mdl.errors import MdlError
 from mdl.mdoc import DeviceRequest, DeviceResponse, IssuerSigned, MobileSecurityObject, SessionTranscript
 from mdl.pki import Certificate, Crl, Profile, lint_certificate, lint_crl
 from mdl.status import StatusToken
-from mdl.testing import Presentation, Recipe, throwaway_authority
+from mdl.testing import DeviceAuth, Presentation, Recipe, throwaway_authority
 from mdl.vical import Vical
 from reader.bundle import EvidenceBundle, UnsafeBundleAnchors, examine_and_keep
-from reader.evidence import needs_of
+from reader.evidence import EvidenceStore, Need, needs_of
+from reader.fetching import EvidenceKind
 from reader.report import CHECKS, Outcome, Policy, Revocation
 from reader.revocation import Evidence
 from reader.subject import ReaderSubject
 from reader.trust import ANY_DOCTYPE, TrustStore
+from reader.trust_file import TrustFile
 from reader.verification import SessionContext, UnsafeNoRequest, Verifier
+from reader.vical import NOTHING_ACCEPTED, examine_vical, import_vical
+from tests.status_forgery import URI, Token
+from tests.vical_forgery import AT as _AT
+from tests.vical_forgery import authority, forge, info, provider
 
 __all__ = ["TARGETS", "FindingError", "Target", "seeds"]
 
@@ -44,6 +53,23 @@ _CRL: Final = _HOUSE.crl()
 _PROFILES: Final = tuple(one for one in vars(pki).values() if isinstance(one, Profile))
 _VERIFIERS: Final = [Verifier(_TRUST, policy=policy, revocation=Revocation.IF_GIVEN) for policy in Policy]
 _SUBJECT: Final = ReaderSubject()
+_TOKEN: Final = Token().build()
+_NEEDS: Final = (
+    Need(kind=EvidenceKind.CRL, urls=("http://pki.example/crl",), issuers=(_HOUSE.iaca_certificate,)),
+    Need(kind=EvidenceKind.STATUS_LIST, urls=(URI,), issuers=(_HOUSE.iaca_certificate,)),
+)
+
+
+_PROVIDER: Final = next(iter(provider().pinned()))
+_LISTS: Final = (
+    forge(info(authority().iaca_certificate)),
+    forge(info(authority().iaca_certificate), info(authority("Alaska", "US-AK").iaca_certificate)),
+    forge(info(authority().iaca_certificate, certificateProfile=[""], stateOrProvinceName="")),
+    forge(),
+)
+_SIGNED_LISTS: Final = frozenset(decode_sign1(decode_view(one)).payload for one in _LISTS)
+_EVIDENCE_MAGIC: Final = b"mdl evidence 1\n"
+_BUNDLE_MAGIC: Final = b"mdl evidence bundle 1\n"
 
 
 class FindingError(Exception):
@@ -150,7 +176,7 @@ def _signed(evidence: bytes) -> bytes:
 @cache
 def _signed_evidence() -> frozenset[bytes]:
     """All evidence of the corpus, whether its signature is good or not."""
-    found = {_CRL}
+    found = {_signed(_CRL), _signed(_TOKEN)}
     for case in _cases():
         for text in (*case["input"]["crls"], *case["input"]["status_tokens"]):
             with suppress(MdlError):
@@ -190,12 +216,80 @@ def _shown(response: bytes) -> Iterable[tuple[str, str, bytes]]:
 
 def _vical(data: bytes) -> None:
     with suppress(MdlError):
-        Vical.decode(data)
+        list(Vical.decode(data).deviations)
+    case: dict[str, Any] = {"providers": TrustStore([_PROVIDER]), "accepted": NOTHING_ACCEPTED, "at": _AT}
+    with suppress(MdlError):
+        if examine_vical(data, **case).accepted:
+            signed = decode_sign1(decode_view(data)).payload
+            _must(signed in _SIGNED_LISTS, "a list that its provider did not sign is accepted")
+    with suppress(MdlError):
+        _must(import_vical(data, **case).anchors, "imported, and nothing to show for it")
+
+
+def _evidence_file(data: bytes) -> None:
+    """The bytes as a whole file, and as what a checksum that fits stands before."""
+    for content in (data, _EVIDENCE_MAGIC + hashlib.sha256(data).digest() + data):
+        with suppress(MdlError):
+            store = EvidenceStore.decode(content, _TRUST)
+            again = EvidenceStore.decode(store.encode(), _TRUST)
+            for needs in (None, needs_of(_HONEST.response, _TRUST)):
+                held = store.evidence(needs, at=_HONEST.at)
+                kept = {*held.crls, *held.status_tokens}
+                _must({_signed(one) for one in kept} <= _signed_evidence(), "evidence that nobody signed is kept")
+                other = again.evidence(needs, at=_HONEST.at)
+                _must(kept == {*other.crls, *other.status_tokens}, "an evidence file reads otherwise")
+
+
+def _trust_file(data: bytes) -> None:
+    with suppress(MdlError):
+        file = TrustFile.decode(data)
+        _must(TrustFile.decode(file.encode()) == file, "a trust file reads otherwise")
+        found = file.assemble(at=_AT)
+        _must(
+            {one.certificate for one in found.given} <= {one.certificate for one in file.roots}, "a root from nowhere"
+        )
+        for held in file.vicals:
+            _vical(held.data)
+        found.store()
 
 
 def _bundle(data: bytes) -> None:
-    with suppress(MdlError):
-        EvidenceBundle.decode(data).replay(trust=UnsafeBundleAnchors())
+    """The bytes as a whole file, and as parts under a seal that fits."""
+    for content in (data, _sealed(data)):
+        with suppress(MdlError):
+            bundle = EvidenceBundle.decode(content)
+            _must(EvidenceBundle.decode(bundle.encode()).commitment == bundle.commitment, "a bundle reads otherwise")
+            with suppress(MdlError):
+                bundle.replay(trust=UnsafeBundleAnchors())
+            with suppress(MdlError):
+                verified = bundle.verify(trust=_TRUST, policy=Policy.LENIENT)
+                shown = {
+                    (namespace, identifier, encode(value))
+                    for document in verified.documents
+                    for spaces in (document.elements, document.device_elements)
+                    for namespace, elements in spaces.items()
+                    for identifier, value in elements.items()
+                }
+                _must(_issued() >= shown, "a bundle proves something that was not issued")
+
+
+def _sealed(data: bytes) -> bytes:
+    """The parts of a bundle under the hash that goes with them; where there are none, the bytes as they are."""
+    try:
+        pieces, rest, _ = decode(data.removeprefix(_BUNDLE_MAGIC))
+        commitments: list[Any] = []
+        for index, piece in enumerate(pieces):
+            if isinstance(piece, list):
+                namespace, identifier, raw, digest = piece
+                digest = digest if raw is None else hashlib.sha256(raw).digest()
+                pieces[index] = [namespace, identifier, raw, digest]
+                commitments.append([namespace, identifier, digest])
+            else:
+                commitments.append(hashlib.sha256(piece).digest())
+        seal = hashlib.sha256(_BUNDLE_MAGIC + encode([commitments, hashlib.sha256(rest).digest()])).digest()
+        return _BUNDLE_MAGIC + encode([pieces, rest, seal])
+    except (MdlError, TypeError, ValueError):
+        return data
 
 
 def _subject(data: bytes) -> None:
@@ -213,6 +307,8 @@ TARGETS: Final[Mapping[str, Target]] = {
     "crl": _crl,
     "status-token": _token,
     "vical": _vical,
+    "evidence-file": _evidence_file,
+    "trust-file": _trust_file,
     "bundle": _bundle,
     "subject": _subject,
 }
@@ -262,7 +358,22 @@ def _seeds() -> Iterable[tuple[str, bytes]]:
     yield from (("examine", _HONEST.response), ("mdoc", _HONEST.response))
     yield from (("certificate", one.der) for one in (_HOUSE.iaca_certificate, _HOUSE.ds_certificate))
     yield "crl", _CRL
-    yield "bundle", examine_and_keep(_VERIFIERS[0], _HONEST.response, **_case(_HONEST)).encode()
+    yield from (("vical", one) for one in _LISTS)
+    evidence = EvidenceStore()
+    for need, one in zip(_NEEDS, (_CRL, _TOKEN), strict=True):
+        evidence.add(need, need.urls[0], one, at=_HONEST.at)
+    body = evidence.encode()[len(_EVIDENCE_MAGIC) + hashlib.sha256().digest_size :]
+    yield from (("evidence-file", body), ("cbor", body))
+    trust = TrustFile()
+    for root in (_HOUSE.iaca_certificate, authority().iaca_certificate):
+        trust = trust.with_root(root, doctypes=ANY_DOCTYPE, at=_AT)
+    yield "trust-file", trust.encode()
+    yield "trust-file", trust.with_vical(_LISTS[1], provider=_PROVIDER, at=_AT)[0].encode()
+    with_evidence = Evidence(crls=(_CRL,), status_tokens=(_TOKEN,))
+    for shown in (_HONEST, Recipe(device_auth=DeviceAuth.MAC).present()):
+        bundle = examine_and_keep(_VERIFIERS[0], shown.response, **_case(shown), evidence=with_evidence)
+        yield "bundle", bundle.encode()
+        yield "bundle", bundle.redact([bundle.elements[0][:2]]).encode()
 
 
 def seeds() -> dict[str, set[bytes]]:

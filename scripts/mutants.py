@@ -1,10 +1,12 @@
 """Remove and invert the checks of a module one by one, and see that the tests notice each.
 
     python scripts/mutants.py reader/verification.py reader/checks.py --tests tests/attacks tests/unit/reader
+    python scripts/mutants.py reader/bundle.py:replay,_parts reader/trust.py:TrustStore --tests tests/unit/reader
 
 Each mutant is one change of the source: a condition inverted or never true, an operand of ``and`` or ``or`` left out, a
 comparison moved by its boundary, a statement that raises, fails or returns a reason left out, ``all`` and ``any`` that
-always pass, a filter dropped. It runs in a copy of the checkout, with the tests stopping at the first failure. A mutant
+always pass, a filter dropped. Function and class names after a module keep to these; ``--functions`` does so for all
+modules. It runs in a copy of the checkout, with the tests stopping at the first failure. A mutant
 that no test notices is printed, and the exit status is 1. Lines that end in ``# mutants: same`` are left alone: there
 the change makes no difference to anybody.
 """
@@ -23,7 +25,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -54,14 +56,15 @@ class Mutant:
     source: str
 
 
-def mutants(path: Path) -> Iterator[Mutant]:
-    """Every mutant of a module, in the order of its lines."""
+def mutants(path: Path, functions: Collection[str] = ()) -> Iterator[Mutant]:
+    """Every mutant of a module, in the order of its lines; of some functions and classes only where they are named."""
     text = (ROOT / path).read_text("utf-8")
     tree = ast.parse(text)
     lines = text.splitlines()
+    chosen = {id(node) for name in functions for place in defined(tree, name) for node in ast.walk(place)}
     for index, node in enumerate(ast.walk(tree)):
         line = getattr(node, "lineno", 0)
-        if line and lines[line - 1].endswith(_MARK):
+        if (line and lines[line - 1].endswith(_MARK)) or (functions and id(node) not in chosen):
             continue
         for what, change in _changes(node):
             again = copy.deepcopy(tree)
@@ -69,6 +72,17 @@ def mutants(path: Path) -> Iterator[Mutant]:
             change(target)
             source = ast.unparse(ast.fix_missing_locations(again))
             yield Mutant(path, line, what, source)
+
+
+def defined(tree: ast.AST, name: str) -> Iterator[ast.AST]:
+    """The functions and classes of that name; of a method also where its class stands before it: ``Class.method``."""
+    first, _, rest = name.partition(".")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == first:
+            if rest:
+                yield from defined(node, rest)
+            else:
+                yield node
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
@@ -194,7 +208,15 @@ def _noticed(place: Path, tests: list[str], patience: float) -> str | None:
 def main() -> int:
     """Run all mutants of the modules against the tests."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="+", type=Path, metavar="MODULE")
+    parser.add_argument(
+        "modules", nargs="+", metavar="MODULE[:NAME,…]", help="a module, or some of its functions and classes"
+    )
+    parser.add_argument(
+        "--functions",
+        default="",
+        metavar="NAME,…",
+        help="these functions and classes of each module, where it has them",
+    )
     parser.add_argument(
         "--tests", nargs="+", required=True, metavar="TESTS", help="what pytest runs, the likeliest first"
     )
@@ -204,10 +226,21 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write what became of each mutant")
     arguments = parser.parse_args()
     work: queue.Queue[Mutant] = queue.Queue()
+    everywhere = [name for name in arguments.functions.split(",") if name]
     for module in arguments.modules:
-        for mutant in mutants(module):
+        path, _, names = module.partition(":")
+        tree = ast.parse((ROOT / path).read_text("utf-8"))
+        own = [name for name in names.split(",") if name]
+        if missing := [name for name in own if not any(defined(tree, name))]:
+            parser.error(f"{path} has no {', '.join(missing)}")
+        functions = own + [name for name in everywhere if any(defined(tree, name))]
+        if everywhere and not functions:
+            continue  # `--functions` keeps to them
+        for mutant in mutants(Path(path), functions):
             if arguments.only is None or arguments.only in mutant.what:
                 work.put(mutant)
+    if work.empty():
+        parser.error("nothing to change there")
     total = work.qsize()
     rows: list[dict[str, Any]] = []
     started = time.monotonic()
