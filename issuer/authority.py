@@ -37,6 +37,7 @@ from issuer.founding import MAX_CRL_DAYS, Founding
 from issuer.keystore import SecretHandler
 from issuer.open_signers import OpenSigners, take_back
 from issuer.policy import IssuancePolicy, PolicyInForce
+from issuer.restoring import CHECKPOINT_FOLDER
 from issuer.signers import Roots
 from issuer.store import (
     Clock,
@@ -66,7 +67,6 @@ __all__ = [
 ]
 
 _ROOT: Final = "iaca"
-_CHECKPOINT_FOLDER: Final = "checkpoints"
 _AUDIT_KEY: Final = "audit-1"
 _PIN_FILE: Final = f"{SOFTHSM_FOLDER}/{PIN_FILE}"
 
@@ -253,8 +253,7 @@ class Authority(Certifying):
         clock = self._now if at is None else at
         with self._opened() as (state, store), ExitStack() as stack:
             with lock(self._folder, exclusive=False), refusals(store, "issue", clock, Actor.ISSUING_SERVICE):
-                with store.reading() as reader:
-                    self._files.hold(reader, Roots(reader))
+                with self._current(store) as (reader, _):
                     doctype = _doctype(reader)
                 custody = stack.enter_context(self._custody(state))
                 signers = OpenSigners(store, custody, stack, doctype=doctype, clock=clock, sign_many=sign_many)
@@ -319,7 +318,7 @@ class Authority(Certifying):
                     tx.record(Event.CHECKPOINT, label=label)
                     head, log_id, now = tx.audit_head(), tx.log_id, tx.at
                 checkpoint = sign_checkpoint(signer, log_id=log_id, head=head, at=now)
-            file = self._folder / _CHECKPOINT_FOLDER / f"{head.sequence:09}.cbor"
+            file = self._folder / CHECKPOINT_FOLDER / f"{head.sequence:09}.cbor"
             key_file = self._folder / f"{label}.pem"
             make_folder(file.parent)
             write_file(key_file, signer.public_key.pem)
@@ -339,7 +338,7 @@ class Authority(Certifying):
             DecodeError: The store or a checkpoint's file cannot be read.
         """
         if checkpoints is None:
-            checkpoints = [read_file(file) for file in sorted((self._folder / _CHECKPOINT_FOLDER).glob("*.cbor"))]
+            checkpoints = [read_file(file) for file in sorted((self._folder / CHECKPOINT_FOLDER).glob("*.cbor"))]
         with self._opened() as (_, store), store.reading() as reader:
             if keys is None:
                 keys = [PublicKey.from_spki(one.public_key) for one in reader.signers(Role.AUDIT)]

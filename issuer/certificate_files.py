@@ -9,6 +9,7 @@ crl/000001.crl                every CRL ever signed; of later roots crl/iaca-2-0
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Final
 from issuer.folder import read_file, unwritable, write_file
 from issuer.signers import Roots
 from issuer.store import CertificateRecord, CrlRecord, Reader
-from mdl.errors import DecodeError, MdlError
+from mdl.errors import DecodeError, LocalProtocolError, MdlError
 from mdl.pki import Certificate, Crl
 
 __all__ = ["CRL_FOLDER", "CertificateFiles", "PublishedCrl", "crl_record", "last_crl", "make_folder"]
@@ -81,10 +82,14 @@ class CertificateFiles:
         """Put a CRL in its place, and the current one of its root in its own.
 
         Raises:
+            LocalProtocolError: Another CRL of that number lies there for good (code ``store.behind``).
             SigningError: They cannot be written.
         """
         place, served = self.kept_crl(stem, _number(crl)), self.current_crl(stem)
         make_folder(place.parent)
+        if place.exists() and read_file(place) != crl.der:
+            message = f"{place} is another CRL of this number, and is kept: run mdl issuer restore"
+            raise LocalProtocolError(message, code="store.behind", clause="RFC 5280 5.2.3")
         write_file(place, crl.der)
         write_file(served, current.der)
         return PublishedCrl(crl=crl, file=place, current_file=served)
@@ -101,17 +106,18 @@ class CertificateFiles:
             self._hold_file(file, record.certificate.pem.encode(), Certificate.decode_any)
             crls = reader.crls(record.certificate.fingerprint)
             if crls:
-                self._hold_crls(roots.stem(record), crls)
+                self._hold_crls(roots.stem(record), crls, reader)
 
-    def _hold_crls(self, stem: str, crls: tuple[CrlRecord, ...]) -> None:
+    def _hold_crls(self, stem: str, crls: tuple[CrlRecord, ...], reader: Reader) -> None:
         for crl in crls:
             place = self.kept_crl(stem, crl.number)
-            if crl is crls[-1] or not place.exists():
+            if (crl is crls[-1] or not place.exists()) and not _is_settled(place, reader):
                 self._hold_file(place, crl.der, Crl.decode_any)
         served = self.current_crl(stem)
         if served.exists() and read_file(served) in [crl.der for crl in crls[:-1]]:
             write_file(served, crls[-1].der)  # a crash came between the two places
-        self._hold_file(served, crls[-1].der, Crl.decode_any)
+        if not _is_settled(served, reader):
+            self._hold_file(served, crls[-1].der, Crl.decode_any)
 
     def _hold_file(self, file: Path, content: bytes, decode: Callable[[bytes], object]) -> None:
         if not file.exists():
@@ -128,6 +134,11 @@ class CertificateFiles:
             raise DecodeError(message, code=exc.code, path=getattr(exc, "path", "")) from exc
         message = f"{file} is not what the store has: take it away, and it is written again"
         raise DecodeError(message, code="authority.file_changed")
+
+
+def _is_settled(file: Path, reader: Reader) -> bool:
+    """Whether a CRL was ahead of the store before a restore: it stays until the next one is signed."""
+    return file.exists() and reader.is_settled(hashlib.sha256(read_file(file)).digest())
 
 
 def make_folder(folder: Path) -> None:

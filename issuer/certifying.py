@@ -149,9 +149,7 @@ class Certifying(Workplace):
             if days is not None and not 1 <= days <= longest.days:
                 message = f"a {kind.profile.title} lives 1 to {longest.days} days"
                 raise LocalProtocolError(message, code="authority.signer_days", clause=kind.profile.clause)
-            with store.reading() as reader:
-                roots = Roots(reader)
-                self._files.hold(reader, roots)
+            with self._current(store) as (reader, roots):
                 known = {one.key for one in reader.signers()}
                 policy = IssuancePolicy.of_store(reader)
                 _check_count(reader, role, expected)
@@ -227,8 +225,7 @@ class Certifying(Workplace):
             SigningError: The token is not to be had, or refused, or it is another one (code ``signing.wrong_key``).
         """
         with self._opened() as (state, store):
-            with lock(self._folder, exclusive=False), store.reading() as reader:
-                self._files.hold(reader, Roots(reader))
+            with lock(self._folder, exclusive=False), self._current(store) as (reader, _):
                 now = self._now() if at is None else at() if callable(at) else at
                 chosen = active_signer(reader, role, at=now, issuer=issuer)
             with self._custody(state) as custody, custody.open(chosen.key) as signer:
@@ -355,9 +352,7 @@ class Certifying(Workplace):
             refusals(store, "rekey" if role is Role.IACA else "certify", at, actor),
         ):
             check_crl_days(crl_days)
-            with store.reading() as reader:
-                roots = Roots(reader)
-                self._files.hold(reader, roots)
+            with self._current(store) as (reader, roots):
                 known = {one.key for one in reader.signers()}
                 policy = IssuancePolicy.of_store(reader)
                 _check_count(reader, role, expected)
@@ -462,9 +457,7 @@ class Certifying(Workplace):
         ):
             check_crl_days(days)
             now = self._told = at() if callable(at) else at
-            with store.reading() as reader:
-                roots = Roots(reader)
-                self._files.hold(reader, roots)
+            with self._current(store) as (reader, roots):
                 to_revoke = [_of_serial(reader, serial) for serial in revoke]
             current = roots.certifying(Role.IACA, now)
             wanted = None if issuers is None else {*issuers}
@@ -482,12 +475,9 @@ class Certifying(Workplace):
                             to_revoke = []
                             number = tx.take_crl_number(_own(root), root.key or "")
                             now = self._told = tx.at
-                            revoked = [one for one in tx.certificates() if one.issuer == _own(root) and one.revoked_at]
+                            revoked = tx.revoked_serials(_own(root))
                         crl = ca.publish_crl(
-                            [
-                                RevokedCertificate(serial=one.certificate.serial, revoked_at=one.revoked_at or now)
-                                for one in revoked
-                            ],
+                            [RevokedCertificate(serial=one, revoked_at=since) for one, since in revoked.items()],
                             number=number,
                             this_update=now,
                             next_update=now + timedelta(days=days),

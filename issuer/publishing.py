@@ -37,14 +37,14 @@ from urllib.parse import unquote, urlsplit
 from issuer.audit import Actor, Event
 from issuer.folder import lock, read_file, unwritable, write_file
 from issuer.signers import CA_ROLES, Roots
-from issuer.status import check_status_token, is_ended
+from issuer.status import check_status_token, is_ended, shown_places
 from issuer.store import CertificateRecord, Clock, Reader, Role, Store
 from issuer.vical import verify_vical
 from mdl.cbor import TDate
-from mdl.errors import DecodeError, LocalProtocolError, ProfileError
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, ProfileError
 from mdl.files import sync_folder
 from mdl.pki import Certificate, Crl, Severity, lint_crl
-from mdl.status import ListKind
+from mdl.status import ListKind, StatusToken
 from mdl.vical import Vical
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "collect",
     "path_of",
     "published_folder",
+    "published_rows",
     "remember_folder",
     "vical_item",
 ]
@@ -92,6 +93,7 @@ _MEDIA_TYPES: Final = {
     ItemKind.SUBMISSION: "application/json",
     ItemKind.VICAL: "application/cbor",
 }
+_REVOKING: Final = frozenset({ItemKind.CRL.value, ItemKind.STATUS_LIST.value, ItemKind.IDENTIFIER_LIST.value})
 _PEM_TYPE: Final = "application/x-pem-file"
 
 
@@ -186,6 +188,36 @@ def remember_folder(authority: Path, folder: Path) -> None:
     """
     if published_folder(authority) != folder.absolute():
         write_file(authority / _MEMORY, _json({"folder": str(folder.absolute())}))
+
+
+def published_rows(folder: Path) -> tuple[str, dict[str, Mapping[str, Any]]] | None:
+    """What the index of a published tree says: whose it is, and a row for each file, by path; None if there is none.
+
+    Args:
+        folder: The folder that was published to.
+
+    Raises:
+        LocalProtocolError: Something else is there (code ``publish.foreign``).
+        DecodeError: The index is damaged (code ``publish.damaged``).
+    """
+    current = folder / _CURRENT
+    if not current.is_symlink():
+        if current.exists():
+            message = f"{current} is not what this command has made: choose another folder"
+            raise LocalProtocolError(message, code="publish.foreign")
+        return None
+    file = current / _INDEX
+    try:
+        index = json.loads(read_file(file))
+        rows = {row["path"]: row for row in index["files"]}
+        owner = index["authority"]
+    except (ValueError, LookupError, TypeError, RecursionError) as exc:
+        message = f"{file} is damaged: take {current} away, and everything is published anew"
+        raise DecodeError(message, code="publish.damaged") from exc
+    if type(owner) is not str or not all(type(row) is dict and type(row["path"]) is str for row in rows.values()):
+        message = f"{file} is damaged: take {current} away, and everything is published anew"
+        raise DecodeError(message, code="publish.damaged")
+    return owner, rows
 
 
 def path_of(url: str) -> str:
@@ -445,15 +477,16 @@ class Publisher:
         with lock(self._folder, exclusive=True):
             now = at()
             with self._store.reading() as reader:
-                items, unsigned = collect(reader, at=now)
                 authority = reader.log_id.hex()
-            before = self._published(authority)
+                before = self._published(authority)
+                items, unsigned = collect(reader, at=now)
+                self._require_newer(before, items, reader, now)
             if vical is not None:
                 items.append(vical)
             items += self._carried_over(before, {one.path for one in items}, replaced=vical is not None)
             _require_distinct(items)
             items = sorted({one.path: one for one in items}.values(), key=lambda one: one.path)
-            _require_newer(before, items)
+            _require_newer_vical(before, items)
             changed = tuple(one.path for one in items if self._found(one.path) != one.content)
             removed = tuple(sorted(before.keys() - {one.path for one in items}))
             version = self._version()
@@ -499,23 +532,44 @@ class Publisher:
 
     def _published(self, authority: str) -> dict[str, Mapping[str, Any]]:
         """The rows of the index that is published, by path."""
-        if not self.current.is_symlink():
-            if self.current.exists():
-                message = f"{self.current} is not what this command has made: choose another folder"
-                raise LocalProtocolError(message, code="publish.foreign")
+        found = published_rows(self._folder)
+        if found is None:
             return {}
-        file = self.current / _INDEX
-        try:
-            index = json.loads(read_file(file))
-            rows = {row["path"]: row for row in index["files"]}
-            owner = index["authority"]
-        except (ValueError, LookupError, TypeError) as exc:
-            message = f"{file} is damaged: take {self.current} away, and everything is published anew"
-            raise DecodeError(message, code="publish.damaged") from exc
+        owner, rows = found
         if owner != authority:
             message = f"another authority publishes in {self._folder}: choose another folder"
             raise LocalProtocolError(message, code="publish.foreign")
         return rows
+
+    def _require_newer(
+        self, before: Mapping[str, Mapping[str, Any]], items: Iterable[Item], reader: Reader, at: datetime
+    ) -> None:
+        """Nothing that is published is replaced by what is older, is another thing of one number, or revokes less."""
+        coming = {one.path: one for one in items}
+        expired = {one.certificate.serial for one in reader.certificates() if one.certificate.not_after < at}
+        for path, row in before.items():
+            kind, number, digest = row.get("kind"), row.get("number"), row.get("sha256")
+            if kind not in _REVOKING or type(number) is not int:
+                continue
+            one = coming.get(path)
+            if one is None or one.kind.value != kind:
+                if _is_known(row, reader):
+                    continue
+                raise _rollback(f"what is published at {path} is unknown to the store")
+            if one.number is None or number > one.number:
+                raise _rollback(f"what is published at {path} is newer (number {number}) than what there is now")
+            if hashlib.sha256(one.content).hexdigest() == digest:
+                continue
+            if number == one.number:
+                raise _rollback(
+                    f"what is published at {path} has the number of what there is now ({number}), and differs"
+                )
+            published = self._found_as(row)
+            if (
+                published is not None
+                and _shown_as_revoked(one.kind, published) - _shown_as_revoked(one.kind, one.content) - expired
+            ):
+                raise _rollback(f"what is published at {path} revokes something that what there is now does not")
 
     def _carried_over(
         self, before: Mapping[str, Mapping[str, Any]], paths: set[str], *, replaced: bool
@@ -594,23 +648,46 @@ class Publisher:
                 shutil.rmtree(one, ignore_errors=True)
 
 
-def _require_newer(before: Mapping[str, Mapping[str, Any]], items: Iterable[Item]) -> None:
-    """Nothing is replaced by what is older. A list of roots may move: it is held against each that is published."""
+def _require_newer_vical(before: Mapping[str, Mapping[str, Any]], items: Iterable[Item]) -> None:
+    """No list of roots is replaced by an older one. It may move: it is held against each that is published."""
     vicals = [row for row in before.values() if row.get("kind") == ItemKind.VICAL.value]
     for one in items:
-        is_vical = one.kind is ItemKind.VICAL
-        for row in vicals if is_vical else [before.get(one.path, {})]:
+        if one.kind is not ItemKind.VICAL:
+            continue
+        for row in vicals:
             number = row.get("number")
-            if row.get("kind") != one.kind.value or type(number) is not int:
+            if type(number) is not int:
                 continue
-            if one.number is None or number > one.number or (is_vical and _is_same_but_later(row, one)):
-                message = (
-                    f"the VICAL that is published is newer (number {number}): nothing is taken back"
-                    if is_vical
-                    else f"what is published at {one.path} is newer (number {number}) than what there is now: the "
-                    "store was restored from a backup, or is another host's; nothing is taken back"
-                )
+            if one.number is None or number > one.number or _is_same_but_later(row, one):
+                message = f"the VICAL that is published is newer (number {number}): nothing is taken back"
                 raise LocalProtocolError(message, code="publish.rollback")
+
+
+def _is_known(row: Mapping[str, Any], reader: Reader) -> bool:
+    """Whether the store knows what is published by this row, and may know that nobody needs it any more."""
+    if row.get("kind") != ItemKind.CRL.value:
+        return reader.status_list_at(row.get("url") or "") is not None
+    number, digest = row.get("number"), row.get("sha256")
+    if type(number) is not int or type(digest) is not str:
+        return False
+    issuers = [one.certificate.fingerprint for one in reader.certificates() if one.role in CA_ROLES]
+    found = [one.der for issuer in issuers for one in reader.crls(issuer) if one.number == number]
+    return digest in [hashlib.sha256(der).hexdigest() for der in found]
+
+
+def _shown_as_revoked(kind: ItemKind, content: bytes) -> set[int | bytes]:
+    """What a CRL or a list says is revoked: serial numbers, indices or identifiers; nothing where it is none."""
+    try:
+        if kind is ItemKind.CRL:
+            return {*Crl.decode(content).revoked}
+        return {*shown_places(StatusToken.decode(content).decode_list())}
+    except MdlError:
+        return set()
+
+
+def _rollback(what: str) -> LocalProtocolError:
+    message = f"{what}: the store is from a backup, or another host's; nothing is taken back: run mdl issuer restore"
+    return LocalProtocolError(message, code="publish.rollback")
 
 
 def _is_same_but_later(row: Mapping[str, Any], vical: Item) -> bool:

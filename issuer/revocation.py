@@ -216,7 +216,9 @@ class Evidence:
 
 
 def due_crls(reader: Reader, *, at: datetime) -> tuple[CertificateRecord, ...]:
-    """The roots whose next CRL is to be signed: something was revoked since the last, or half of its time has passed.
+    """The roots whose next CRL is to be signed.
+
+    Something was revoked since the last, half of its time has passed, or a number was taken and nothing signed with it.
 
     Args:
         reader: The store.
@@ -227,13 +229,11 @@ def due_crls(reader: Reader, *, at: datetime) -> tuple[CertificateRecord, ...]:
     for root in roots.in_service(at):
         fingerprint = root.certificate.fingerprint
         last = reader.last_crl(fingerprint)
-        revoked = {
-            one.certificate.serial
-            for one in roots.certificates
-            if one.issuer == fingerprint and one.revoked_at is not None and one.certificate.not_after >= at
-        }
+        ended = {one.certificate.serial for one in roots.certificates if one.certificate.not_after < at}
+        revoked = reader.revoked_serials(fingerprint).keys() - ended
         if (
             last is None
+            or (root.key is not None and reader.taken_crl_number(fingerprint) > last.number)
             or at >= last.this_update + (last.next_update - last.this_update) / 2
             or not revoked <= Crl.decode(last.der).revoked.keys()
         ):

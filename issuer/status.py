@@ -15,6 +15,7 @@ Spec:
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -36,6 +37,7 @@ __all__ = [
     "due_lists",
     "is_ended",
     "require_list_signer",
+    "shown_places",
 ]
 
 _CLAUSE: Final = "18013-5 second edition (draft) 12.3.6"
@@ -71,6 +73,8 @@ class Due(StrEnum):
     """Half of the time has passed for which readers keep a copy."""
     SIGNER = "signer"
     """The last one was signed with another key."""
+    SKIPPED = "skipped"
+    """Revisions were taken since and nothing was signed with them: a signing failed, or the store was restored."""
     ASKED = "asked"
 
 
@@ -267,7 +271,9 @@ def _why(
         return Due.NEW
     if is_ended(reader, record, at):
         return None
-    _, data, issued_at, expires_at = last
+    revision, data, issued_at, expires_at = last
+    if record.revision > revision:
+        return Due.SKIPPED
     token = StatusToken.decode(data)
     if token.decode_list() != _content(record, _told(reader, record)):
         return Due.CHANGED
@@ -314,6 +320,17 @@ def _show_decoys(tx: Transaction, record: StatusListRecord) -> None:
     fresh = len(tx.revoked_indices(record.list_id)) - shown
     if fresh > 0:
         tx.show_decoys(record.list_id, secrets.randbelow(2 * fresh + 1))
+
+
+def shown_places(content: StatusList | IdentifierList) -> Iterator[int | bytes]:
+    """The places that a list shows as not valid: indices or identifiers."""
+    if isinstance(content, IdentifierList):
+        yield from content.identifiers
+        return
+    for position, byte in enumerate(content.packed):
+        if byte:
+            first = position * 8 // content.bits
+            yield from (index for index in range(first, first + 8 // content.bits) if content.status(index))
 
 
 # --- what a list must be ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Each address is asked over HTTP, or looked up in a published tree, and the answe
     unreadable       what is there is no CRL, no status list or no VICAL
     foreign          it is not signed by this authority, or for another address; not the VICAL that was published
     altered          it is signed by this authority, and never left the store like this
+    ahead            the same, and it is not older than what the store signed last: the store is from a backup
     older            the authority has signed a newer one, and not just now: a cache, a copy that hangs, a rollback
     stale            nextUpdate, ``exp`` or the time for which a copy may be kept has passed
     expiring         a third or less of its time is left: what signs it anew does not
@@ -62,6 +63,7 @@ class Fault(StrEnum):
     UNREADABLE = "unreadable"
     FOREIGN = "foreign"
     ALTERED = "altered"
+    AHEAD = "ahead"
     OLDER = "older"
     STALE = "stale"
     EXPIRING = "expiring"
@@ -170,9 +172,10 @@ def watched_items(
         if item.kind is ItemKind.CRL:
             issuer = next(key for key, root in roots.items() if _is_of(item, root))
             digests = frozenset(hashlib.sha256(one.der).digest() for one in reader.crls(issuer))
+            digests |= reader.settled()
         else:
             issuer = lists[item.url].issuer
-            digests = frozenset(reader.list_digests(lists[item.url].list_id))
+            digests = frozenset(reader.list_digests(lists[item.url].list_id)) | reader.settled()
         found[item.url] = Watched(item=item, root=roots[issuer], digests=digests)
     for url in unsigned:
         kind = ItemKind(lists[url].kind.value) if url in lists else ItemKind.CRL
@@ -280,13 +283,18 @@ def _stranger(one: Watched, data: bytes, url: str) -> tuple[Fault, str]:
             crl = Crl.decode(data)
             crl.verify_signature(one.root.public_key)
             is_ours = crl.issuer == one.root.subject
+            is_older = crl.number is not None and one.item.number is not None and crl.number < one.item.number
         else:
-            check_status_token(data, uri=url, kind=ListKind(one.item.kind.value), root=one.root)
+            token = check_status_token(data, uri=url, kind=ListKind(one.item.kind.value), root=one.root)
             is_ours = True
+            is_older = one.item.issued is not None and token.issued_at < one.item.issued
     except MdlError as exc:
         return Fault.FOREIGN, f"it is not this authority's ({exc.code})"
     if not is_ours:
         return Fault.FOREIGN, "it is not this authority's"
+    if not is_older:
+        message = "it is signed by this authority's key, and the store is behind it: run mdl issuer restore"
+        return Fault.AHEAD, message
     return Fault.ALTERED, "it is signed by this authority's key, and the store knows nothing of it"
 
 

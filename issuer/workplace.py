@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,14 +15,32 @@ from issuer.certificate_files import CRL_FOLDER, CertificateFiles, make_folder
 from issuer.custody import Custody, Turn, open_softhsm, parse_token
 from issuer.folder import State, lock, read_file, write_file
 from issuer.keystore import SecretHandler
-from issuer.store import Clock, PostgresStore, SqliteStore, Store
-from mdl.errors import DecodeError, MdlError, SigningError
+from issuer.restoring import SKIPPED, Restored, Seen, compare, look, require_current, take_over
+from issuer.signers import Roots
+from issuer.store import Clock, PostgresStore, Reader, SqliteStore, Store, Transaction
+from issuer.store.copies import identity, put_back, write_copy
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError
 
-__all__ = ["SOFTHSM_FOLDER", "STATE_FILE", "STORE_FILE", "Workplace", "refusals"]
+__all__ = ["SOFTHSM_FOLDER", "STATE_FILE", "STORE_FILE", "Backup", "Workplace", "refusals"]
 
 STATE_FILE: Final = "authority.json"
 STORE_FILE: Final = "authority.db"
 SOFTHSM_FOLDER: Final = "token"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """A copy of the store.
+
+    Attributes:
+        file: Where it lies.
+        log_id: The audit log that it holds.
+        sequence: The last record of that.
+    """
+
+    file: Path
+    log_id: bytes
+    sequence: int
 
 
 class Workplace:
@@ -70,6 +89,100 @@ class Workplace:
         """
         with self._opened() as (_, store):
             yield store
+
+    @contextmanager
+    def _current(self, store: Store) -> Iterator[tuple[Reader, Roots]]:
+        """Read a store with which something may be signed: one that is not behind what was published.
+
+        Raises:
+            LocalProtocolError: It is behind (code ``store.behind``).
+            DecodeError: A file of the folder is not what was signed.
+        """
+        seen = look(self._folder)  # before the store is opened: it knows all that is there by now
+        with store.reading() as reader:
+            require_current(reader, seen, folder=self._folder)
+            roots = Roots(reader)
+            self._files.hold(reader, roots)
+            yield reader, roots
+
+    # --- copies of the store ---
+
+    def backup(self, file: str | os.PathLike[str]) -> Backup:
+        """Write a copy of the store as it is at one moment; others may go on using it.
+
+        The keys are not in it, nor is `authority.json`: both belong to the host.
+
+        Args:
+            file: Where to.
+
+        Raises:
+            SigningError: The copy cannot be written, or the store cannot be reached.
+            DecodeError: The store is damaged.
+        """
+        place = Path(file).absolute()
+        with self._opened() as (_, store):
+            own = self._folder / STORE_FILE
+            if place.exists() and own.exists() and place.samefile(own):
+                message = "the copy would lie in the place of the store: name another file"
+                raise LocalProtocolError(message, code="store.conflict")
+            head = write_copy(store, place)
+            log_id, _ = identity(store)
+        return Backup(file=place, log_id=log_id, sequence=head.sequence)
+
+    def restore(
+        self,
+        *,
+        at: datetime | Clock,
+        copy: str | os.PathLike[str] | None = None,
+        trees: Iterable[str | os.PathLike[str]] | None = None,
+        skip: int = SKIPPED,
+    ) -> Restored:
+        """Bring a store from a backup up to what was published, so that nothing that was revoked is taken back.
+
+        Args:
+            at: The time, aware UTC, or a clock.
+            copy: A copy that `backup` wrote, to be put in the place of a store that is missing, damaged or older; None
+                takes the store that is there.
+            trees: Folders that were published to; None takes the one that the authority remembers.
+            skip: So many numbers are skipped beyond the highest that is known.
+
+        Returns:
+            What was taken over; nothing where the store is not behind.
+
+        Raises:
+            DecodeError: The copy, or the store, is damaged.
+            LocalProtocolError: The store that is there is another authority's or newer (code ``store.conflict``).
+            SigningError: The store cannot be reached or written.
+        """
+        state = self._load()
+        actor = self._acting(Actor.SIGNER_OPERATOR)
+        places = None if trees is None else [Path(one) for one in trees]
+        result = Restored()
+
+        def bring_up(tx: Transaction, seen: Seen, *, always: bool) -> None:
+            nonlocal result
+            ahead = compare(tx, seen, folder=self._folder)
+            result = take_over(tx, ahead, skip=skip) if ahead or always else Restored()
+
+        with lock(self._folder, exclusive=True):
+            seen = look(self._folder, places)
+            if copy is None:
+                with self._open_store(state) as store, store.transaction(at=at, actor=actor) as tx:
+                    bring_up(tx, seen, always=False)
+            else:
+                with ExitStack() as stack:
+                    target: Path | Store = self._folder / STORE_FILE
+                    if state.store is not None:
+                        target = stack.enter_context(self._open_store(state, create=True))
+                    put_back(
+                        target,
+                        Path(copy).absolute(),
+                        at=at,
+                        actor=actor,
+                        then=lambda tx: bring_up(tx, seen, always=True),
+                    )
+        result.not_compared = seen.not_compared
+        return result
 
     @contextmanager
     def alone(self) -> Iterator[None]:

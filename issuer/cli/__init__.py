@@ -31,6 +31,7 @@ from issuer.cli.lifecycle import add_lifecycle
 from issuer.cli.policy import add_policy, add_roles, read_policy
 from issuer.cli.private_ca import add_private_ca
 from issuer.cli.publishing import add_publishing
+from issuer.cli.restoring import add_restoring
 from issuer.cli.revocation import add_revocation, add_status_plan, status_plan
 from issuer.folder import PinSource, output_file
 from issuer.issuance import Order
@@ -59,6 +60,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_revocation(commands)
     add_publishing(commands)
     add_audit(commands)
+    add_restoring(commands)
     add_policy(commands)
     add_ceremony(commands)
     add_handover(commands)

@@ -149,6 +149,8 @@ def _authority(arguments: argparse.Namespace) -> Authority | None:
     folder: Any = getattr(arguments, "dir", None)
     if folder is None or hasattr(arguments, "policy"):
         return None  # those who make one bring the policy with them, and refuse a folder that has one
+    if getattr(arguments, "copy", None) is not None:
+        return None  # the store may be missing: it is put back
     try:
         return Authority(folder)
     except DecodeError as exc:

@@ -72,6 +72,18 @@ class Store(ABC):
         with self._alone(), self._open(write=False) as sql:
             yield Reader(sql)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Sql]:
+        """The tables as they are at one moment, for a copy."""
+        with self._alone(), self._open(write=False) as sql:
+            yield sql
+
+    @contextmanager
+    def replacing(self) -> Iterator[Sql]:
+        """The tables, to be replaced as a whole by those of a copy."""
+        with self._alone(), self._open(write=True) as sql:
+            yield sql
+
     @property
     @abstractmethod
     def name(self) -> str:

@@ -22,7 +22,16 @@ from issuer.store.schema import Sql
 from mdl.errors import DecodeError
 from mdl.status import ListKind
 
-__all__ = ["draw_places", "free_list", "is_nearly_full", "open_list", "plan_key", "plan_of", "take_decoys"]
+__all__ = [
+    "adopt_list",
+    "draw_places",
+    "free_list",
+    "is_nearly_full",
+    "open_list",
+    "plan_key",
+    "plan_of",
+    "take_decoys",
+]
 
 _CHUNK_BITS: Final = 4096 * 8
 _IDENTIFIER_SIZE: Final = 16
@@ -91,6 +100,16 @@ def open_list(sql: Sql, plan: StatusPlan, issuer: bytes, at: datetime) -> Status
             [(list_id, chunk, bytes((bits + 7) // 8)) for chunk, bits in enumerate(sizes)],
         )
     return record
+
+
+def adopt_list(sql: Sql, plan: StatusPlan, list_id: str, uri: str, *, issuer: bytes, size: int, at: datetime) -> None:
+    """Take up a list of which nothing is known but what it shows; no place of it is given out."""
+    ((ordinal,),) = sql.rows("SELECT COALESCE(MAX(ordinal), 0) + 1 FROM status_lists")
+    sql.run(
+        "INSERT INTO status_lists (list_id, kind, plan, uri, bits, size, most, used, revision, ordinal, opened_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?)",
+        (list_id, plan.kind.value, plan_key(plan, issuer), uri, plan.bits, size, ordinal, int(at.timestamp())),
+    )
 
 
 def draw_places(sql: Sql, record: StatusListRecord, count: int) -> list[StatusPlace]:

@@ -189,6 +189,10 @@ class _Statements:
         with _translated():
             return self._connection.execute(_marked(statement), parameters).fetchall()
 
+    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        with _translated(), self._connection.cursor(name="mdl_stream") as cursor:
+            yield from cursor.execute(_marked(statement))
+
     def has_table(self, name: str) -> bool:
         return self.rows("SELECT to_regclass(?)", (name,)) != [(None,)]
 

@@ -6,12 +6,12 @@ seconds since 1970, serial numbers hex, as they have up to 160 bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from mdl.errors import DecodeError, UnsupportedError
 
-__all__ = ["VERSION", "Sql", "check_version", "migrate"]
+__all__ = ["TABLES", "VERSION", "Sql", "check_version", "migrate"]
 
 
 class Sql(Protocol):
@@ -32,6 +32,9 @@ class Sql(Protocol):
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a query; gives all its rows."""
+
+    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """Run a query of many rows, which come one by one."""
 
     def has_table(self, name: str) -> bool:
         """Whether there is a table of that name."""
@@ -184,8 +187,42 @@ _SECOND: Final = (
     "CREATE INDEX credentials_by_state ON credentials (list_id, state, valid_until)",
 )
 
+# What was taken over after a restore: revocations whose certificate or credential the store does not know, and the
+# digest of whatever was ahead of it. A list is closed then, and needed as long as an unknown credential may live.
+_THIRD: Final = (
+    """
+    CREATE TABLE carried_serials (
+        issuer {bytes} NOT NULL,
+        serial TEXT NOT NULL,
+        revoked_at BIGINT NOT NULL,
+        PRIMARY KEY (issuer, serial)
+    )
+    """,
+    """
+    CREATE TABLE carried_places (
+        list_id TEXT NOT NULL REFERENCES status_lists (list_id),
+        place {bytes} NOT NULL,
+        carried_at BIGINT NOT NULL,
+        PRIMARY KEY (list_id, place)
+    )
+    """,
+    """
+    CREATE TABLE settled (
+        digest {bytes} PRIMARY KEY,
+        settled_at BIGINT NOT NULL
+    )
+    """,
+    "ALTER TABLE status_lists ADD COLUMN needed_until BIGINT",
+)
+
 # A step is added at the end and never changed.
-_STEPS: Final = (_FIRST, _SECOND)
+_STEPS: Final = (_FIRST, _SECOND, _THIRD)
+
+TABLES: Final = (
+    *("store", "settings", "audit", "serials", "certificates", "signers", "crl_numbers", "crls", "status_lists"),
+    *("status_maps", "decoys", "signed_lists", "credentials", "carried_serials", "carried_places", "settled"),
+)
+"""All tables but that of the version, those first that others refer to."""
 
 VERSION: Final = len(_STEPS)
 """The version of the schema that this program writes."""

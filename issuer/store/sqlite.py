@@ -76,6 +76,12 @@ class SqliteStore(Store):
                 connection.close()
 
     @contextmanager
+    def pages(self) -> Iterator[sqlite3.Connection]:
+        """The database itself, for a copy of its pages."""
+        with self._alone():
+            yield self._connected()
+
+    @contextmanager
     def _open(self, *, write: bool) -> Iterator[Sql]:
         sql = _Statements(self._connected(), self._path)
         sql.run("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -161,6 +167,10 @@ class _Statements:
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with _translated(self._path):
             return self._connection.execute(statement, parameters).fetchall()
+
+    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        with _translated(self._path):
+            yield from self._connection.execute(statement)
 
     def has_table(self, name: str) -> bool:
         return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))

@@ -59,6 +59,9 @@ _CREDENTIAL: Final = (
 _CERTIFICATE: Final = (
     "SELECT fingerprint, role, issuer, key_label, der, issued_at, revoked_at, reason FROM certificates"
 )
+_REVOKED_INDICES: Final = "SELECT list_index FROM credentials WHERE list_id = ? AND state = ?"
+_REVOKED_IDENTIFIERS: Final = "SELECT identifier FROM credentials WHERE list_id = ? AND state = ?"
+_SHOWN_DECOYS: Final = "SELECT list_index FROM decoys WHERE list_id = ? AND shown_at IS NOT NULL"
 _LIST: Final = "SELECT list_id, kind, uri, bits, size, most, used, revision, plan, opened_at FROM status_lists"
 
 
@@ -134,6 +137,11 @@ class Reader:
         ):
             yield from (KeptRecord(*row) for row in rows)
             start = rows[-1][0] + 1
+
+    def audit_hash(self, sequence: int) -> bytes | None:
+        """The hash of a record of the audit log; None if there is none of that number."""
+        rows = self._sql.rows("SELECT hash FROM audit WHERE sequence = ?", (sequence,))
+        return bytes(rows[0][0]) if rows else None
 
     def holdings(self) -> Holdings:
         """What the audit log must tell of."""
@@ -240,6 +248,44 @@ class Reader:
         """The CRL of an issuer with the highest number, or None."""
         return next(iter(self._crls("WHERE issuer = ? ORDER BY number DESC LIMIT 1", issuer)), None)
 
+    def has_crl(self, issuers: Iterable[bytes], number: int, digest: bytes) -> bool:
+        """Whether one of these issuers signed a CRL of that number and that SHA-256."""
+        return any(
+            hashlib.sha256(one.der).digest() == digest
+            for issuer in issuers
+            for one in self._crls("WHERE issuer = ? AND number = ?", issuer, number)
+        )
+
+    def crl_numbers(self, issuer: bytes) -> frozenset[int]:
+        """The numbers of the CRLs of an issuer that were signed."""
+        return frozenset(number for (number,) in self._sql.rows("SELECT number FROM crls WHERE issuer = ?", (issuer,)))
+
+    def taken_crl_number(self, issuer: bytes) -> int:
+        """The highest CRL number of an issuer that was taken, whether a CRL was signed with it or not; 0 for none."""
+        ((number,),) = self._sql.rows("SELECT COALESCE(MAX(number), 0) FROM crl_numbers WHERE issuer = ?", (issuer,))
+        return int(number)
+
+    def revoked_serials(self, issuer: bytes) -> dict[int, datetime]:
+        """What the next CRL of an issuer names: serial numbers, and since when each is revoked.
+
+        Those of certificates that the store lost, and that an earlier CRL names, are among them.
+
+        Args:
+            issuer: SHA-256 of its certificate.
+        """
+        carried = self._sql.rows("SELECT serial, revoked_at FROM carried_serials WHERE issuer = ?", (issuer,))
+        found = {int(serial, 16): _time(seconds) for serial, seconds in carried}
+        known = self._certificates("WHERE issuer = ? AND revoked_at IS NOT NULL", issuer)
+        return found | {one.certificate.serial: one.revoked_at for one in known if one.revoked_at is not None}
+
+    def is_settled(self, digest: bytes) -> bool:
+        """Whether what has this SHA-256 was ahead of the store, and a restore took over what it says."""
+        return bool(self._sql.rows("SELECT 1 FROM settled WHERE digest = ?", (digest,)))
+
+    def settled(self) -> frozenset[bytes]:
+        """SHA-256 of all for which `is_settled` holds."""
+        return frozenset(bytes(digest) for (digest,) in self._sql.rows("SELECT digest FROM settled"))
+
     def _crls(self, where: str, *parameters: Any) -> tuple[CrlRecord, ...]:
         rows = self._sql.rows(
             f"SELECT issuer, number, der, this_update, next_update FROM crls {where}",  # noqa: S608 - as above
@@ -266,6 +312,15 @@ class Reader:
             return one
         raise _unknown("status list of that id")
 
+    def status_list_at(self, uri: str) -> StatusListRecord | None:
+        """The list that is found at an address, or None."""
+        return next(iter(self._lists("WHERE uri = ?", uri)), None)
+
+    def has_signed_list(self, list_id: str, revision: int, digest: bytes) -> bool:
+        """Whether a token of that revision and that SHA-256 was signed."""
+        query = "SELECT digest FROM signed_lists WHERE list_id = ? AND revision = ?"
+        return self._sql.rows(query, (list_id, revision)) == [(digest,)]
+
     def _lists(self, where: str, *parameters: Any) -> list[StatusListRecord]:
         return [
             StatusListRecord(
@@ -290,10 +345,16 @@ class Reader:
         return tuple(places.plan_of(plan) for (plan,) in self._sql.rows("SELECT DISTINCT plan FROM status_lists"))
 
     def list_needed_until(self, list_id: str) -> datetime | None:
-        """Until when the last credential that has a place in a list is valid; None if there is none yet."""
+        """Until when the last credential that has a place in a list is valid; None if there is none yet.
+
+        After a restore: until when one may be that the store lost.
+        """
         states = CredentialState.RESERVED, CredentialState.ISSUED, CredentialState.REVOKED
         query = "SELECT MAX(valid_until) FROM credentials WHERE list_id = ? AND state = ?"
         ends = [self._sql.rows(query, (list_id, one.value))[0][0] for one in states]
+        ends += [
+            end for (end,) in self._sql.rows("SELECT needed_until FROM status_lists WHERE list_id = ?", (list_id,))
+        ]
         return max((_time(end) for end in ends if end is not None), default=None)
 
     def list_digests(self, list_id: str) -> dict[bytes, int]:
@@ -303,20 +364,23 @@ class Reader:
 
     def revoked_indices(self, list_id: str) -> list[int]:
         """The indices of a status list that are to be shown as invalid, decoys that are shown included, in order."""
-        rows = self._sql.rows(
-            "SELECT list_index FROM credentials WHERE list_id = ? AND state = ?"
-            " UNION SELECT list_index FROM decoys WHERE list_id = ? AND shown_at IS NOT NULL ORDER BY 1",
-            (list_id, CredentialState.REVOKED.value, list_id),
-        )
-        return [index for (index,) in rows if index is not None]
+        # Sorted here: with an ORDER BY SQLite walks through the whole list in its order, not through what is revoked.
+        rows = self._sql.rows(_REVOKED_INDICES, (list_id, CredentialState.REVOKED.value))
+        rows += self._sql.rows(_SHOWN_DECOYS, (list_id,))
+        found = {index for (index,) in rows if index is not None}
+        return sorted(found | {int.from_bytes(place) for place in self._carried_places(list_id)})
 
     def revoked_identifiers(self, list_id: str) -> list[bytes]:
         """The identifiers that an identifier list names, in order."""
-        rows = self._sql.rows(
-            "SELECT identifier FROM credentials WHERE list_id = ? AND state = ? ORDER BY identifier",
-            (list_id, CredentialState.REVOKED.value),
-        )
-        return [identifier for (identifier,) in rows if identifier is not None]
+        rows = self._sql.rows(_REVOKED_IDENTIFIERS, (list_id, CredentialState.REVOKED.value))
+        found = {bytes(identifier) for (identifier,) in rows if identifier is not None}
+        return sorted(found.union(self._carried_places(list_id)))
+
+    def _carried_places(self, list_id: str) -> list[bytes]:
+        """The places of credentials that the store lost, and that an earlier token of the list shows as revoked."""
+        return [
+            bytes(one) for (one,) in self._sql.rows("SELECT place FROM carried_places WHERE list_id = ?", (list_id,))
+        ]
 
     def signed_list(self, list_id: str) -> tuple[int, bytes, datetime, datetime] | None:
         """The last token of a list: its revision, the token, when it was signed and when it expires; or None."""
@@ -693,6 +757,10 @@ class Transaction(Reader):
         self.use_key(key, "list", list=list_id, revision=revision)
         return revision
 
+    def adopt_revision(self, list_id: str, revision: int) -> None:
+        """Take a revision under which a token was signed that the store lost."""
+        self._sql.run("UPDATE status_lists SET revision = ? WHERE list_id = ?", (revision, list_id))
+
     def add_signed_list(
         self, list_id: str, revision: int, token: bytes, *, issued_at: datetime, expires_at: datetime
     ) -> None:
@@ -715,6 +783,112 @@ class Transaction(Reader):
             (list_id, list_id),
         )
         self.record(Event.LIST_SIGNED, list=list_id, revision=revision, digest=digest, not_after=_seconds(expires_at))
+
+    # --- after a restore ---
+
+    def carry_serial(self, issuer: bytes, serial: int, revoked_at: datetime) -> bool:
+        """Keep a serial number on an issuer's CRLs whose certificate the store lost.
+
+        Args:
+            issuer: SHA-256 of the issuer's certificate.
+            serial: The serial number.
+            revoked_at: Since when it is revoked.
+
+        Returns:
+            Whether it was not kept before.
+        """
+        if serial in self.revoked_serials(issuer):
+            return False
+        self._sql.run(
+            "INSERT INTO carried_serials (issuer, serial, revoked_at) VALUES (?, ?, ?)",
+            (issuer, f"{serial:x}", _seconds(revoked_at)),
+        )
+        self.record(Event.REVOCATION_CARRIED, issuer=issuer, serial=f"{serial:x}")
+        return True
+
+    def carry_places(self, list_id: str, places_shown: Iterable[int | bytes], *, reason: int = 0) -> tuple[int, int]:
+        """Keep showing places of a list as revoked that a token of it has shown.
+
+        A credential that has such a place is revoked, a decoy is shown; for a place of which the store knows nothing
+        this alone is remembered.
+
+        Args:
+            list_id: The list.
+            places_shown: Indices or identifiers.
+            reason: Why the credentials are revoked, a CRL reason code.
+
+        Returns:
+            How many credentials were revoked, and how many places the store knows nothing of.
+        """
+        record = self.status_list(list_id)
+        by_index = record.kind is ListKind.STATUS_LIST
+        shown = self.revoked_indices(list_id) if by_index else self.revoked_identifiers(list_id)
+        column = "list_index" if by_index else "identifier"
+        revoked, unknown = 0, []
+        for place in sorted({*places_shown} - {*shown}):
+            rows = self._sql.rows(
+                f"SELECT reference FROM credentials WHERE list_id = ? AND {column} = ? AND state = ?",  # noqa: S608
+                (list_id, place, CredentialState.ISSUED.value),
+            )
+            if rows:
+                revoked += self.revoke_credentials(reference=rows[0][0], reason=reason)
+            elif not by_index or not self._sql.run(
+                "UPDATE decoys SET shown_at = ? WHERE list_id = ? AND list_index = ?",
+                (_seconds(self.at), list_id, place),
+            ):
+                unknown.append(place if isinstance(place, bytes) else place.to_bytes(8))
+        self._sql.run_many(
+            "INSERT INTO carried_places (list_id, place, carried_at) VALUES (?, ?, ?)",
+            [(list_id, place, _seconds(self.at)) for place in unknown],
+        )
+        if unknown:
+            self.record(Event.REVOCATION_CARRIED, list=list_id, count=len(unknown), digest=_digest_of(unknown))
+        return revoked, len(unknown)
+
+    def close_list(self, list_id: str, *, needed_until: datetime, revision: int) -> None:
+        """Give out no more places of a list, since the store no longer knows which are taken.
+
+        Args:
+            list_id: The list.
+            needed_until: Until when a credential that the store lost may be valid.
+            revision: So many revisions were taken at least.
+        """
+        self._sql.run(
+            "UPDATE status_lists SET most = used, needed_until = ?, revision = ? WHERE list_id = ?",
+            (_seconds(needed_until), max(revision, self.status_list(list_id).revision), list_id),
+        )
+
+    def adopt_list(self, plan: StatusPlan, list_id: str, uri: str, *, issuer: bytes, size: int) -> StatusListRecord:
+        """Take up a list that was opened and signed, and that the store lost; none of its places is given out.
+
+        Args:
+            plan: A plan by which it may have been opened.
+            list_id: Its id.
+            uri: Where it is found.
+            issuer: SHA-256 of the root that it is for.
+            size: How many places it has.
+
+        Raises:
+            LocalProtocolError: There is a list of that id or at that address (code ``store.conflict``).
+        """
+        places.adopt_list(self._sql, plan, list_id, uri, issuer=issuer, size=size, at=self.at)
+        self.record(Event.LIST_OPENED, list=list_id, kind=plan.kind.value, count=size)
+        return self.status_list(list_id)
+
+    def skip_crl_numbers(self, issuer: bytes, number: int) -> None:
+        """Use no CRL number of an issuer up to this one, inclusive.
+
+        Args:
+            issuer: SHA-256 of its certificate.
+            number: The number.
+        """
+        if number > self.taken_crl_number(issuer):
+            self.adopt_crl_number(issuer, number)
+
+    def settle(self, digest: bytes) -> None:
+        """Remember that what has this SHA-256 was ahead of the store, and that what it says was taken over."""
+        if not self.is_settled(digest):
+            self._sql.run("INSERT INTO settled (digest, settled_at) VALUES (?, ?)", (digest, _seconds(self.at)))
 
     # --- credentials ---
 

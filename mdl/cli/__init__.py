@@ -3,9 +3,10 @@
 Each role brings its verbs by ``add_commands``; a verb is a function of the parsed arguments that gives the exit status.
 Only the role that is asked for is imported, so that a reader needs nothing of what an issuer needs.
 
-Exit status: 0 done or accepted, 1 rejected or findings, 2 usage, 3 unreadable or undecodable input, 4 key custodian or
-network failure; 70 a mistake of ours, 130 interrupted, 141 the reader of our output has gone. What goes wrong is told
-in one line on the standard error and, with ``--json``, as an object on the standard output.
+Exit status: 0 done or accepted, 1 rejected or findings, 2 usage, 3 unreadable or undecodable input, 4 key custodian,
+database or network failure, 5 the state forbids it, 6 done in part; 70 a mistake of ours, 130 interrupted, 141 the
+reader of our output has gone. What goes wrong is told in one line on the standard error and, with ``--json``, as an
+object on the standard output.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _REJECTED: Final = 1
 _USAGE: Final = 2
 _UNDECODABLE: Final = 3
 _CUSTODIAN: Final = 4
+_FORBIDDEN: Final = 5
 _INTERNAL: Final = 70
 _INTERRUPTED: Final = 130
 _BROKEN_PIPE: Final = 141
@@ -48,6 +50,12 @@ _STATUS: Final[tuple[tuple[type[MdlError], int], ...]] = (
     (SigningError, _CUSTODIAN),
     (FetchError, _CUSTODIAN),
 )
+# What is asked for is well said, and the state of things forbids it.
+_STATES: Final = frozenset({
+    "authority.clock", "authority.overtaken", "authority.serial_unknown", "handover.crl_number", "publish.foreign",
+    "publish.rollback", "store.behind", "store.conflict", "store.final", "store.signer_state", "store.unknown",
+    "vical.order",
+})  # fmt: skip
 # Which extra brings a module that is missing.
 _EXTRAS: Final = {"pkcs11": "hsm", "asn1crypto": "issuer", "boto3": "aws", "rich": "cli"}
 
@@ -116,7 +124,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         prog="mdl",
         description="Issue, hold, request and verify ISO/IEC 18013-5 mobile driver's licences.",
         epilog="exit status: 0 done or accepted, 1 rejected or findings, 2 usage, 3 unreadable or undecodable input, "
-        "4 key custodian or network failure",
+        "4 key custodian, database or network failure, 5 the state forbids it, 6 done in part",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=_version() if "--version" in words else "")
@@ -204,4 +212,6 @@ def _explain(exc: Exception) -> tuple[int, str, str, str]:
 def _status_of(exc: MdlError) -> int:
     if isinstance(exc, IssuanceError) and exc.code.startswith("record.") and not exc.violations:
         return _UNDECODABLE  # no record at all
+    if isinstance(exc, LocalProtocolError) and exc.code in _STATES:
+        return _FORBIDDEN
     return next((status for kind, status in _STATUS if isinstance(exc, kind)), _UNDECODABLE)

@@ -372,7 +372,7 @@ def test_a_vical_signed_by_a_key_in_a_file(desk: Desk, tmp_path: Path) -> None:
         *("--provider-root", provider, "--json"),
     )
     assert imported.status == 0, imported.err + imported.out
-    desk.issuer("vical", *words, "--issue-id", "41").error(2, "vical.order")
+    desk.issuer("vical", *words, "--issue-id", "41").error(5, "vical.order")
     no_root = made["certificate"]
     desk.issuer("vical", "--root", no_root, "--doctype", MDL_DOCTYPE, *words[2:]).error(1, "vical.root")
     # A list that may not be published has no place in the provider's memory, and takes no number.
