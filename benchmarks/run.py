@@ -5,8 +5,16 @@ round measures the floor's parts and our figures in turn, so that a machine that
 is the median over the rounds, and ratios are medians of the ratio within a round. Parts of the work that are neither
 ours nor counted in any floor are shown beside the floor's.
 
+Warm and cold are two figures. Warm is the processor's time for one call among many like it: the first calls of each
+batch are thrown away. Cold is the time on the clock of one call after 0.3 seconds of idling, of ours and of the whole
+floor, each the median of some: that is what a reader at a door sees.
+
 Verifying is the whole of it: iso-strict, a device signature, and revocation evidence that is demanded and at hand: the
-root's CRL and, where the figure says so, the token of a status list with a million places.
+root's CRL and, where the figure says so, the token of a status list with a million places. Where a figure names many
+CRLs or many roots, those of the licence are the last of them.
+
+A hostile response is as long as the reader takes (4 MiB), without a signature that holds: time of the processor and how
+far the memory of a process of its own rises while it is refused. 0.5 s and 100 MB are its bounds.
 
     python benchmarks/run.py [--rounds N] [--json FILE] [--no-hsm]
 """
@@ -20,15 +28,17 @@ import json
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +56,8 @@ from issuer.keystore import (
     open_signer,
     softhsm_environment,
 )
-from mdl.cbor import decode_view, encode, head
+from mdl.cbor import DEFAULT_LIMITS, decode_view, encode, head
+from mdl.errors import MdlError
 from mdl.keys import PublicKey, Signer, SoftwareSigner
 from mdl.mdoc import DeviceResponse, ValidityInfo
 from mdl.pki import Certificate
@@ -58,6 +69,7 @@ from mdl.testing import (
     ThrowawayAuthority,
     deterministic_key,
     distinguished_name,
+    raw,
     throwaway_authority,
 )
 from reader.report import Policy, Revocation
@@ -78,14 +90,35 @@ class Figure:
     microseconds: float
     floor: str
     ratio: float
+    cold: float
+    cold_floor: float
+
+
+# Calls at the beginning of a batch that are thrown away: the batch before has pushed this one's data out of the caches.
+_DISCARDED = 4
+_IDLE = 0.3
 
 
 def _time(work: Callable[[], object], calls: int) -> float:
-    """Microseconds for one call, over a batch of calls."""
-    start = time.perf_counter()
+    """Microseconds of the processor for one call, over a batch of calls whose first ones do not count."""
+    for _ in range(_DISCARDED):
+        work()
+    start = time.process_time()
     for _ in range(calls):
         work()
-    return (time.perf_counter() - start) / calls * 1e6
+    return (time.process_time() - start) / calls * 1e6
+
+
+def cold(parts: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Microseconds on the clock of one call after some idling, the median over the rounds."""
+    figures: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(rounds):
+        for name, work in parts.items():
+            time.sleep(_IDLE)
+            start = time.perf_counter()
+            work()
+            figures[name].append((time.perf_counter() - start) * 1e6)
+    return {name: statistics.median(values) for name, values in figures.items()}
 
 
 def measure(parts: dict[str, Callable[[], object]], rounds: int, batch: float = 10_000.0) -> dict[str, list[float]]:
@@ -100,8 +133,13 @@ def measure(parts: dict[str, Callable[[], object]], rounds: int, batch: float = 
     return figures
 
 
-def floor_parts(presentation: Presentation, order: Order) -> dict[str, Callable[[], object]]:
-    """The floor's parts, each called directly on the same data."""
+LARGE = ", 300 kB portrait"
+
+
+def floor_parts(presentation: Presentation, order: Order, large: Presentation) -> dict[str, Callable[[], object]]:
+    """The floor's parts, each called directly on the same data; `large` is the same licence with a large portrait."""
+    big_document = DeviceResponse.decode(large.response).documents[0]
+    big = [item for items in big_document.issuer_signed.name_spaces.values() for item in items]
     document = DeviceResponse.decode(presentation.response).documents[0]
     contents = [item.content for items in document.issuer_signed.name_spaces.values() for item in items]
     raws = [item.raw for items in document.issuer_signed.name_spaces.values() for item in items]
@@ -133,6 +171,9 @@ def floor_parts(presentation: Presentation, order: Order) -> dict[str, Callable[
         "P-256 verify": lambda: public.verify(signature, message, ECDSA),
         "decode the response": lambda: cbor2.loads(presentation.response),
         "decode 31 items": lambda: [cbor2.loads(content) for content in contents],
+        f"SHA-256 of 31 items{LARGE}": lambda: [hashlib.sha256(item.raw).digest() for item in big],
+        f"decode the response{LARGE}": lambda: cbor2.loads(large.response),
+        f"decode 31 items{LARGE}": lambda: [cbor2.loads(item.content) for item in big],
         "in no floor: decode the MSO": lambda: cbor2.loads(cbor2.loads(mso_payload).value),
         "in no floor: load the device key": lambda: ec.EllipticCurvePublicKey.from_encoded_point(curve, point),
     }
@@ -163,7 +204,24 @@ FLOORS: dict[str, dict[str, int]] = {
         "SHA-256 of 31 items": 1,
         "P-256 verify": 3,
     },
+    f"verify{LARGE}": {
+        f"decode the response{LARGE}": 1,
+        f"decode 31 items{LARGE}": 1,
+        f"SHA-256 of 31 items{LARGE}": 1,
+        "P-256 verify": 2,
+    },
 }
+
+
+def whole_floor(parts: Mapping[str, Callable[[], object]], name: str) -> Callable[[], None]:
+    """All parts of a floor in one call, each as often as it counts."""
+    calls = [parts[part] for part, count in FLOORS[name].items() for _ in range(count)]
+
+    def run() -> None:
+        for call in calls:
+            call()
+
+    return run
 
 
 def _plain(elements: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,32 +259,73 @@ def sample_status_token(authority: ThrowawayAuthority, recipe: Recipe) -> bytes:
     )
 
 
-def software(rounds: int) -> tuple[dict[str, float], list[Figure]]:
+@dataclass(frozen=True)
+class Reader:
+    """A verifier with the evidence at hand, and the licences that are presented to it in turn."""
+
+    verifier: Verifier
+    evidence: Evidence
+    given: tuple[Presentation, ...]
+
+    def works(self) -> Callable[[], None]:
+        """Verify the next licence."""
+        turns = cycle((one, SessionContext(transcript=one.transcript, reader_key=one.reader_key)) for one in self.given)
+
+        def verify() -> None:
+            one, context = next(turns)
+            self.verifier.verify(one.response, context=context, request=one.request, at=one.at, evidence=self.evidence)
+
+        return verify
+
+
+def reader_of(
+    authorities: Sequence[ThrowawayAuthority],
+    *given: Presentation,
+    tokens: tuple[bytes, ...] = (),
+    crls: tuple[bytes, ...] = (),
+) -> Reader:
+    """A reader that trusts these authorities, and has their CRLs and more at hand."""
+    trust = TrustStore.from_certificates([root for one in authorities for root in one.anchors], doctypes=ANY_DOCTYPE)
+    verifier = Verifier(trust, policy=Policy.ISO_STRICT, revocation=Revocation.REQUIRED)
+    evidence = Evidence(crls=(*crls, *(one.crl() for one in authorities)), status_tokens=tokens)
+    return Reader(verifier, evidence, given)
+
+
+def readers(presentation: Presentation, without_status: Presentation, large: Presentation) -> dict[str, Reader]:
+    """What verifies a licence of a known signer, and what else it has at hand."""
+    recipe = Recipe(mso_status=STATUS.to_cbor())
+    house = recipe.authority
+    token = sample_status_token(house, recipe)
+    others = [ThrowawayAuthority(f"Other {number}") for number in range(999)]
+    nine = [*others[:8], house]
+    turns = [Recipe(authority=one).present() for one in nine]
+    return {
+        "verify, known signer, CRL": reader_of([house], without_status),
+        "verify, known signer, CRL and status list": reader_of([house], presentation, tokens=(token,)),
+        "verify, 300 kB portrait, known signer, CRL": reader_of([house], large),
+        "verify, 301 CRLs at hand": reader_of([house], without_status, crls=tuple(one.crl() for one in others[:300])),
+        "verify, 9 roots and their CRLs, in turn": reader_of(nine, *turns),
+        "verify, 10 roots and their CRLs": reader_of([*others[:9], house], without_status),
+        "verify, 1,000 roots and their CRLs": reader_of([*others, house], without_status),
+    }
+
+
+def software(rounds: int, cold_rounds: int) -> tuple[dict[str, float], list[Figure]]:
     """Issue and verify with keys in memory."""
     recipe = Recipe(mso_status=STATUS.to_cbor())
-    presentation = recipe.present()
-    without_status = Recipe().present()
+    presentation, without_status = recipe.present(), Recipe().present()
+    licence = {namespace: dict(elements) for namespace, elements in recipe.namespaces.items()}
+    licence["org.iso.18013.5.1"]["portrait"] = bytes(300_000)
+    large = Recipe(namespaces=licence).present()
     authority = recipe.authority
     order = sample_order(recipe)
     issuer = CredentialIssuer(authority.ds_key, authority.ds_certificate, doctype=MDL_DOCTYPE)
-    trust = TrustStore.from_certificates(presentation.anchors, doctypes=ANY_DOCTYPE)
-    context = SessionContext(transcript=presentation.transcript, reader_key=presentation.reader_key)
-    evidence = Evidence(crls=(authority.crl(),), status_tokens=(sample_status_token(authority, recipe),))
-
-    def verifier() -> Verifier:
-        return Verifier(trust, policy=Policy.ISO_STRICT, revocation=Revocation.REQUIRED)
-
-    def verify(with_verifier: Verifier, given: Presentation = presentation) -> None:
-        with_verifier.verify(given.response, context=context, request=given.request, at=given.at, evidence=evidence)
-
-    known = verifier()
-    verify(known)
-    unknown = verifier()
-    verify(unknown)
+    unknown = reader_of([authority], presentation, tokens=(sample_status_token(authority, recipe),))
+    verify_with_unknown = unknown.works()
 
     def verify_unknown() -> None:
-        unknown._signers.clear()  # noqa: SLF001 - a document signer that was never met
-        verify(unknown)
+        unknown.verifier._signers.clear()  # noqa: SLF001 - a document signer that was never met
+        verify_with_unknown()
 
     ours: dict[str, tuple[Callable[[], object], str]] = {
         "issue: prepare (without signing)": (lambda: issuer.prepare(order), "issue"),
@@ -235,29 +334,95 @@ def software(rounds: int) -> tuple[dict[str, float], list[Figure]]:
             lambda: issuer.issue(order).encode(),
             "issue and verify the signature",
         ),
-        "verify, known signer, CRL": (lambda: verify(known, without_status), "verify"),
-        "verify, known signer, CRL and status list": (lambda: verify(known), "verify"),
         "verify, unknown signer, CRL and status list": (verify_unknown, "verify, unknown signer"),
         "decode_view of the response": (lambda: decode_view(presentation.response), "verify"),
     }
-    parts = floor_parts(presentation, order)
+    for name, reader in readers(presentation, without_status, large).items():
+        ours[name] = (reader.works(), f"verify{LARGE}" if LARGE in name else "verify")
+    parts = floor_parts(presentation, order, large)
     figures = measure(parts | {name: work for name, (work, _) in ours.items()}, rounds)
     floor = {
         name: [sum(figures[part][i] * count for part, count in weights.items()) for i in range(rounds)]
         for name, weights in FLOORS.items()
     }
+    floors = {f"floor: {name}": whole_floor(parts, name) for name in FLOORS}
+    idle = cold(floors | {name: work for name, (work, _) in ours.items()}, cold_rounds)
     table = [
         Figure(
             name,
             statistics.median(figures[name]),
             against,
             statistics.median(mine / base for mine, base in zip(figures[name], floor[against], strict=True)),
+            idle[name],
+            idle[f"floor: {against}"],
         )
         for name, (_, against) in ours.items()
     ]
     medians = {name: statistics.median(figures[name]) for name in parts}
     medians |= {f"floor: {name}": statistics.median(values) for name, values in floor.items()}
     return medians, table
+
+
+# --- hostile responses ------------------------------------------------------------------------------------------------
+
+MOST_SECONDS = 0.5
+MOST_MEGABYTES = 100.0
+
+
+def hostile_responses() -> dict[str, bytes]:
+    """Responses of 4 MiB that are all in the items: made to cost the reader much, by somebody who has no key at all."""
+
+    def response(value: bytes) -> bytes:
+        """As many items with that value as there is room for."""
+        room = DEFAULT_LIMITS.max_bytes - 8192
+        count = min(room // (len(value) + 2 * 48 + 40), DEFAULT_LIMITS.max_entries)
+        elements = {f"e{number}": raw(value) for number in range(count)}
+        return Recipe(namespaces={"org.iso.18013.5.1": elements}, issuer_signature=bytes(64)).present().response
+
+    tags = head(4, 380) + (b"\xc7" * 19 + b"\x00") * 380
+    return {
+        "items of tags, 19 deep": response(tags),
+        "items of small integers": response(head(4, 8000) + bytes(8000)),
+        "items of empty maps": response(head(4, 8000) + b"\xa0" * 8000),
+        "items of maps": response(
+            head(5, 250) + b"".join(encode(f"k{number}") + b"\xa1\x00\x00" for number in range(250))
+        ),
+        "as many items as one namespace can have": response(encode(bytes(350))),
+    }
+
+
+def examine_once(file: Path) -> dict[str, float]:
+    """Refuse the response in a file, and tell the seconds of the processor and the rise of the peak of memory in MB."""
+    honest = Recipe().present()
+    verify = reader_of([throwaway_authority()], honest)
+    verify.works()()
+    response = file.read_bytes()
+    context = SessionContext(transcript=honest.transcript, reader_key=honest.reader_key)
+    unit = 1 if sys.platform == "darwin" else 1024
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    try:
+        refused = not verify.verifier.examine(
+            response, context=context, request=honest.request, at=honest.at, evidence=verify.evidence
+        ).accepted
+    except MdlError:
+        refused = True
+    seconds = time.process_time() - start
+    assert refused
+    rise = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit / 1e6
+    return {"seconds": seconds, "megabytes": rise}
+
+
+def hostile() -> list[dict[str, Any]]:
+    """What each hostile response costs, in a process of its own, as only so the peak of memory is its own."""
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="mdl-bench-") as folder:
+        file = Path(folder) / "response"
+        for name, response in hostile_responses().items():
+            file.write_bytes(response)
+            command = [sys.executable, __file__, "--examine", str(file)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            rows.append({"what": name, "bytes": len(response), **json.loads(done.stdout)})
+    return rows
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
@@ -410,17 +575,32 @@ def main() -> int:
     parser.add_argument("--signers", type=int, default=3000, help="different document signers for the memory figure")
     parser.add_argument("--json", type=Path, default=Path(".bench/bench.json"))
     parser.add_argument("--no-hsm", action="store_true")
+    parser.add_argument("--cold-rounds", type=int, default=9, help="calls after idling, of each (default: %(default)s)")
+    parser.add_argument("--examine", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.examine is not None:
+        print(json.dumps(examine_once(arguments.examine)))
+        return 0
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    medians, table = software(arguments.rounds)
-    print(f"{'floor, part by part':<52}{'µs':>9}")
+    medians, table = software(arguments.rounds, arguments.cold_rounds)
+    print(f"{'floor, part by part, warm':<52}{'µs':>9}")
     for name, value in medians.items():
         print(f"  {name:<50}{value:>9.1f}")
-    print(f"\n{'ours, one core':<52}{'µs':>9}{'floor':>9}{'ratio':>8}")
+    print(f"\n{'':<52}{'warm':>9}{'':>9}{'':>8}{'  cold':>9}")
+    print(f"{'ours, one core':<52}{'µs':>9}{'floor':>9}{'ratio':>8}{'µs':>9}{'floor':>9}{'ratio':>8}")
     for figure in table:
         base = medians["floor: " + figure.floor]
-        print(f"  {figure.name:<50}{figure.microseconds:>9.1f}{base:>9.1f}{figure.ratio:>8.2f}")
+        print(
+            f"  {figure.name:<50}{figure.microseconds:>9.1f}{base:>9.1f}{figure.ratio:>8.2f}"
+            f"{figure.cold:>9.0f}{figure.cold_floor:>9.0f}{figure.cold / figure.cold_floor:>8.2f}"
+        )
+    print(f"\n{'hostile responses, without a key':<52}{'bytes':>10}{'s':>8}{'MB':>8}")
+    costs = hostile()
+    for cost in costs:
+        over = cost["seconds"] > MOST_SECONDS or cost["megabytes"] > MOST_MEGABYTES
+        note = "  over the bound" if over else ""
+        print(f"  {cost['what']:<50}{cost['bytes']:>10}{cost['seconds']:>8.2f}{cost['megabytes']:>8.1f}{note}")
     print(f"\n{'one verifier, all signers different':<52}{'remembered':>12}{'MB':>8}")
     held = memory(arguments.signers)
     for entry in held:
@@ -436,7 +616,8 @@ def main() -> int:
                 f"  {entry['what']:<54}{entry['signatures']:>13.0f}{entry['credentials']:>14.0f}{entry['ratio']:>8.2f}"
             )
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    result = {"floor": medians, "ours": [asdict(figure) for figure in table], "memory": held, "token": rows}
+    result = {"floor": medians, "ours": [asdict(figure) for figure in table], "hostile": costs}
+    result |= {"memory": held, "token": rows}
     arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     print(f"\nwritten to {arguments.json}")
     return 0
