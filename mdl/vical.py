@@ -58,6 +58,7 @@ TOLERATED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "message.tagged": "the message stands under tag 18",
         "x5chain.protected": "the signer's certificates stand in the protected header",
+        "issue_id.negative": "vicalIssueID is less than zero",
         "issue_id.missing": "the list has no vicalIssueID, so that an older one cannot be told by it",
         "next_update.missing": "the list does not say when the next one comes",
         "entries.empty": "the list has no entry",
@@ -69,7 +70,7 @@ TOLERATED: Final[Mapping[str, str]] = MappingProxyType(
         "serial.integer": "the serial number is an integer, not a bignum",
         "serial.padded": "the serial number has leading zeros",
         "ski.wrapped": "ski holds the key identifier inside its DER OCTET STRING",
-        "state.empty": "stateOrProvinceName is empty, which says no more than leaving it out",
+        "text.empty": "a text is empty, which says no more than leaving it out",
         "state.form": "stateOrProvinceName is no ISO 3166-2 code",
         "state.short_form": "entry and certificate name the same state, one of them without its country",
     }
@@ -184,9 +185,18 @@ class _Members:
         values = self.get(name, list)
         if values is None:
             return ()
-        if not all(type(one) is str and one for one in values):
+        if not all(type(one) is str for one in values):
             raise self.fail(name, "not a list of text")
-        return tuple(values)
+        if "" in values:
+            self.tolerate("text.empty", name)
+        return tuple(filter(None, values))
+
+    def text(self, name: str) -> str | None:
+        """The text of that name; None where it is absent, or empty, which is tolerated."""
+        value: str | None = self.get(name, str)
+        if value == "":
+            self.tolerate("text.empty", name)
+        return value or None
 
     def moment(self, name: str) -> datetime | None:
         value = self.get(name, TDate)
@@ -279,13 +289,10 @@ class CertificateInfo:
         doctypes = members.texts("docType")
         if not doctypes:
             raise members.fail("docType", "no document type")
-        state = members.get("stateOrProvinceName", str)
-        if state == "":
-            members.tolerate("state.empty", "stateOrProvinceName")
-            state = None
-        elif state is not None and not _STATE.match(state):
+        state = members.text("stateOrProvinceName")
+        if state is not None and not _STATE.match(state):
             members.tolerate("state.form", "stateOrProvinceName")
-        country = members.get("issuingCountry", str)
+        country = members.text("issuingCountry")
         for name, place in (("stateOrProvinceName", state), ("issuingCountry", _subdivision(country))):
             if _is_short_form(place, certificate):
                 members.tolerate("state.short_form", name)
@@ -298,6 +305,7 @@ class CertificateInfo:
         ):
             if listed is not None and listed != real and listed == _on_twelve_hours(real):
                 members.tolerate("date.twelve_hours", name)
+        authority = members.text("issuingAuthority")
         extensions = members.extensions()
         unknown = members.unknown(_ENTRY_MEMBERS)
         return cls(
@@ -306,7 +314,7 @@ class CertificateInfo:
             ski=ski,
             doctypes=doctypes,
             profiles=profiles,
-            issuing_authority=members.get("issuingAuthority", str),
+            issuing_authority=authority,
             issuing_country=country,
             state=state,
             issuer=members.get("issuer", bytes),
@@ -511,7 +519,7 @@ class Vical:
         version: ``version``.
         provider: ``vicalProvider``.
         date: ``date``: when it was issued.
-        issue_id: ``vicalIssueID``, or None.
+        issue_id: ``vicalIssueID``, or None; where negative, that is tolerated.
         next_update: ``nextUpdate``, or None.
         not_after: ``notAfter``: until when it may be used, or None.
         url: ``vicalURL``: where the newest list is, or None.
@@ -564,7 +572,7 @@ class Vical:
         if issue_id is None:
             members.tolerate("issue_id.missing", "vicalIssueID")
         elif issue_id < 0:
-            raise members.fail("vicalIssueID", "negative")
+            members.tolerate("issue_id.negative", "vicalIssueID")
         next_update = members.moment("nextUpdate")
         if next_update is None:
             members.tolerate("next_update.missing", "nextUpdate")
@@ -619,6 +627,8 @@ def _entry(value: Any, path: str) -> CertificateInfo | MalformedInfo:
         return CertificateInfo.from_value(value, path)
     except DecodeError as exc:
         return MalformedInfo(code=exc.code, path=exc.path, message=exc.message)
+    except Exception as exc:  # noqa: BLE001 - an error of ours over one entry must not take the others' roots away
+        return MalformedInfo(code=_ENTRY, path=path, message=f"it could not be read ({type(exc).__name__})")
 
 
 # --- issuing ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ of them. There is no way around them: what does not verify gives no anchor.
     (2) the signature verifies under the key of the first certificate in x5chain
     (3) that certificate leads to a pinned root of the provider; x5chain is not signed, so no root is taken from it
     (4) it follows the profile of VICAL signers, is valid now, and is not revoked
-    (5) the version is known, and the list was issued before now, while its signer was valid
+    (5) the version is 1.x, compared as numbers, and the list was issued before now, while its signer was valid
     (6) the list is not older than the last one that was accepted
     (7) it is fresh, or stale for no longer than the reader allows; ``notAfter`` has not passed
     (8) each entry says what its certificate says, and its certificate is an IACA root that is valid now
@@ -30,7 +30,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, NoReturn
 
-from mdl.errors import MdlError, ProfileError, UnsupportedError, VerificationError
+from mdl.errors import DecodeError, MdlError, ProfileError, UnsupportedError, VerificationError
+from mdl.mdoc import Version
 from mdl.pki import VICAL_PROVIDER_CA, VICAL_SIGNER, Certificate, Severity, lint_certificate
 from mdl.vical import VICAL_ALGORITHMS, VICAL_VERSION, CertificateInfo, MalformedInfo, Vical, VicalDeviation
 from reader.report import Outcome, Revocation
@@ -508,7 +509,7 @@ class _Examination:
 
     def _examine_list(self) -> None:
         vical = self._vical
-        self._judge("vical.version", None if vical.version == VICAL_VERSION else "the version is not known")
+        self._judge("vical.version", *_version(vical.version))
         too_early = vical.date - self._at > _CLOCK_TOLERANCE
         self._judge("vical.date", "the list is from the future" if too_early else None)
         if self._chain:
@@ -525,7 +526,10 @@ class _Examination:
     def _examine_entries(self) -> None:
         own = 0
         for index, entry in enumerate(self._vical.entries):
-            found = [self._admit(entry)]
+            try:
+                found = [self._admit(entry)]
+            except Exception as exc:  # noqa: BLE001 - an error of ours over one entry must not take the others' roots away
+                found = [("vical.entry", f"the entry could not be examined ({type(exc).__name__})")]
             if isinstance(found[0], TrustAnchor):
                 own += 1
                 found = [_within_scope(found[0], pinned) for pinned in self._proven] or found
@@ -595,6 +599,18 @@ def _age(vical: Vical, at: datetime, max_stale: timedelta) -> tuple[Freshness, d
     if at > until:
         return Freshness.EXPIRED, until
     return Freshness.STALE if at > due else Freshness.FRESH, until
+
+
+def _version(text: str) -> tuple[str | None, tuple[str, ...]]:
+    """Why a version is not understood, or None; and what is tolerated: any minor version of the major one is."""
+    try:
+        version = Version.parse(text)
+    except DecodeError:
+        return "the version is not two numbers with a dot between", ()
+    known = Version.parse(VICAL_VERSION)
+    if version.major != known.major:
+        return f"the version is {version}, and {known.major}.x is understood", ()
+    return None, ("version.minor",) if version.minor != known.minor else ()
 
 
 def _rollback(vical: Vical, accepted: AcceptedVical) -> str | None:

@@ -98,6 +98,7 @@ LIST_DEVIATIONS: dict[str, bytes] = {
     "message.tagged": forge(signing={"tagged": True}),
     "x5chain.protected": forge(signing={"protected": {1: -7, 33: list(provider().chain)}, "unprotected": {}}),
     "issue_id.missing": forge(vicalIssueID=None),
+    "issue_id.negative": forge(vicalIssueID=-1),
     "next_update.missing": forge(nextUpdate=None),
     "entries.empty": forge(certificateInfos=[]),
     "date.form": forge(date=TDate("2026-05-31T14:00:00+02:00")),
@@ -123,7 +124,11 @@ ENTRY_DEVIATIONS: list[tuple[str, dict[str, Any]]] = [
     ("serial.padded", {"serialNumber": Tag(2, b"\0" + OCTETS)}),
     ("serial.negative", {"serialNumber": Tag(3, OCTETS)}),
     ("ski.wrapped", {"ski": b"\x04\x14" + SKI}),
-    ("state.empty", {"stateOrProvinceName": ""}),
+    ("text.empty", {"stateOrProvinceName": ""}),
+    ("text.empty", {"issuingCountry": ""}),
+    ("text.empty", {"issuingAuthority": ""}),
+    ("text.empty", {"docType": ["", MDL]}),
+    ("text.empty", {"certificateProfile": [""]}),
     ("ski.wrapped", {"ski": b"\x04\x16\x04\x14" + SKI}),
 ]
 
@@ -301,7 +306,6 @@ BROKEN: dict[str, dict[str, Any]] = {
     "date": {"date": None},
     "date, text": {"date": "2026-01-01T00:00:00Z"},
     "vicalIssueID": {"vicalIssueID": "7"},
-    "vicalIssueID, negative": {"vicalIssueID": -1},
     "nextUpdate": {"nextUpdate": 1},
     "notAfter": {"notAfter": 1},
     "vicalURL": {"vicalURL": 1},

@@ -10,6 +10,7 @@ from mdl.cbor import Tag, TDate, encode
 from mdl.errors import DecodeError, VerificationError
 from mdl.pki import Certificate, Crl
 from mdl.testing import ThrowawayAuthority, deterministic_key, distinguished_name
+from mdl.vical import CertificateInfo
 from reader.report import Outcome, Revocation
 from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
 from reader.vical import (
@@ -335,9 +336,17 @@ def test_absent_evidence_refuses_where_it_was_demanded() -> None:
 # --- (5) version and date ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", ["", "1", "1.1", "2.0"])
+@pytest.mark.parametrize(
+    "version", ["", "1", "2.0", "0.9", "10.0", "1.0.0", "1.x", " 1.0", "-1.0", "1.", "\u0661.0", "1" * 99]
+)
 def test_another_version_is_refused(version: str) -> None:
     assert only_failure(forge(version=version)) == "vical.version"
+
+
+@pytest.mark.parametrize(("version", "warnings"), [("1.0", ()), ("01.00", ()), ("1.1", ("version.minor",))])
+def test_versions_are_compared_as_numbers_and_any_minor_one_is_read(version: str, warnings: tuple[str, ...]) -> None:
+    (found,) = [check for check in take(forge(version=version)).report if check.id == "vical.version"]
+    assert found.warnings == warnings
 
 
 def test_a_list_from_the_future_is_refused_but_for_three_minutes() -> None:
@@ -454,6 +463,53 @@ def test_an_entry_that_is_not_its_certificate_is_refused_alone(code: str, change
     assert refused.detail
     assert refused.certificate == (None if code in {"vical.entry", "certificate.malformed"} else UTAH)
     assert only_failure(forge(info(UTAH, **changes))) == "vical.entries"
+
+
+def test_a_negative_number_of_a_list_is_tolerated_and_still_orders_lists() -> None:
+    assert take(forge(vicalIssueID=-5)).issue_id == -5
+    data = forge(vicalIssueID=-5)
+    assert only_failure(data, accepted=AcceptedVical(issue_id=-4, date=DATE)) == "vical.issue_id"
+    assert only_failure(data, accepted=AcceptedVical(issue_id=7, date=DATE)) == "vical.issue_id"
+
+
+@pytest.mark.parametrize("member", ["stateOrProvinceName", "issuingCountry", "issuingAuthority"])
+def test_an_entry_with_an_empty_text_is_one_without_it(member: str) -> None:
+    found = take(forge(info(UTAH, **{member: ""}), info(ALASKA)))
+    assert found.refused == ()
+    assert [one.certificate for one in found.anchors] == [UTAH, ALASKA]
+    # The root's own country and state limit it all the same.
+    assert found.anchors[0].certificate.state == "US-UT"
+
+
+def test_an_error_of_ours_over_one_entry_refuses_that_entry_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = TrustAnchor.admit
+
+    def admit(certificate: Certificate, **limits: Any) -> TrustAnchor:
+        if certificate == UTAH:
+            raise ZeroDivisionError("Erika Mustermann")
+        return honest(certificate, **limits)
+
+    monkeypatch.setattr(TrustAnchor, "admit", admit)
+    found = take(forge(info(UTAH), info(ALASKA)))
+    assert [one.certificate for one in found.anchors] == [ALASKA]
+    assert [(one.index, one.code) for one in found.refused] == [(0, "vical.entry")]
+    assert "ZeroDivisionError" in found.refused[0].detail
+    assert "Erika" not in found.refused[0].detail
+
+
+def test_an_error_of_ours_while_an_entry_is_read_refuses_that_entry_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = CertificateInfo.from_value
+
+    def from_value(value: Any, path: str) -> CertificateInfo:
+        if path.endswith("[0]"):
+            raise ZeroDivisionError("Erika Mustermann")
+        return honest(value, path)
+
+    monkeypatch.setattr(CertificateInfo, "from_value", from_value)
+    found = take(forge(info(UTAH), info(ALASKA)))
+    assert [one.certificate for one in found.anchors] == [ALASKA]
+    assert [(one.index, one.code) for one in found.refused] == [(0, "vical.entry")]
+    assert "Erika" not in found.refused[0].detail
 
 
 def test_an_entry_that_is_no_map_is_refused_alone() -> None:
