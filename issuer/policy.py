@@ -69,10 +69,10 @@ _READING: Final = frozenset({
 })  # fmt: skip
 _COMMANDS: Final[Mapping[Actor, frozenset[str]]] = MappingProxyType({
     Actor.CEREMONY_OFFICER: _READING
-    | {"ceremony", "certify", "crl", "init", "policy set", "rekey", "revoke", "rotate", "rules"},
+    | {"backup", "ceremony", "certify", "crl", "init", "policy set", "rekey", "restore", "revoke", "rotate", "rules"},
     Actor.SIGNER_OPERATOR: _READING
-    | {"accept", "certify", "crl", "csr", "ds", "init", "join", "lists", "private-ca", "publish", "revoke",
-       "rotate", "rules", "vical"},
+    | {"accept", "backup", "certify", "crl", "csr", "ds", "init", "join", "lists", "move-list", "private-ca", "publish",
+       "restore", "retire-list", "revoke", "rotate", "rules", "vical"},
     Actor.ISSUING_SERVICE: frozenset({"issue", "lists", "policy show", "publish", "revoke", "status"}),
     Actor.AUDITOR: _READING | {"audit checkpoint"},
 })  # fmt: skip
