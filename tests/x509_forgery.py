@@ -28,8 +28,8 @@ from mdl.pki import (
 from mdl.testing import deterministic_key
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-SUBJECT = Subject(country="UT", state="UT-1", organization="Utopia", common_name="Utopia signer")
-ROOT_SUBJECT = Subject(country="UT", state="UT-1", organization="Utopia", common_name="Utopia root")
+SUBJECT = Subject(country="XU", state="XU-1", organization="Utopia", common_name="Utopia signer")
+ROOT_SUBJECT = Subject(country="XU", state="XU-1", organization="Utopia", common_name="Utopia root")
 ROOT_KEY = deterministic_key("forgery root")
 KEY = deterministic_key("forgery signer")
 CRL_URI = "https://crl.utopia.example/iaca.crl"

@@ -19,6 +19,7 @@ from mdl.pki import (
     PROFILES,
     READER_AUTHENTICATION,
     READER_CA,
+    VICAL_PROVIDER_CA,
     VICAL_SIGNER,
     Certificate,
     CertificateRequest,
@@ -314,10 +315,15 @@ class _Issuing:
                 return file, certificate
         return candidates[0] if candidates else None
 
-    def only_others(self, authority: Certificate) -> bool:
-        """Whether all that it issued, as far as it is at hand, is what no IACA issues: readers' or VICAL signers'."""
+    def other_authority(self, authority: Certificate) -> Profile | None:
+        """What a CA is that issued nothing, as far as it is at hand, but what no IACA issues; None where it may be one.
+
+        A CA of readers, or of a VICAL provider.
+        """
         profiles = {likely_profile(one) for one in self._issued.get(authority.subject, ()) if one != authority}
-        return bool(profiles) and profiles <= {READER_AUTHENTICATION, VICAL_SIGNER}
+        if profiles == {VICAL_SIGNER}:
+            return VICAL_PROVIDER_CA
+        return READER_CA if profiles and profiles <= {READER_AUTHENTICATION, VICAL_SIGNER} else None
 
 
 def _signed(document: Certificate | Crl, issuer: Certificate) -> bool:
@@ -336,7 +342,7 @@ def _profile(document: Document, asked: str, issuing: _Issuing) -> Profile | Crl
     if asked != AUTO:
         return PROFILES[asked]
     suggested = likely_profile(document)
-    return READER_CA if suggested in (IACA, None) and issuing.only_others(document) else suggested
+    return (issuing.other_authority(document) if suggested in (IACA, None) else None) or suggested
 
 
 NO_PROFILE: Final[AnyRule] = Rule(

@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat import asn1
@@ -242,6 +242,26 @@ class BasicConstraints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityCertificate:
+    """authorityCertIssuer and authorityCertSerialNumber: which certificate of the issuer's is meant.
+
+    Attributes:
+        issuers: The directory names of authorityCertIssuer, each the DER of a Name; empty where there is none.
+        serial: authorityCertSerialNumber, or None where it is absent.
+    """
+
+    issuers: tuple[bytes, ...]
+    serial: int | None
+
+
+class AuthorityKey(NamedTuple):
+    """authorityKeyIdentifier: the key of the issuer, and the certificate of the issuer; each None where absent."""
+
+    key_identifier: bytes | None
+    certificate: AuthorityCertificate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DistributionPoint:
     """One DistributionPoint of cRLDistributionPoints.
 
@@ -271,6 +291,7 @@ _NAME_FORMS: Final[Mapping[bytes, NameForm]] = {
     b"\x82": NameForm.DNS,
     b"\x86": NameForm.URI,
 }
+_DIRECTORY_NAME: Final = b"\xa4"
 _KEY_USAGE_BITS: Final = tuple(KeyUsage)
 _EC_PUBLIC_KEY: Final = ObjectIdentifier("1.2.840.10045.2.1")
 _KEY_ALGORITHMS: Final = frozenset(
@@ -324,12 +345,14 @@ class Certificate:
         subject: The subject name.
         not_before: Start of validity, inclusive, aware UTC.
         not_after: End of validity, inclusive, aware UTC.
-        times_as_prescribed: Whether each time up to 2049 is a UTCTime (RFC 5280 4.1.2.5).
+        deviating_times: Names of the times that are not in the form that RFC 5280 4.1.2.5 asks for in their year.
+        unique_ids: Names of the unique identifiers that are present: ``issuerUniqueID``, ``subjectUniqueID``.
         spki: The SubjectPublicKeyInfo, as received.
         key_bits: The contents of its BIT STRING: an encoded point, or an Edwards key.
         extensions: All extensions by object identifier, in order; no identifier occurs twice.
         subject_key_identifier: Or None where absent, as for all that follow.
         authority_key_identifier: The keyIdentifier member of the extension.
+        authority_certificate: The other members of the extension: which certificate the issuer has.
         key_usage: The bits that are set.
         extended_key_usage: Object identifiers, in order.
         basic_constraints: Whether a CA.
@@ -355,12 +378,14 @@ class Certificate:
     subject: Name = field(init=False, compare=False)
     not_before: datetime = field(init=False, compare=False)
     not_after: datetime = field(init=False, compare=False)
-    times_as_prescribed: bool = field(init=False, compare=False)
+    deviating_times: tuple[str, ...] = field(init=False, compare=False)
+    unique_ids: tuple[str, ...] = field(init=False, compare=False)
     spki: bytes = field(init=False, compare=False)
     key_bits: bytes = field(init=False, compare=False)
     extensions: Mapping[str, Extension] = field(init=False, compare=False)
     subject_key_identifier: bytes | None = field(init=False, compare=False)
     authority_key_identifier: bytes | None = field(init=False, compare=False)
+    authority_certificate: AuthorityCertificate | None = field(init=False, compare=False)
     key_usage: frozenset[KeyUsage] | None = field(init=False, compare=False)
     extended_key_usage: tuple[str, ...] | None = field(init=False, compare=False)
     basic_constraints: BasicConstraints | None = field(init=False, compare=False)
@@ -384,6 +409,7 @@ class Certificate:
         not_after, after_in_order = time_of(body.validity.not_after, code=malformed, path="notAfter")
         extensions = extensions_of(body.extensions, code="certificate.extension", path="extensions")
         known = _KnownExtensions(extensions)
+        authority = authority_key_of(extensions)
         key_info = der_types.decode_inside(
             der_types.SubjectPublicKeyInfo, body.spki, code=malformed, path="subjectPublicKeyInfo"
         )
@@ -398,12 +424,21 @@ class Certificate:
             ("subject", Name(der_types.encoded(body.subject))),
             ("not_before", not_before),
             ("not_after", not_after),
-            ("times_as_prescribed", before_in_order and after_in_order),
+            (
+                "deviating_times",
+                (() if before_in_order else ("notBefore",)) + (() if after_in_order else ("notAfter",)),
+            ),
+            (
+                "unique_ids",
+                (() if body.issuer_unique_id is None else ("issuerUniqueID",))
+                + (() if body.subject_unique_id is None else ("subjectUniqueID",)),
+            ),
             ("spki", der_types.encoded(body.spki)),
             ("key_bits", key_info.key.as_bytes()),
             ("extensions", MappingProxyType(extensions)),
             ("subject_key_identifier", known.subject_key_identifier()),
-            ("authority_key_identifier", known.authority_key_identifier()),
+            ("authority_key_identifier", authority.key_identifier),
+            ("authority_certificate", authority.certificate),
             ("key_usage", known.key_usage()),
             ("extended_key_usage", known.extended_key_usage()),
             ("basic_constraints", known.basic_constraints()),
@@ -555,12 +590,6 @@ class _KnownExtensions:
     def subject_key_identifier(self) -> bytes | None:
         value = self._value(ExtensionId.SUBJECT_KEY_IDENTIFIER)
         return None if value is None else _extension(bytes, value, ExtensionId.SUBJECT_KEY_IDENTIFIER)
-
-    def authority_key_identifier(self) -> bytes | None:
-        value = self._value(ExtensionId.AUTHORITY_KEY_IDENTIFIER)
-        if value is None:
-            return None
-        return authority_key_identifier_of(value)
 
     def key_usage(self) -> frozenset[KeyUsage] | None:
         value = self._value(ExtensionId.KEY_USAGE)
@@ -743,14 +772,21 @@ def extensions_of(items: list[der_types.ExtensionFields] | None, *, code: str, p
     return found
 
 
-def authority_key_identifier_of(value: bytes) -> bytes | None:
-    """The keyIdentifier of an authorityKeyIdentifier extension.
+def authority_key_of(extensions: Mapping[str, Extension]) -> AuthorityKey:
+    """What the authorityKeyIdentifier among some extensions says; nothing where there is none.
 
     Raises:
         DecodeError: The extension is malformed.
     """
     oid = ExtensionId.AUTHORITY_KEY_IDENTIFIER
-    return _extension(der_types.AuthorityKeyIdentifierFields, value, oid).key_identifier
+    extension = extensions.get(oid)
+    if extension is None:
+        return AuthorityKey(None, None)
+    found = _extension(der_types.AuthorityKeyIdentifierFields, extension.value, oid)
+    if found.issuer is None and found.serial is None:
+        return AuthorityKey(found.key_identifier, None)
+    issuers = tuple(bytes(name.data) for name in found.issuer or () if name.tag_bytes == _DIRECTORY_NAME)
+    return AuthorityKey(found.key_identifier, AuthorityCertificate(issuers=issuers, serial=found.serial))
 
 
 def public_key_of(spki: bytes, *, post_quantum: UnsafePostQuantum | None = None) -> PublicKey:

@@ -10,8 +10,9 @@ and says what it asks.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
@@ -21,10 +22,13 @@ from mdl.keys import PublicKey, UnsafePostQuantum
 from mdl.pki.certificate import (
     ECDSA_SIGNATURES,
     AttributeId,
+    AuthorityCertificate,
     Certificate,
     ExtensionId,
+    GeneralName,
     KeyPurpose,
     KeyUsage,
+    Name,
     NameForm,
 )
 
@@ -74,7 +78,72 @@ _STATE_CODE: Final = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}\Z")
 _COUNTRY_CODE: Final = re.compile(r"[A-Z]{2}\Z")
 _DIRECTORY_STRINGS: Final = frozenset({"PrintableString", "UTF8String"})
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*\Z")
-_NAMED_ATTRIBUTES: Final = frozenset(attribute.value for attribute in AttributeId)
+# Attributes whose definition knows one string type only (RFC 5280 Appendix A.1): domainComponent and emailAddress;
+# serialNumber and dnQualifier. countryName has a rule of its own.
+_IA5_ATTRIBUTES: Final = frozenset({"0.9.2342.19200300.100.1.25", "1.2.840.113549.1.9.1"})
+_PRINTABLE_ATTRIBUTES: Final = {AttributeId.SERIAL_NUMBER.value: "serialNumber", "2.5.4.46": "dnQualifier"}
+_LONGEST_ATTRIBUTES: Final[Mapping[str, int]] = {
+    AttributeId.COMMON_NAME: 64,
+    AttributeId.SERIAL_NUMBER: 64,
+    AttributeId.LOCALITY: 128,
+    AttributeId.STATE: 128,
+    AttributeId.ORGANIZATION: 64,
+    AttributeId.ORGANIZATIONAL_UNIT: 64,
+    "2.5.4.12": 64,  # title
+    "2.5.4.4": 32768,  # surname, givenName, initials, generationQualifier, name
+    "2.5.4.42": 32768,
+    "2.5.4.43": 32768,
+    "2.5.4.44": 32768,
+    "2.5.4.41": 32768,
+    "2.5.4.65": 128,  # pseudonym
+    "1.2.840.113549.1.9.1": 255,  # emailAddress
+}
+"""The upper bounds of RFC 5280 Appendix A.1, in characters."""
+
+_ASSIGNED_COUNTRIES: Final = frozenset(
+    first + second
+    for first, seconds in {
+        "A": "DEFGILMOQRSTUWXZ",
+        "B": "ABDEFGHIJLMNOQRSTVWYZ",
+        "C": "ACDFGHIKLMNORUVWXYZ",
+        "D": "EJKMOZ",
+        "E": "CEGHRST",
+        "F": "IJKMOR",
+        "G": "ABDEFGHILMNPQRSTUWY",
+        "H": "KMNRTU",
+        "I": "DELMNOQRST",
+        "J": "EMOP",
+        "K": "EGHIMNPRWYZ",
+        "L": "ABCIKRSTUVY",
+        "M": "ACDEFGHKLMNOPQRSTUVWXYZ",
+        "N": "ACEFGILOPRUZ",
+        "O": "M",
+        "P": "AEFGHKLMNRSTWY",
+        "Q": "A",
+        "R": "EOSUW",
+        "S": "ABCDEGHIJKLMNORSTVXYZ",
+        "T": "CDFGHJKLMNORTVWZ",
+        "U": "AGMSYZ",
+        "V": "ACEGINU",
+        "W": "FS",
+        "Y": "ET",
+        "Z": "AMW",
+    }.items()
+    for second in seconds
+)
+"""The codes of ISO 3166-1 alpha-2 that are officially assigned."""
+_USER_ASSIGNED: Final = re.compile(r"AA|ZZ|Q[M-Z]|X[A-Z]")
+
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[!#-;=?-Z\[\]_a-z~%]+\Z")
+_WEB_URI: Final = re.compile(
+    r"https?://(?:[^@/?#]*@)?(\[[^\]/?#@]*\]|[^\[\]:/?#@]*)(?::([0-9]*))?(?:[/?#]|\Z)", re.IGNORECASE
+)
+_HOST: Final = re.compile(
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\.?\Z"
+)
+_LOCAL_PART: Final = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+)*\Z|\"[ -!#-\[\]-~]+\"\Z"
+)
 _CA_BITS: Final = frozenset({KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN})
 _RECOGNISED: Final = frozenset(
     {
@@ -100,6 +169,7 @@ _FORBIDDEN: Final = frozenset(
     }
 )
 _FOREIGN_ROLES: Final = frozenset(purpose.value for purpose in KeyPurpose)
+_ANY_PURPOSE: Final = "2.5.29.37.0"
 _LIST_LIMIT: Final = 5
 
 
@@ -135,6 +205,14 @@ def serial_random(case: CertificateCase) -> str | None:
     # 63 random bits come out this small once in 65536 times: what is smaller was counted, not drawn.
     bits = case.certificate.serial.bit_length()
     return None if bits > 47 or case.certificate.serial <= 0 else f"a serial number of {bits} bits"
+
+
+def serial_issuer(case: CertificateCase) -> str | None:
+    # Of a root only: what another CA numbers is compared with nothing of its own.
+    issuer = case.issuer
+    if issuer is None or issuer.issuer != issuer.subject or case.certificate.serial != issuer.serial:
+        return None
+    return None if case.certificate == issuer else "the serial number is that of the issuer's own certificate"
 
 
 def signature_algorithm(case: CertificateCase) -> str | None:
@@ -205,6 +283,18 @@ def key_type(case: CertificateCase) -> str | None:
     return f"a key on {case.key.curve.name}"
 
 
+def key_issuer(case: CertificateCase) -> str | None:
+    issuer = case.issuer
+    if issuer is None:
+        return None
+    ours, theirs = case.certificate, issuer
+    if case.profile.ca and case.profile.purpose is None and ours.subject == theirs.subject:
+        return None  # the CA's own certificate, or its renewal
+    # A key may be written in two ways: as a compressed and as an uncompressed point.
+    same = ours.spki == theirs.spki or (case.key is not None and case.key == issuer_key(case))
+    return "the public key is the issuer's own" if same else None
+
+
 def key_encoding(case: CertificateCase) -> str | None:
     if case.key is None or case.key.curve.kind != "EC" or case.certificate.key_bits[:1] == b"\x04":
         return None
@@ -221,7 +311,11 @@ def validity_order(case: CertificateCase) -> str | None:
 
 
 def validity_encoding(case: CertificateCase) -> str | None:
-    return None if case.certificate.times_as_prescribed else "a time before 2050 is a GeneralizedTime"
+    return _time_problem(case.certificate.deviating_times)
+
+
+def _time_problem(names: tuple[str, ...]) -> str | None:
+    return f"a GeneralizedTime before 2050: {', '.join(names)}" if names else None
 
 
 def validity_maximum(case: CertificateCase) -> str | None:
@@ -271,6 +365,14 @@ def country_format(case: CertificateCase) -> str | None:
     return f"a countryName of {len(wrong[0])} characters, not two capital letters" if wrong else None
 
 
+def country_assigned(case: CertificateCase) -> str | None:
+    # What is no code at all has a finding of its own.
+    for country in case.certificate.subject.values(AttributeId.COUNTRY):
+        if _COUNTRY_CODE.match(country) and country not in _ASSIGNED_COUNTRIES and not _USER_ASSIGNED.match(country):
+            return f"countryName {country}, which ISO 3166-1 does not assign"
+    return None
+
+
 def country_encoding(case: CertificateCase) -> str | None:
     for attribute in case.certificate.subject.attributes:
         if attribute.oid == AttributeId.COUNTRY and attribute.string_type != "PrintableString":
@@ -300,21 +402,53 @@ def subject_ambiguous(case: CertificateCase) -> str | None:
 
 def subject_strings(case: CertificateCase) -> str | None:
     for attribute in case.certificate.subject.attributes:
-        if attribute.oid not in _NAMED_ATTRIBUTES or attribute.oid == AttributeId.COUNTRY:
+        if attribute.oid == AttributeId.COUNTRY:
             continue
-        if attribute.string_type not in _DIRECTORY_STRINGS:
-            return f"attribute {attribute.oid} as {attribute.string_type}"
-        if attribute.string_type == "PrintableString" and not _PRINTABLE.match(cast("str", attribute.value)):
-            return f"attribute {attribute.oid} as PrintableString, with characters outside its alphabet"
+        name = _listed([attribute.oid])
+        if attribute.oid in _IA5_ATTRIBUTES:
+            if attribute.string_type != "IA5String":
+                return f"attribute {name} as {attribute.string_type}, which is defined as IA5String"
+        elif attribute.string_type not in _DIRECTORY_STRINGS:
+            return f"attribute {name} as {attribute.string_type}"
+        elif attribute.string_type == "PrintableString" and not _PRINTABLE.match(cast("str", attribute.value)):
+            return f"attribute {name} as PrintableString, with characters outside its alphabet"
     return None
 
 
 def serial_number_encoding(case: CertificateCase) -> str | None:
     # Other types than these are a finding of `subject_strings`.
     for attribute in case.certificate.subject.attributes:
-        if attribute.oid == AttributeId.SERIAL_NUMBER and attribute.string_type == "UTF8String":
-            return "serialNumber as UTF8String"
+        if attribute.oid in _PRINTABLE_ATTRIBUTES and attribute.string_type == "UTF8String":
+            return f"{_PRINTABLE_ATTRIBUTES[attribute.oid]} as UTF8String"
     return None
+
+
+def subject_value(case: CertificateCase) -> str | None:
+    for attribute in case.certificate.subject.attributes:
+        value = attribute.value
+        if value is None or attribute.oid == AttributeId.COUNTRY:  # no text; or a finding of its form
+            continue
+        name = _listed([attribute.oid])
+        if not value:
+            return f"attribute {name} has no characters"
+        if not value.strip():
+            return f"attribute {name} has nothing but blanks"
+        if not value.isprintable():
+            return f"attribute {name} has control or format characters"
+    return None
+
+
+def subject_length(case: CertificateCase) -> str | None:
+    for attribute in case.certificate.subject.attributes:
+        longest = _LONGEST_ATTRIBUTES.get(attribute.oid)
+        if longest is not None and len(attribute.value or "") > longest:
+            return f"attribute {attribute.oid} has {len(attribute.value or '')} characters, at most {longest}"
+    return None
+
+
+def unique_identifiers(case: CertificateCase) -> str | None:
+    found = case.certificate.unique_ids
+    return f"present: {', '.join(found)}" if found else None
 
 
 def issuer_self(case: CertificateCase) -> str | None:
@@ -368,6 +502,18 @@ def issuer_state_absent(case: CertificateCase) -> str | None:
     return "stateOrProvinceName stands only in the " + ("subject" if ours else "issuer")
 
 
+def issuer_ca(case: CertificateCase) -> str | None:
+    issuer = case.issuer
+    if issuer is None:
+        return None
+    if issuer.basic_constraints is None or not issuer.basic_constraints.ca:
+        return "the issuer's certificate does not say that it is a CA"
+    # An issuer without keyUsage is unrestricted (RFC 5280 4.2.1.3): its own profile names that.
+    if issuer.key_usage is not None and KeyUsage.KEY_CERT_SIGN not in issuer.key_usage:
+        return "the issuer's keyUsage lacks keyCertSign"
+    return None
+
+
 def _code(value: str | None, form: re.Pattern[str]) -> str:
     """A code for a message, where it is one."""
     if value is None:
@@ -410,6 +556,34 @@ def aki_mismatch(case: CertificateCase) -> str | None:
     if ours is None or theirs is None or ours == theirs:
         return None
     return "the keyIdentifier is not the issuer's subjectKeyIdentifier"
+
+
+def aki_certificate(case: CertificateCase) -> str | None:
+    return _authority_problem(case.certificate.authority_certificate, case.issuer)
+
+
+def _authority_problem(named: AuthorityCertificate | None, issuer: Certificate | None) -> str | None:
+    """What authorityCertIssuer and authorityCertSerialNumber say otherwise than the issuer's certificate."""
+    if named is None or issuer is None:
+        return None
+    if named.serial is not None and named.serial != issuer.serial:
+        return "authorityCertSerialNumber is not the serial number of the issuer's certificate"
+    if named.issuers and not any(_is_name(der, issuer.issuer) for der in named.issuers):
+        return "authorityCertIssuer is not the issuer field of the issuer's certificate"
+    if named.serial is None or not named.issuers:
+        return "authorityCertIssuer and authorityCertSerialNumber: one without the other"
+    return None
+
+
+def _is_name(der: bytes, expected: Name) -> bool:
+    """Whether a name says what another one says, in whatever string types."""
+    if der == expected.der:
+        return True
+    try:
+        found = Name(der)
+    except DecodeError:
+        return False
+    return [(one.oid, one.value) for one in found.attributes] == [(one.oid, one.value) for one in expected.attributes]
 
 
 def ku_bits(case: CertificateCase) -> str | None:
@@ -459,6 +633,10 @@ def eku_foreign(case: CertificateCase) -> str | None:
     return f"the certificate is for another role: {_listed(foreign)}" if foreign else None
 
 
+def eku_any(case: CertificateCase) -> str | None:
+    return "anyExtendedKeyUsage" if _ANY_PURPOSE in (case.certificate.extended_key_usage or ()) else None
+
+
 def eku_critical(case: CertificateCase) -> str | None:
     found = case.certificate.extensions.get(ExtensionId.EXTENDED_KEY_USAGE)
     return "the extension is critical" if found is not None and found.critical else None
@@ -506,6 +684,78 @@ def ian_other(case: CertificateCase) -> str | None:
     return f"{len(other)} names of other forms" if other else None
 
 
+def ian_value(case: CertificateCase) -> str | None:
+    return _name_problem(case.certificate.issuer_alternative_name)
+
+
+def san_value(case: CertificateCase) -> str | None:
+    return _name_problem(case.certificate.subject_alternative_name)
+
+
+def _name_problem(names: tuple[GeneralName, ...] | None) -> str | None:
+    """What is wrong with the first e-mail address, host or URI that nobody could use."""
+    for name in names or ():
+        if name.form is NameForm.OTHER:
+            continue
+        if not name.value.strip():
+            return f"a {name.form.value} without characters"
+        if not _USABLE[name.form](name.value):
+            return f"a {name.form.value} that is none"
+    return None
+
+
+def _is_email(text: str) -> bool:
+    local, at, host = text.rpartition("@")
+    return bool(at and _LOCAL_PART.match(local)) and _is_host(host)
+
+
+def _is_host(text: str) -> bool:
+    if text.startswith("["):
+        return text.endswith("]") and _is_address(text[1:-1].removeprefix("IPv6:"))
+    return _HOST.match(text) is not None and len(text) <= 253
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_dns_name(text: str) -> bool:
+    return _is_host(text.removeprefix("*.")) and not text.startswith("[")
+
+
+def _is_uri(text: str) -> bool:
+    """Whether a URI is absolute, in the characters of URIs, and has a host where its scheme asks for one."""
+    if not _URI.match(text):
+        return False
+    scheme, _, rest = text.partition(":")
+    if scheme.lower() == "mailto":
+        return all(_is_email(one) for one in rest.partition("?")[0].split(","))
+    return scheme.lower() not in ("http", "https") or _web_problem(text) is None
+
+
+def _web_problem(uri: str) -> str | None:
+    """Why nobody can fetch from an http or https address."""
+    if not _URI.match(uri):
+        return "with a blank, or with another character that no URI has"
+    found = _WEB_URI.match(uri)
+    if found is None or not found[1]:
+        return "without a host"
+    if not _is_host(found[1]) or (found[2] and int(found[2][:6]) not in range(1, 65_536)):
+        return "whose host or port is none"
+    return None
+
+
+_USABLE: Final[Mapping[NameForm, Callable[[str], bool]]] = {
+    NameForm.EMAIL: _is_email,
+    NameForm.DNS: _is_dns_name,
+    NameForm.URI: _is_uri,
+}
+
+
 def ian_differs(case: CertificateCase) -> str | None:
     expected = None if case.issuer is None else case.issuer.issuer_alternative_name
     if expected is None or case.certificate.issuer_alternative_name == expected:
@@ -523,6 +773,15 @@ def crldp_uri(case: CertificateCase) -> str | None:
 def crldp_scheme(case: CertificateCase) -> str | None:
     other = [uri for uri in case.certificate.crl_uris if not uri.lower().startswith(("http://", "https://"))]
     return f"{len(other)} URIs that are neither http nor https" if other else None
+
+
+def crldp_address(case: CertificateCase) -> str | None:
+    for uri in case.certificate.crl_uris:
+        # Another scheme is a finding of its own.
+        problem = _web_problem(uri) if uri.lower().startswith(("http://", "https://")) or not _URI.match(uri) else None
+        if problem is not None:
+            return f"an address {problem}"
+    return None
 
 
 def crldp_form(case: CertificateCase) -> str | None:
@@ -636,7 +895,7 @@ def crl_interval(case: CrlCase) -> str | None:
 
 
 def crl_encoding(case: CrlCase) -> str | None:
-    return None if case.crl.times_as_prescribed else "a time before 2050 is a GeneralizedTime"
+    return _time_problem(case.crl.deviating_times)
 
 
 def crl_future(case: CrlCase) -> str | None:
@@ -676,6 +935,10 @@ def crl_aki_mismatch(case: CrlCase) -> str | None:
     if ours is None or theirs is None or ours == theirs:
         return None
     return "the keyIdentifier is not the issuer's subjectKeyIdentifier"
+
+
+def crl_aki_certificate(case: CrlCase) -> str | None:
+    return _authority_problem(case.crl.authority_certificate, case.issuer)
 
 
 def crl_number(case: CrlCase) -> str | None:

@@ -14,11 +14,12 @@ from mdl.keys import PublicKey
 from mdl.pki import structures as der_types
 from mdl.pki.certificate import (
     AlgorithmIdentifier,
+    AuthorityCertificate,
     Extension,
     ExtensionId,
     Name,
     algorithm_of,
-    authority_key_identifier_of,
+    authority_key_of,
     extensions_of,
     is_pem,
     pem_blocks,
@@ -45,12 +46,13 @@ class Crl:
         issuer: The issuer name.
         this_update: When it was issued, aware UTC.
         next_update: When the next one comes, aware UTC, or None.
-        times_as_prescribed: Whether each time up to 2049 is a UTCTime.
+        deviating_times: Names of the times that are not in the form that RFC 5280 5.1.2.4 asks for in their year.
         revoked: The time of revocation by serial number; the earliest where a number is listed twice.
         has_empty_list: Whether there is a list of revoked certificates without an entry.
         entry_extensions: Whether critical, by object identifier, over all entries.
         extensions: All extensions by object identifier; no identifier occurs twice.
         authority_key_identifier: The keyIdentifier member of the extension, or None.
+        authority_certificate: The other members of the extension, or None.
         number: The cRLNumber, or None.
 
     Raises:
@@ -67,12 +69,13 @@ class Crl:
     issuer: Name = field(init=False, compare=False)
     this_update: datetime = field(init=False, compare=False)
     next_update: datetime | None = field(init=False, compare=False)
-    times_as_prescribed: bool = field(init=False, compare=False)
+    deviating_times: tuple[str, ...] = field(init=False, compare=False)
     revoked: Mapping[int, datetime] = field(init=False, compare=False)
     has_empty_list: bool = field(init=False, compare=False)
     entry_extensions: Mapping[str, bool] = field(init=False, compare=False)
     extensions: Mapping[str, Extension] = field(init=False, compare=False)
     authority_key_identifier: bytes | None = field(init=False, compare=False)
+    authority_certificate: AuthorityCertificate | None = field(init=False, compare=False)
     number: int | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -85,23 +88,28 @@ class Crl:
         body = der_types.decode_inside(der_types.TbsCertList, outer.body, code=malformed, path="tbsCertList")
         if body.version not in (None, 1):
             raise DecodeError("no such version", code=malformed, path="tbsCertList.version")
+        deviating: dict[str, None] = {}
         this_update, in_order = time_of(body.this_update, code=malformed, path="thisUpdate")
+        if not in_order:
+            deviating["thisUpdate"] = None
         next_update = None
         if body.next_update is not None:
-            next_update, next_in_order = time_of(body.next_update, code=malformed, path="nextUpdate")
-            in_order = in_order and next_in_order
+            next_update, in_order = time_of(body.next_update, code=malformed, path="nextUpdate")
+            if not in_order:
+                deviating["nextUpdate"] = None
         revoked: dict[int, datetime] = {}
         entry_extensions: dict[str, bool] = {}
         for entry in body.revoked or ():
-            revoked_at, entry_in_order = time_of(entry.revoked_at, code=malformed, path="revocationDate")
-            in_order = in_order and entry_in_order
+            revoked_at, in_order = time_of(entry.revoked_at, code=malformed, path="revocationDate")
+            if not in_order:
+                deviating["revocationDate"] = None
             revoked[entry.serial] = min(revoked_at, revoked.get(entry.serial, revoked_at))
             for oid, extension in extensions_of(
                 entry.extensions, code="crl.extension", path="crlEntryExtensions"
             ).items():
                 entry_extensions[oid] = entry_extensions.get(oid, False) or extension.critical
         extensions = extensions_of(body.extensions, code="crl.extension", path="crlExtensions")
-        aki = extensions.get(ExtensionId.AUTHORITY_KEY_IDENTIFIER)
+        authority = authority_key_of(extensions)
         number = extensions.get(ExtensionId.CRL_NUMBER)
         for name, value in (
             ("tbs", der_types.encoded(outer.body)),
@@ -112,12 +120,13 @@ class Crl:
             ("issuer", Name(der_types.encoded(body.issuer))),
             ("this_update", this_update),
             ("next_update", next_update),
-            ("times_as_prescribed", in_order),
+            ("deviating_times", tuple(deviating)),
             ("revoked", MappingProxyType(revoked)),
             ("has_empty_list", body.revoked is not None and not body.revoked),
             ("entry_extensions", MappingProxyType(entry_extensions)),
             ("extensions", MappingProxyType(extensions)),
-            ("authority_key_identifier", None if aki is None else authority_key_identifier_of(aki.value)),
+            ("authority_key_identifier", authority.key_identifier),
+            ("authority_certificate", authority.certificate),
             ("number", None if number is None else _number(number.value)),
         ):
             object.__setattr__(self, name, value)

@@ -282,8 +282,7 @@ VICAL_PROVIDER_CA: Final = Profile(
     # What else such a CA may do with its key is the provider's own affair.
     grades={"ku.extra": (Severity.NOTE, False)},
 )
-"""What is asked of a VICAL provider's root and of the CAs below it; the standard has no profile for them, and none is
-made or linted by this one alone."""
+"""What is asked of a VICAL provider's root and of the CAs below it; the standard has no profile for them."""
 
 REVOCATION_LIST_SIGNER: Final = Profile(
     id="revocation-list",
@@ -320,6 +319,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             READER_AUTHENTICATION,
             OCSP_SIGNER,
             VICAL_SIGNER,
+            VICAL_PROVIDER_CA,
             REVOCATION_LIST_SIGNER,
         )
     }

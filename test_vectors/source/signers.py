@@ -581,6 +581,15 @@ for _oid, _name in {
         lambda oid=_oid: _forged(put(oid, b"\x04\x05gar", critical=False)),
         tolerated=LENIENT,
     )
+
+
+def _with_the_roots_key() -> Fields:
+    key = AUTHORITY.iaca_key
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key.key)
+    return signer(public_key=key.public_key, extensions={"ski": (identifier, False)}) | {"issuer_key": key}
+
+
+attack(PROFILE, "with the root's own key", _with_the_roots_key, tolerated=LENIENT)
 attack(
     PROFILE,
     "basicConstraints with its FALSE written out",

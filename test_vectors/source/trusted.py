@@ -95,9 +95,9 @@ accept(
 accept(
     "an authority of another country",
     lambda: (
-        {"authority": ThrowawayAuthority("Utopia", country="UT", state=None)}
+        {"authority": ThrowawayAuthority("Utopia", country="XU", state=None)}
         | {
-            "items": {"issuing_country": {"value": "UT"}, "issuing_jurisdiction": {"value": "UT-1"}},
+            "items": {"issuing_country": {"value": "XU"}, "issuing_jurisdiction": {"value": "XU-1"}},
             "namespaces": licence(),
         }
     ),
@@ -271,6 +271,37 @@ for _name, _contacts in {
         f"an issuerAltName with {_name}",
         lambda contacts=_contacts: signer(extensions={"ian": (x509.IssuerAlternativeName(contacts), False)}),
     )
+_KEY_OF_THE_ROOT: x509.AuthorityKeyIdentifier = AUTHORITY.ds_recipe.extensions["aki"][0]  # type: ignore[assignment]
+for _name, _deviation in {
+    "a name longer than it may be": {
+        "subject": x509.Name(
+            [
+                *(x509.NameAttribute(oid, text) for oid, text in (_C, _ST, _CN)),
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Führerscheinstelle " * 4),
+            ]
+        )
+    },
+    "a name of blanks": {"subject": x509.Name([x509.NameAttribute(*one) for one in (_C, _ST, (_CN[0], "  "))])},
+    "a contact that is none": {
+        "extensions": {"ian": (x509.IssuerAlternativeName([x509.UniformResourceIdentifier("")]), False)}
+    },
+    "an issuer's serial number that is another certificate's": {
+        "extensions": {
+            "aki": (
+                x509.AuthorityKeyIdentifier(
+                    _KEY_OF_THE_ROOT.key_identifier, [x509.DirectoryName(AUTHORITY.iaca_recipe.subject)], 12345
+                ),
+                False,
+            )
+        }
+    },
+}.items():
+    accept(f"a document signer with {_name}", lambda more=_deviation: signer(**more), warnings=["profile.minor"])
+accept(
+    "a distribution point whose address has a blank",
+    lambda: _points("https://throwaway.example/the iaca.crl"),
+    warnings=["profile.minor"],
+)
 for _name, _point in {
     "a host": [x509.DNSName("throwaway.example")],
     "a directory": [x509.DirectoryName(AUTHORITY.iaca_recipe.subject)],

@@ -334,7 +334,7 @@ def test_everything_that_is_issued_is_as_its_profile_wants(full: Authority) -> N
             seen.add(profile.id)
             for crl in reader.crls(one.certificate.fingerprint):
                 assert lint_crl(Crl.decode(crl.der), issuer=one.certificate) == ()
-    assert seen == {*PROFILES}
+    assert seen == {*PROFILES} - {"vical-ca"}  # which is another organisation's
 
 
 def test_openssl_accepts_all_chains_and_crls(full: Authority) -> None:

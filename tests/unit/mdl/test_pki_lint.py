@@ -23,6 +23,7 @@ from mdl.pki import (
     READER_AUTHENTICATION,
     READER_CA,
     REVOCATION_LIST_SIGNER,
+    VICAL_PROVIDER_CA,
     Certificate,
     Crl,
     Evidence,
@@ -50,6 +51,7 @@ from tests.x509_forgery import (
     forge,
     forge_crl,
     honest,
+    name_of,
     put,
     rekey,
     rename,
@@ -176,6 +178,22 @@ def distribution_point(kind: str, value: Any, **fields: Any) -> Any:
     return x509.CRLDistributionPoints([x509.DistributionPoint(point)])
 
 
+_TAGS = {"rfc822_name": 0x81, "dns_name": 0x82, "uniform_resource_identifier": 0x86}
+
+
+def raw_names(form: str, value: str) -> bytes:
+    """GeneralNames with one name whose text asn1crypto would not write."""
+    octets = value.encode()
+    return bytes((0x30, 2 + len(octets), _TAGS[form], len(octets))) + octets
+
+
+def raw_point(uri: str) -> bytes:
+    """CRLDistributionPoints with one URI that asn1crypto would not write."""
+    names = raw_names("uniform_resource_identifier", uri)[2:]
+    inner = bytes((0xA0, 2 + len(names), 0xA0, len(names))) + names
+    return bytes((0x30, 2 + len(inner), 0x30, len(inner))) + inner
+
+
 def spki_of(key: Any) -> bytes:
     return bytes(key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
 
@@ -271,6 +289,36 @@ def _not_self_issued(profile: Profile) -> Case:
     return Case(certificate=forge(certificate, change), issuer=None)
 
 
+def _with_the_issuers_key(profile: Profile) -> Case:
+    certificate, issuer = honest(profile)
+    return Case(certificate=forge(certificate, rekey(ROOT_KEY.public_key.spki)), issuer=issuer)
+
+
+def _with_the_issuers_serial_number(profile: Profile) -> Case:
+    certificate, issuer = honest(profile)
+    assert issuer is not None
+    return Case(certificate=forge(certificate, set_field("serial_number", issuer.serial)), issuer=issuer)
+
+
+def _authority_certificate(profile: Profile) -> Case:
+    """The key identifier is right, the serial number of the issuer's certificate is not."""
+    certificate, issuer = honest(profile)
+    above = issuer or certificate
+    value = x509.AuthorityKeyIdentifier(
+        {
+            "key_identifier": above.subject_key_identifier,
+            "authority_cert_issuer": [x509.GeneralName("directory_name", x509.Name.load(above.issuer.der))],
+            "authority_cert_serial_number": above.serial + 1,
+        }
+    )
+    return Case(certificate=forge(certificate, put(AKI, value)), issuer=issuer)
+
+
+def _below_no_ca(profile: Profile) -> Case:
+    """The issuer has signed, but its certificate is not that of a CA."""
+    return issuer_change(drop(BC))(profile)
+
+
 def _ku_extra(profile: Profile) -> Case:
     change = put(KU, key_usage(*bits_of(profile), "data_encipherment"))
     return subject_change(change)(profile)
@@ -290,6 +338,7 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
     "serial.positive": (subject_change(set_field("serial_number", 0)), set()),
     "serial.length": (subject_change(set_field("serial_number", 1 << 159)), set()),
     "serial.random": (subject_change(set_field("serial_number", 4711)), set()),
+    "serial.issuer": (_with_the_issuers_serial_number, set()),
     "signature.algorithm": (
         subject_change(set_field("signature", algorithm("1.2.840.10045.4.1")), digest="sha1"),
         {"signature.invalid"},
@@ -311,6 +360,7 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
     ),
     "signature.invalid": (_signed_by_another, set()),
     "key.type": (_key_type, set()),
+    "key.issuer": (_with_the_issuers_key, set()),
     "key.encoding": (_key_encoding, set()),
     "validity.order": (_validity_order, set()),
     "validity.encoding": (subject_change(times(not_before=START + DAY, form="general_time")), set()),
@@ -322,10 +372,14 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
     "subject.common-name.missing": (names_change(without(COMMON_NAME)), set()),
     "subject.organization.missing": (names_change(without(ORGANIZATION)), set()),
     "subject.country.format": (
-        names_change(replaced(COUNTRY, core.PrintableString("ut"))),
+        names_change(replaced(COUNTRY, core.PrintableString("xu"))),
         {"issuer.country"},
     ),
-    "subject.country.encoding": (names_change(replaced(COUNTRY, core.UTF8String("UT"))), set()),
+    "subject.country.assigned": (
+        names_change(replaced(COUNTRY, core.PrintableString("UT"))),
+        {"issuer.country", "subject.state.format"},
+    ),
+    "subject.country.encoding": (names_change(replaced(COUNTRY, core.UTF8String("XU"))), set()),
     "subject.state.format": (names_change(replaced(STATE, core.PrintableString("Utopia"))), set()),
     "subject.ambiguous": (names_change(doubled(STATE)), {"issuer.state"}),
     "subject.strings": (names_change(replaced(ORGANIZATION, core.TeletexString("Utopia"))), set()),
@@ -333,12 +387,16 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
         names_change(added(SERIAL_NUMBER, core.UTF8String("001"))),
         set(),
     ),
+    "subject.value": (names_change(replaced(ORGANIZATION, core.UTF8String(""))), {"subject.organization.missing"}),
+    "subject.length": (names_change(replaced(ORGANIZATION, core.UTF8String("ü" * 65))), set()),
+    "unique-identifiers": (subject_change(set_field("issuer_unique_id", b"\x01")), set()),
     "issuer.self": (_not_self_issued, set()),
     "issuer.distinct": (_issued_by_itself, set()),
     "issuer.name": (_issuer_reencoded, set()),
+    "issuer.ca": (_below_no_ca, set()),
     "issuer.common-name": (issuer_change(rename(replaced(COMMON_NAME, core.UTF8String("Utopia signer")))), set()),
     "issuer.country": (issuer_change(rename(replaced(COUNTRY, core.PrintableString("AR")))), set()),
-    "issuer.state": (issuer_change(rename(replaced(STATE, core.PrintableString("UT-2")))), set()),
+    "issuer.state": (issuer_change(rename(replaced(STATE, core.PrintableString("XU-2")))), set()),
     "issuer.state.absent": (issuer_change(rename(without(STATE))), set()),
     "ski.missing": (subject_change(drop(SKI)), set()),
     "ski.value": (subject_change(put(SKI, core.OctetString(bytes(20)))), set()),
@@ -347,6 +405,7 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
         subject_change(put(AKI, x509.AuthorityKeyIdentifier({"key_identifier": bytes(20)}))),
         set(),
     ),
+    "aki.certificate": (_authority_certificate, set()),
     "ku.missing": (subject_change(drop(KU)), set()),
     "ku.bits": (subject_change(put(KU, bytes.fromhex("030100"))), set()),
     "ku.ca-bits": (_ku_ca_bits, set()),
@@ -359,6 +418,7 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
     "eku.not-critical": (subject_change(put(EKU, purposes("1.2.3.4"), critical=True)), set()),
     "eku.unexpected": (subject_change(put(EKU, purposes(KeyPurpose.IACA))), set()),
     "eku.foreign": (subject_change(put(EKU, purposes(KeyPurpose.MDL_DOCUMENT_SIGNER))), set()),
+    "eku.any": (subject_change(put(EKU, purposes("2.5.29.37.0"))), set()),
     "bc.missing": (subject_change(drop(BC)), set()),
     "bc.not-ca": (subject_change(put(BC, x509.BasicConstraints({"ca": False}))), set()),
     "bc.critical": (subject_change(flag(BC, critical=False)), set()),
@@ -381,11 +441,20 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
         subject_change(put(IAN, general_names(("rfc822_name", CONTACT), ("dns_name", "utopia.example")))),
         {"ian.differs"},
     ),
+    "ian.value": (
+        subject_change(put(IAN, general_names(("rfc822_name", CONTACT), ("uniform_resource_identifier", "")))),
+        {"ian.differs"},
+    ),
+    "san.value": (subject_change(put("2.5.29.17", general_names(("dns_name", "no host")))), set()),
     "ian.differs": (_another_issuer_altname, set()),
     "crldp.missing": (subject_change(drop(CRLDP)), set()),
     "crldp.uri": (subject_change(put(CRLDP, distribution_point("dns_name", "crl.utopia.example"))), set()),
     "crldp.scheme": (
         subject_change(put(CRLDP, distribution_point("uniform_resource_identifier", "ldap://utopia.example/x"))),
+        set(),
+    ),
+    "crldp.address": (
+        subject_change(put(CRLDP, distribution_point("uniform_resource_identifier", "https:///iaca.crl"))),
         set(),
     ),
     "crldp.form": (
@@ -455,14 +524,17 @@ EVERYWHERE = {
     "validity.order", "validity.encoding", "validity.future", "validity.past",
     "subject.common-name.missing", "subject.country.format", "subject.country.encoding", "subject.ambiguous",
     "subject.strings", "subject.serial-number.encoding",
+    "subject.country.assigned", "subject.value", "subject.length", "unique-identifiers", "aki.certificate",
+    "ian.value", "san.value", "crldp.address",
     "ski.missing", "ski.value", "aki.mismatch", "ku.missing", "ku.bits", "ku.extra", "ku.critical",
     "ian.contact", "ian.other", "crldp.uri", "crldp.scheme", "crldp.form",
     "extension.critical", "extension.unknown", "extension.forbidden", "extension.unreadable", "bc.encoding",
 }  # fmt: skip
 CA_RULES = {"bc.missing", "bc.not-ca", "bc.critical"}
+BELOW_A_CA = {"issuer.ca"}
 END_ENTITY_RULES = {"issuer.distinct", "issuer.common-name", "bc.ca", "bc.present", "ku.ca-bits", "aki.missing"}
 END_ENTITY_RULES |= {"validity.maximum"}
-ISSUED_RULES = {"issuer.name", "validity.nesting"}
+ISSUED_RULES = {"issuer.name", "validity.nesting", "key.issuer", "serial.issuer"}
 SCOPED_RULES = {"subject.country.missing", "issuer.country", "issuer.state", "issuer.state.absent"}
 PURPOSE_RULES = {"eku.missing", "eku.purpose", "eku.extra"}
 SIGNER_RULES = END_ENTITY_RULES | ISSUED_RULES | SCOPED_RULES | PURPOSE_RULES
@@ -471,17 +543,23 @@ APPLY = {
     | {"issuer.self", "bc.path-length", "eku.unexpected", "ian.missing", "crldp.missing", "validity.maximum"}
     | {"subject.country.missing", "subject.state.format"},
     "iaca-link": CA_RULES
+    | BELOW_A_CA
     | (ISSUED_RULES | SCOPED_RULES | PURPOSE_RULES)
     | {"bc.path-length", "ian.missing", "crldp.missing", "validity.maximum", "aki.missing"},
-    "ds": SIGNER_RULES | {"eku.critical", "ian.missing", "crldp.missing"},
-    "jws": SIGNER_RULES | {"eku.critical", "ian.missing", "crldp.missing"},
+    "ds": BELOW_A_CA | SIGNER_RULES | {"eku.critical", "ian.missing", "crldp.missing"},
+    "jws": BELOW_A_CA | SIGNER_RULES | {"eku.critical", "ian.missing", "crldp.missing"},
     "reader-ca": CA_RULES | ISSUED_RULES,
-    "reader": END_ENTITY_RULES | (ISSUED_RULES | PURPOSE_RULES) | {"eku.critical", "ian.differs", "crldp.missing"},
-    "ocsp": SIGNER_RULES | {"status.own"},
+    "reader": BELOW_A_CA
+    | END_ENTITY_RULES
+    | (ISSUED_RULES | PURPOSE_RULES)
+    | {"eku.critical", "ian.differs", "crldp.missing"},
+    "ocsp": BELOW_A_CA | SIGNER_RULES | {"status.own"},
     "vical": END_ENTITY_RULES
+    | BELOW_A_CA
     | (ISSUED_RULES | PURPOSE_RULES)
     | {"eku.critical", "crldp.missing", "subject.country.missing", "subject.organization.missing"},
-    "revocation-list": END_ENTITY_RULES | ISSUED_RULES | SCOPED_RULES | {"eku.foreign", "eku.not-critical"},
+    "vical-ca": CA_RULES | ISSUED_RULES,
+    "revocation-list": END_ENTITY_RULES | ISSUED_RULES | SCOPED_RULES | {"eku.foreign", "eku.any", "eku.not-critical"},
 }
 
 
@@ -509,6 +587,7 @@ SECURITY = {
     "subject.country.missing",
     "subject.ambiguous",
     "issuer.name",
+    "issuer.ca",
     "issuer.country",
     "issuer.state",
     "aki.mismatch",
@@ -534,6 +613,16 @@ TOLERABLE = {
 }
 WARNINGS = {
     "serial.random",
+    "serial.issuer",
+    "subject.country.assigned",
+    "subject.value",
+    "subject.length",
+    "unique-identifiers",
+    "aki.certificate",
+    "eku.any",
+    "ian.value",
+    "san.value",
+    "crldp.address",
     "signature.hash",
     "validity.encoding",
     "validity.nesting",
@@ -559,7 +648,7 @@ WARNINGS_HERE = {"iaca.crldp.missing", "iaca-link.eku.missing", "iaca-link.eku.p
 def test_the_grade_is_the_agreed_one(profile: Profile, rule: Any) -> None:
     key = rule.id.removeprefix(f"{profile.id}.")
     assert rule.security is (key in SECURITY and rule.id not in TOLERABLE)
-    if key in {"bc.present", "ian.other"}:
+    if key in {"bc.present", "ian.other"} or rule.id == "vical-ca.ku.extra":
         assert rule.severity is Severity.NOTE
     elif key in WARNINGS or rule.id in WARNINGS_HERE:
         assert rule.severity is Severity.WARNING
@@ -604,6 +693,7 @@ SHEET: dict[str, tuple[int | None, frozenset[KeyUsage], str | None, bool | None,
     "ds": (457, SIGNS, "1.0.18013.5.1.2", True, None, True, {SKI, AKI, EKU, IAN, CRLDP}),
     "jws": (457, SIGNS, "1.0.18013.5.1.3", True, None, False, {SKI, AKI, EKU, IAN, CRLDP}),
     "reader-ca": (None, BOTH, None, None, None, False, {SKI}),
+    "vical-ca": (None, frozenset({KeyUsage.KEY_CERT_SIGN}), None, None, None, False, {SKI}),
     "reader": (1187, SIGNS, "1.0.18013.5.1.6", True, None, True, {SKI, AKI, EKU, CRLDP}),
     "ocsp": (457, SIGNS, "1.3.6.1.5.5.7.3.9", None, None, False, {SKI, AKI, EKU}),
     "vical": (
@@ -629,7 +719,7 @@ def test_a_profile_is_what_the_facts_sheet_says(profile: Profile) -> None:
         required,
     )
     assert found == SHEET[profile.id]
-    assert profile.ca is (profile.key_usage == BOTH)
+    assert profile.ca is (KeyUsage.KEY_CERT_SIGN in profile.key_usage)
     # A checker may count the last second as a day more.
     assert profile.longest_validity is None or profile.planned_validity is not None
     assert profile.planned_validity is None or profile.planned_validity < profile.longest_validity  # type: ignore[operator]
@@ -652,6 +742,98 @@ def test_a_rule_says_all_that_a_rule_says(rule: Any) -> None:
 
 def rules_found(certificate: Certificate, profile: Profile, issuer: Certificate | None) -> set[str]:
     return {finding.rule for finding in lint_certificate(certificate, profile, issuer=issuer)}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "rule"),
+    [
+        (COMMON_NAME, core.UTF8String(""), "value"),
+        (COMMON_NAME, core.UTF8String(" \u00a0\u3000"), "value"),
+        (COMMON_NAME, core.UTF8String("DS \u202e1"), "value"),
+        (ORGANIZATION, core.PrintableString("  "), "value"),
+        (STATE, core.UTF8String("XU\x07"), "value"),
+        (COMMON_NAME, core.UTF8String("ü" * 64), None),
+        (COMMON_NAME, core.UTF8String("ü" * 65), "length"),
+        (ORGANIZATION, core.UTF8String("局" * 64), None),
+        (STATE, core.UTF8String("局" * 129), "length"),
+        ("2.5.4.7", core.UTF8String("局" * 128), None),
+        ("2.5.4.7", core.UTF8String("局" * 129), "length"),
+        ("2.5.4.11", core.UTF8String("x" * 65), "length"),
+        (SERIAL_NUMBER, core.PrintableString("1" * 65), "length"),
+        ("2.5.4.97", core.UTF8String("NTRXU-1"), None),
+        ("2.5.4.97", core.IA5String("NTRXU-1"), "strings"),
+        ("1.2.3.4", core.BMPString("x"), "strings"),
+        ("1.2.3.4", core.Integer(1), "strings"),
+        ("0.9.2342.19200300.100.1.25", core.IA5String("utopia"), None),
+        ("0.9.2342.19200300.100.1.25", core.UTF8String("utopia"), "strings"),
+        ("1.2.840.113549.1.9.1", core.IA5String(CONTACT), None),
+        ("1.2.840.113549.1.9.1", core.UTF8String(CONTACT), "strings"),
+        ("2.5.4.46", core.PrintableString("1"), None),
+        ("2.5.4.46", core.UTF8String("1"), "serial-number.encoding"),
+    ],
+)
+def test_each_attribute_of_a_subject_has_a_value_of_its_type_that_can_be_used(
+    attribute: str, value: Any, rule: str | None
+) -> None:
+    certificate, issuer = honest(READER_AUTHENTICATION)
+    edit = replaced(attribute, value) if attribute in (COMMON_NAME, ORGANIZATION, STATE) else added(attribute, value)
+    found = rules_found(forge(certificate, rename(edit)), READER_AUTHENTICATION, issuer)
+    assert found == (set() if rule is None else {f"reader.subject.{rule}"})
+
+
+def test_a_country_that_nobody_has_is_a_finding_and_one_for_tests_is_not() -> None:
+    certificate, issuer = honest(READER_AUTHENTICATION)
+    for country in ("DE", "US", "AA", "QM", "QZ", "XA", "XK", "XZ", "ZZ", "UT", "EU", "UK", "QL", "WW", "ZX", "YU"):
+        forged = forge(certificate, rename(replaced(COUNTRY, core.PrintableString(country))))
+        assigned = country in ("DE", "US") or country in ("AA", "QM", "QZ", "XA", "XK", "XZ", "ZZ")
+        found = rules_found(forged, READER_AUTHENTICATION, issuer)
+        assert found == (set() if assigned else {"reader.subject.country.assigned"}), country
+
+
+def test_the_issuers_key_is_the_same_key_in_either_form_of_its_point() -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    forged = forge(certificate, rekey(compressed(ROOT_KEY)))
+    assert rules_found(forged, DOCUMENT_SIGNER, issuer) == {"ds.key.issuer", "ds.key.encoding"}
+
+
+def test_a_root_and_its_renewal_have_one_key() -> None:
+    """A CA without a profile of the standard may have been renewed: its own certificate is no other role."""
+    for profile in (READER_CA, VICAL_PROVIDER_CA):
+        certificate = root(profile=READER_CA)
+        assert rules_found(certificate, profile, certificate) <= {"vical-ca.ku.extra"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "fine"),
+    [
+        ({}, True),
+        ({"authority_cert_serial_number": None}, False),
+        ({"authority_cert_issuer": None}, False),
+        ({"authority_cert_serial_number": 12345}, False),
+        ({"authority_cert_issuer": "another"}, False),
+        ({"authority_cert_issuer": "reencoded"}, True),
+        ({"authority_cert_issuer": "dns"}, False),
+    ],
+)
+def test_the_issuers_certificate_is_named_rightly_or_not_at_all(fields: dict[str, Any], fine: bool) -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    assert issuer is not None
+    pairs = [(COUNTRY, core.UTF8String("XU")), (STATE, core.UTF8String("XU-1"))]
+    pairs += [(ORGANIZATION, core.UTF8String("Utopia")), (COMMON_NAME, core.UTF8String("Utopia root"))]
+    names = {
+        "own": x509.GeneralName("directory_name", x509.Name.load(issuer.issuer.der)),
+        "another": x509.GeneralName("directory_name", x509.Name.load(certificate.subject.der)),
+        "reencoded": x509.GeneralName("directory_name", name_of(pairs)),
+        "dns": x509.GeneralName("dns_name", "utopia.example"),
+    }
+    chosen: dict[str, Any] = {"authority_cert_issuer": "own", "authority_cert_serial_number": issuer.serial} | fields
+    value: dict[str, Any] = {"key_identifier": issuer.subject_key_identifier}
+    if chosen["authority_cert_issuer"] is not None:
+        value["authority_cert_issuer"] = [names[chosen["authority_cert_issuer"]]]
+    if chosen["authority_cert_serial_number"] is not None:
+        value["authority_cert_serial_number"] = chosen["authority_cert_serial_number"]
+    forged = forge(certificate, put(AKI, x509.AuthorityKeyIdentifier(value)))
+    assert rules_found(forged, DOCUMENT_SIGNER, issuer) == (set() if fine else {"ds.aki.certificate"})
 
 
 @pytest.mark.parametrize("serial", [-1, -(2**100), 0])
@@ -679,12 +861,12 @@ def test_a_serial_number_that_was_counted_is_told_from_one_that_was_drawn(serial
 @pytest.mark.parametrize(
     ("state", "fine"),
     [
-        ("UT-1", True),
-        ("UT-ABC", True),
+        ("XU-1", True),
+        ("XU-ABC", True),
         ("AR-1", False),
-        ("UT", False),
-        ("UT-ABCD", False),
-        ("ut-1", False),
+        ("XU", False),
+        ("XU-ABCD", False),
+        ("xu-1", False),
         ("Ü", False),
     ],
 )
@@ -838,13 +1020,82 @@ def test_codes_of_places_are_told_and_other_values_are_not() -> None:
         return next(finding.message for finding in findings if finding.rule == rule)
 
     country = rename(replaced(COUNTRY, core.PrintableString("AR")))
-    assert message(country, "ds.issuer.country") == "countryName UT, the issuer's AR"
+    assert message(country, "ds.issuer.country") == "countryName XU, the issuer's AR"
     none = rename(without(COUNTRY))
-    assert message(none, "ds.issuer.country") == "countryName UT, the issuer's absent or ambiguous"
-    state = rename(replaced(STATE, core.PrintableString("UT-2")))
-    assert message(state, "ds.issuer.state") == "stateOrProvinceName UT-1, the issuer's UT-2"
+    assert message(none, "ds.issuer.country") == "countryName XU, the issuer's absent or ambiguous"
+    state = rename(replaced(STATE, core.PrintableString("XU-2")))
+    assert message(state, "ds.issuer.state") == "stateOrProvinceName XU-1, the issuer's XU-2"
     words = rename(replaced(STATE, core.PrintableString("Somewhere")))
-    assert message(words, "ds.issuer.state") == "stateOrProvinceName UT-1, the issuer's of another form"
+    assert message(words, "ds.issuer.state") == "stateOrProvinceName XU-1, the issuer's of another form"
+
+
+USABLE = {
+    "rfc822_name": ["pki@utopia.example", "a.b+c@x", '"a b"@utopia.example', "x@[192.0.2.1]", "x@[IPv6:2001:db8::1]"],
+    "dns_name": ["utopia.example", "*.utopia.example", "utopia.example.", "a_b.utopia.example"],
+    "uniform_resource_identifier": [
+        *(
+            "https://utopia.example",
+            "HTTP://utopia.example:8080/a?b=c#d",
+            "https://192.0.2.1/",
+            "https://[2001:db8::1]/",
+        ),
+        *("mailto:pki@utopia.example", "tel:+1-201-555-0123", "urn:oid:1.2.3", "https://utopia.example/a%20b"),
+    ],
+}
+UNUSABLE = {
+    "rfc822_name": [
+        "",
+        " ",
+        "not an address",
+        "pki",
+        "@utopia.example",
+        "pki@",
+        "a@b@",
+        "a..b@x",
+        "a b@x",
+        "a@b c",
+        "<a@b>",
+    ],
+    "dns_name": ["", " ", "no host", "a..b", "-a.example", "https://a.example", "x" * 64 + ".example", "a.example/x"],
+    "uniform_resource_identifier": [
+        *(
+            "",
+            " ",
+            "relative/path",
+            "//utopia.example",
+            "https:",
+            "https://",
+            "https:///x",
+            "https://?x",
+            "https://:80/",
+        ),
+        *("https://utopia example/", "https://utopia.example/a b", "https://utopia.example:99999/", "https://a..b/"),
+        *("https://utopia.example:0/", "https://utopia.example:x/", "https://[::1", "https://[utopia]/", "mailto:pki"),
+        *("https://utopia.example/<x>", "https://utopia.example/\x07", "1http://utopia.example", "https://user@/"),
+    ],
+}
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_a_name_that_nobody_can_use_is_a_finding(usable: bool) -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    for form, values in (USABLE if usable else UNUSABLE).items():
+        for value in values:
+            for oid, rule in ((IAN, "ds.ian.value"), ("2.5.29.17", "ds.san.value")):
+                found = rules_found(forge(certificate, put(oid, raw_names(form, value))), DOCUMENT_SIGNER, issuer)
+                assert (rule in found) is not usable, (form, value)
+
+
+def test_an_address_from_which_nobody_can_fetch_is_a_finding() -> None:
+    certificate, issuer = honest(DOCUMENT_SIGNER)
+    for usable, values in ((True, USABLE), (False, UNUSABLE)):
+        for value in values["uniform_resource_identifier"]:
+            if value.lower().startswith("http") or not usable:
+                point = raw_point(value)
+                found = rules_found(forge(certificate, put(CRLDP, point)), DOCUMENT_SIGNER, issuer)
+                assert bool(found & {"ds.crldp.address", "ds.crldp.scheme"}) is not usable, value
+                if not usable and value.startswith("https://"):
+                    assert "ds.crldp.address" in found, value
 
 
 def test_an_issuer_whose_key_is_not_usable_verifies_nothing() -> None:
@@ -936,7 +1187,7 @@ def test_an_attribute_that_the_profiles_do_not_name_may_be_of_any_type() -> None
 
 def test_a_country_of_another_string_type_is_named_once() -> None:
     certificate, issuer = honest(DOCUMENT_SIGNER)
-    forged = forge(certificate, rename(replaced(COUNTRY, core.TeletexString("UT"))))
+    forged = forge(certificate, rename(replaced(COUNTRY, core.TeletexString("XU"))))
     assert rules_found(forged, DOCUMENT_SIGNER, issuer) == {"ds.subject.country.encoding"}
 
 
@@ -1276,6 +1527,23 @@ CRL_FORGERIES: dict[str, tuple[Callable[[], CrlForgery], set[str]]] = {
     "entry.critical": (crl_change(_entry_extension(critical=True)), {"entry.extensions"}),
     "aki.missing": (crl_change(drop(AKI)), set()),
     "aki.mismatch": (crl_change(put(AKI, x509.AuthorityKeyIdentifier({"key_identifier": bytes(20)}))), set()),
+    "aki.certificate": (
+        crl_change(
+            put(
+                AKI,
+                x509.AuthorityKeyIdentifier(
+                    {
+                        "key_identifier": root().subject_key_identifier,
+                        "authority_cert_issuer": [
+                            x509.GeneralName("directory_name", x509.Name.load(root().issuer.der))
+                        ],
+                        "authority_cert_serial_number": 1,
+                    }
+                ),
+            )
+        ),
+        set(),
+    ),
     "number": (crl_change(drop(NUMBER)), set()),
     "extension.critical": (crl_change(flag(NUMBER, critical=True)), set()),
     "extension.partial": (crl_change(put(IDP, bytes.fromhex("3000"), critical=True)), set()),
@@ -1325,7 +1593,7 @@ def test_the_grades_of_crl_rules_are_the_agreed_ones() -> None:
     }
     assert {rule.id.removeprefix("crl.") for rule in CRL.rules if rule.security} == security
     warnings = {rule.id for rule in CRL.rules if rule.severity is Severity.WARNING}
-    assert warnings == {"crl.time.encoding", "crl.signature.hash"}
+    assert warnings == {"crl.time.encoding", "crl.signature.hash", "crl.aki.certificate"}
     assert not [rule for rule in CRL.rules if rule.severity is Severity.NOTE]
 
 

@@ -155,7 +155,7 @@ def refused(certificate: Certificate, anchors: list[Certificate], code: str) -> 
 
 def test_a_root_that_nobody_trusts_leads_nowhere() -> None:
     certificate, _ = signer_and_root()
-    stranger = root(THIEF, Subject(country="UT", state="UT-1", common_name="Another root"))
+    stranger = root(THIEF, Subject(country="XU", state="XU-1", common_name="Another root"))
     result = refused(certificate, [stranger], "path.no_anchor")
     # The document signer itself is in order: what is wrong is the path alone.
     assert outcomes(result) == (False, None, None)
@@ -246,7 +246,7 @@ def test_a_document_signer_under_a_document_signer_is_refused() -> None:
     identify = put(AKI, x509.AuthorityKeyIdentifier({"key_identifier": victim.subject_key_identifier}))
     below = forge(forge(victim, change, signer=KEY), identify, signer=KEY)
     below = forge(
-        below, set_field("subject", x509.Name.load(Subject(country="UT", common_name="x").name.der)), signer=KEY
+        below, set_field("subject", x509.Name.load(Subject(country="XU", common_name="x").name.der)), signer=KEY
     )
     result = validate_path(below, [victim], at=AT)
     assert result.profile.holds is False
@@ -260,7 +260,7 @@ def test_an_intermediate_ca_does_not_lengthen_the_path() -> None:
     sub_key = deterministic_key("sub")
     sub = build_certificate(
         IACA_LINK,
-        subject=Subject(country="UT", state="UT-1", common_name="Sub"),
+        subject=Subject(country="XU", state="XU-1", common_name="Sub"),
         public_key=sub_key.public_key,
         issuer=anchor,
         signer=ROOT_KEY,
@@ -313,14 +313,14 @@ def test_warnings_alone_do_not_break_the_profile() -> None:
 
 def test_a_document_signer_that_breaks_its_profile_is_named_without_an_anchor_too() -> None:
     certificate, _ = signer_and_root()
-    stranger = root(THIEF, Subject(country="UT", common_name="Another root"))
+    stranger = root(THIEF, Subject(country="XU", common_name="Another root"))
     result = validate_path(forge(certificate, drop("2.5.29.37")), [stranger], at=AT)
     assert outcomes(result) == (False, None, False)
 
 
 def test_no_key_identifier_is_not_the_key_identifier_of_an_anchor_that_has_none() -> None:
     certificate, anchor = signer_and_root()
-    stranger = forge(root(THIEF, Subject(country="UT", common_name="Another root")), drop(SKI), signer=THIEF)
+    stranger = forge(root(THIEF, Subject(country="XU", common_name="Another root")), drop(SKI), signer=THIEF)
     refused(forge(certificate, drop(AKI)), [stranger], "path.no_anchor")
     refused(certificate, [stranger], "path.no_anchor")
     assert anchor.subject != stranger.subject
@@ -373,7 +373,7 @@ def test_an_anchor_of_tomorrow_is_not_yet_valid() -> None:
 
 def test_an_expired_document_signer_without_an_anchor_is_expired() -> None:
     certificate, _ = signer_and_root()
-    stranger = root(THIEF, Subject(country="UT", common_name="Another root"))
+    stranger = root(THIEF, Subject(country="XU", common_name="Another root"))
     assert validate_path(certificate, [stranger], at=START + 400 * DAY).validity.holds is False
 
 
@@ -414,7 +414,7 @@ def test_a_time_in_another_zone_is_the_same_time() -> None:
 
 def test_details_tell_no_names() -> None:
     secret = "Jane Q Public"
-    subject = Subject(country="UT", state="UT-1", common_name=secret)
+    subject = Subject(country="XU", state="XU-1", common_name=secret)
     anchor = root(subject=subject)
     certificate, _ = honest(DOCUMENT_SIGNER, issuer=anchor)
     for anchors in ([anchor], [root(THIEF)], [root(THIEF, subject)]):

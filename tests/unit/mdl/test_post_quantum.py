@@ -450,7 +450,7 @@ def test_a_root_that_claims_ml_dsa_over_its_key_of_the_standard_is_refused_by_ev
     body = P256_ROOT.tbs.replace(ecdsa, claimed)
     body = der(0x30, body[4:])
     liar = Certificate(der(0x30, body + claimed + der(0x03, b"\0" + ROOT_KEY.sign(body))))
-    signer = document_signer(P256_ROOT, P256, P256.public_key)
+    signer = document_signer(P256_ROOT, P256, SoftwareSigner.from_secret("P-256", 4711).public_key)
     for asked in (None, ASKED):
         result = validate_path(signer, [liar], at=NOW, post_quantum=asked)
         assert (result.path.holds, result.profile.code) == (True, "iaca.signature.algorithm")
