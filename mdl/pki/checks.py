@@ -170,6 +170,17 @@ _FORBIDDEN: Final = frozenset(
 )
 _FOREIGN_ROLES: Final = frozenset(purpose.value for purpose in KeyPurpose)
 _ANY_PURPOSE: Final = "2.5.29.37.0"
+# The roles that no IACA has and none of what it issues: a CA for readers marks itself by theirs.
+_FOREIGN_TO_ROOTS: Final = frozenset(
+    purpose.value
+    for purpose in (
+        KeyPurpose.MDOC_READER_AUTHENTICATION,
+        KeyPurpose.MDOC_READER,
+        KeyPurpose.READER_TLS_CLIENT,
+        KeyPurpose.VICAL_SIGNER,
+        KeyPurpose.IACA_LINK,
+    )
+)
 _LIST_LIMIT: Final = 5
 
 
@@ -629,7 +640,8 @@ def eku_unexpected(case: CertificateCase) -> str | None:
 
 
 def eku_foreign(case: CertificateCase) -> str | None:
-    foreign = _FOREIGN_ROLES.intersection(case.certificate.extended_key_usage or ())
+    roles = _FOREIGN_TO_ROOTS if case.profile.self_issued else _FOREIGN_ROLES
+    foreign = roles.intersection(case.certificate.extended_key_usage or ())
     return f"the certificate is for another role: {_listed(foreign)}" if foreign else None
 
 

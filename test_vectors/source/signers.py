@@ -726,6 +726,19 @@ attack(
     tolerated=LENIENT,
 )
 
+for _name, _purposes in {
+    "the root is one of mdoc readers": ["1.0.18013.5.1.6"],
+    "the root is one of mdoc readers, by the generic purpose": ["1.0.23220.4.1.6"],
+    "the root says that it is for documents and for readers": ["1.0.18013.5.1.7", "1.0.18013.5.1.6"],
+    "the root is for signing lists of roots": ["1.0.18013.5.1.8"],
+}.items():
+    attack(
+        PROFILE,
+        _name,
+        lambda purposes=_purposes: root(
+            extensions={"eku": (x509.ExtendedKeyUsage([ObjectIdentifier(one) for one in purposes]), False)}
+        ),
+    )
 attack(
     PROFILE,
     "the root has a later end than its authority signed",

@@ -417,7 +417,7 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
     "eku.critical": (subject_change(flag(EKU, critical=False)), set()),
     "eku.not-critical": (subject_change(put(EKU, purposes("1.2.3.4"), critical=True)), set()),
     "eku.unexpected": (subject_change(put(EKU, purposes(KeyPurpose.IACA))), set()),
-    "eku.foreign": (subject_change(put(EKU, purposes(KeyPurpose.MDL_DOCUMENT_SIGNER))), set()),
+    "eku.foreign": (subject_change(put(EKU, purposes(KeyPurpose.MDOC_READER_AUTHENTICATION))), {"eku.unexpected"}),
     "eku.any": (subject_change(put(EKU, purposes("2.5.29.37.0"))), set()),
     "bc.missing": (subject_change(drop(BC)), set()),
     "bc.not-ca": (subject_change(put(BC, x509.BasicConstraints({"ca": False}))), set()),
@@ -540,7 +540,15 @@ PURPOSE_RULES = {"eku.missing", "eku.purpose", "eku.extra"}
 SIGNER_RULES = END_ENTITY_RULES | ISSUED_RULES | SCOPED_RULES | PURPOSE_RULES
 APPLY = {
     "iaca": CA_RULES
-    | {"issuer.self", "bc.path-length", "eku.unexpected", "ian.missing", "crldp.missing", "validity.maximum"}
+    | {
+        "issuer.self",
+        "bc.path-length",
+        "eku.unexpected",
+        "eku.foreign",
+        "ian.missing",
+        "crldp.missing",
+        "validity.maximum",
+    }
     | {"subject.country.missing", "subject.state.format"},
     "iaca-link": CA_RULES
     | BELOW_A_CA
@@ -939,6 +947,20 @@ def test_a_certificate_for_another_role_signs_no_revocation_lists(purpose: KeyPu
     certificate, issuer = honest(REVOCATION_LIST_SIGNER)
     forged = forge(certificate, put(EKU, purposes("1.2.3.4", purpose)))
     assert rules_found(forged, REVOCATION_LIST_SIGNER, issuer) == {"revocation-list.eku.foreign"}
+
+
+@pytest.mark.parametrize("purpose", KeyPurpose)
+def test_a_root_with_the_purpose_of_a_role_that_no_iaca_has_is_none(purpose: KeyPurpose) -> None:
+    foreign = {
+        KeyPurpose.MDOC_READER_AUTHENTICATION,
+        KeyPurpose.MDOC_READER,
+        KeyPurpose.READER_TLS_CLIENT,
+        KeyPurpose.VICAL_SIGNER,
+        KeyPurpose.IACA_LINK,
+    }
+    forged = forge(root(), put(EKU, purposes(KeyPurpose.IACA, purpose)))
+    found = rules_found(forged, IACA, None)
+    assert found == {"iaca.eku.unexpected"} | ({"iaca.eku.foreign"} if purpose in foreign else set())
 
 
 def test_a_purpose_of_its_own_is_allowed_to_a_revocation_list_signer() -> None:
