@@ -88,6 +88,8 @@ class Event(StrEnum):
     CRL_SIGNED = "crl.signed"
     LIST_OPENED = "list.opened"
     LIST_SIGNED = "list.signed"
+    LIST_RETIRED = "list.retired"
+    LIST_PLACED = "list.placed"
     PUBLISHED = "published"
     BATCH_ISSUED = "batch.issued"
     BATCH_ABANDONED = "batch.abandoned"

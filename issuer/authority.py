@@ -255,6 +255,8 @@ class Authority(Certifying):
             with lock(self._folder, exclusive=False), refusals(store, "issue", clock, Actor.ISSUING_SERVICE):
                 with self._current(store) as (reader, _):
                     doctype = _doctype(reader)
+                    if plan is not None:
+                        IssuancePolicy.of_store(reader).check_status_plan(plan.uri)
                 custody = stack.enter_context(self._custody(state))
                 signers = OpenSigners(store, custody, stack, doctype=doctype, clock=clock, sign_many=sign_many)
                 newest = signers.newest()

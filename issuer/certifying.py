@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from issuer.addresses import check_address
 from issuer.audit import Actor
 from issuer.certificate_files import PublishedCrl, crl_record, last_crl
 from issuer.certificates import (
@@ -355,6 +356,7 @@ class Certifying(Workplace):
             with self._current(store) as (reader, roots):
                 known = {one.key for one in reader.signers()}
                 policy = IssuancePolicy.of_store(reader)
+                taken = reader.addresses()
                 _check_count(reader, role, expected)
             policy.check_key(role, curve)
             policy.check_certificate(role, timedelta(days=days))
@@ -365,6 +367,8 @@ class Certifying(Workplace):
             if any(address in one.certificate.crl_uris for one in roots.certificates if one.issuer == _own(one)):
                 message = "another root has its CRLs at this address: each needs one of its own"
                 raise LocalProtocolError(message, code="authority.crl_uri", clause="18013-5 B.3")
+            policy.check_address(address)
+            check_address(address, taken)
             subject: Subject | Name = before.certificate.subject
             if role is not Role.IACA or common_name is not None:
                 subject = signer_subject(before.certificate, role, common_name, generation)

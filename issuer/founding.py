@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from issuer.addresses import check_address
 from issuer.certificates import Iaca
 from issuer.custody import check_token, parse_token
 from issuer.folder import PinSource, StorePlace
@@ -70,6 +71,7 @@ class Founding:
         if self.contact_email is None and self.contact_uri is None:
             message = "name a way to contact the authority: an e-mail address or a URI"
             raise ProfileError(message, code="authority.contact", clause="18013-5 B.1.2")
+        check_address(self.crl_uri)
         if self.token is not None:
             check_token(self.token, self.pin)
             parse_token(self.token).for_key(self.iaca_key)
@@ -79,6 +81,7 @@ class Founding:
             self.policy.check_key(Role.IACA, self.curve)
             self.policy.check_certificate(Role.IACA, timedelta(days=self.days))
             self.policy.check_doctype(self.doctype)
+            self.policy.check_address(self.crl_uri)
         self.first_crl(self.root(SoftwareSigner.generate(self.curve), at), at)
 
     @property

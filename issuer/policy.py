@@ -15,6 +15,10 @@
     days = 14                                     # longest life of a security object, from signed to validUntil
     mandatory."org.iso.18013.5.1" = ["age_over_21"]
 
+    [addresses]                                   # where CRLs and status lists may be looked for
+    hosts = ["mdl.example"]
+    status-lists = ["https://mdl.example/status/{list}"]
+
     [roles]                                       # who may do what
     required = true                               # nothing without --as ROLE
     issuing-service = ["issue"]
@@ -44,13 +48,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
 
+from issuer.addresses import check_template
 from issuer.audit import Actor
 from issuer.issuance import Order
 from issuer.signers import CERTIFIED
 from issuer.store import Reader, Role, Store
 from mdl.doctypes import DOCTYPES, Violation, find_doctype, plain_name
-from mdl.errors import DecodeError, IssuanceError, ProfileError
+from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, ProfileError
 from mdl.keys import CURVES, PublicKey
 
 __all__ = ["COMMANDS", "MAX_POLICY_BYTES", "IssuancePolicy", "PolicyInForce"]
@@ -104,6 +110,8 @@ class IssuancePolicy:
         mandatory: Elements that every credential has here, by namespace, beside those of the standard.
         commands: Which commands are whose.
         role_required: Whether nothing is done for somebody who names no role.
+        hosts: At which hosts CRLs and status lists may be looked for, or None for any.
+        status_urls: By which templates the addresses of status lists may be made, or None for any.
     """
 
     curves: Mapping[Role, frozenset[str]] = field(default_factory=_default_curves)
@@ -114,8 +122,33 @@ class IssuancePolicy:
     mandatory: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     commands: Mapping[Actor, frozenset[str]] = field(default_factory=lambda: _COMMANDS)
     role_required: bool = False
+    hosts: frozenset[str] | None = None
+    status_urls: frozenset[str] | None = None
 
     # --- checks ---
+
+    def check_address(self, url: str) -> None:
+        """Refuse an address at a host that is not allowed here.
+
+        Raises:
+            IssuanceError: It is at another host (code ``policy.address``).
+        """
+        if self.hosts is not None and (urlsplit(url).hostname or "") not in self.hosts:
+            allowed = ", ".join(sorted(self.hosts))
+            message = f"the policy of this authority allows addresses at these hosts only: {allowed}"
+            raise IssuanceError(message, code="policy.address")
+
+    def check_status_plan(self, template: str) -> None:
+        """Refuse a template of status lists' addresses that is not allowed here.
+
+        Raises:
+            IssuanceError: It is not, or is at another host (code ``policy.address``).
+        """
+        self.check_address(template)
+        if self.status_urls is not None and template not in self.status_urls:
+            allowed = ", ".join(sorted(self.status_urls))
+            message = f"the policy of this authority allows status lists at these addresses only: {allowed}"
+            raise IssuanceError(message, code="policy.address")
 
     def check_key(self, role: Role, key: PublicKey | str) -> None:
         """Refuse a key that may not serve here.
@@ -283,8 +316,14 @@ class IssuancePolicy:
             credentials["days"] = self.credential_days
         if self.mandatory:
             credentials["mandatory"] = {name: sorted(elements) for name, elements in sorted(self.mandatory.items())}
+        addresses = {
+            name: sorted(allowed)
+            for name, allowed in (("hosts", self.hosts), ("status-lists", self.status_urls))
+            if allowed is not None
+        }
         return {
             "version": 1,
+            **({"addresses": addresses} if addresses else {}),
             "keys": {role.value: sorted(curves) for role, curves in self.curves.items()},
             "days": {role.value: days for role, days in self.days.items()},
             "credentials": credentials,
@@ -347,7 +386,7 @@ class _Reading:
         self._source = source
 
     def policy(self, document: Any) -> IssuancePolicy:
-        parts = self._table(document, "", ("version", "keys", "days", "credentials", "roles"))
+        parts = self._table(document, "", ("version", "addresses", "keys", "days", "credentials", "roles"))
         if type(parts.get("version")) is not int or parts["version"] != 1:
             self._refuse("form", "version", "must be 1")
         curves = {**_default_curves(), **self._curves(parts.get("keys", {}))}
@@ -371,6 +410,7 @@ class _Reading:
             namespaces=namespaces,
             credential_days=life,
             mandatory=self._mandatory(credentials.get("mandatory", {})),
+            **self._addresses(parts.get("addresses", {})),
             **self._roles(parts.get("roles", {})),
         )
         self._consistent(policy)
@@ -402,6 +442,26 @@ class _Reading:
         if type(table) is not dict:
             self._refuse("form", path, "must be a table of namespaces")
         return MappingProxyType({name: self._names(value, f"{path}.{name}") for name, value in table.items()})
+
+    def _addresses(self, table: Any) -> dict[str, Any]:
+        parts = self._table(table, "addresses", ("hosts", "status-lists"))
+        found: dict[str, frozenset[str]] = {}
+        if "hosts" in parts:
+            found["hosts"] = self._names(parts["hosts"], "addresses.hosts")
+            if any(one != one.lower() or set(one) & set("/:@ ") for one in found["hosts"]):
+                self._refuse("form", "addresses.hosts", "must be names of hosts, in lower case, without scheme or port")
+        if "status-lists" in parts:
+            found["status_urls"] = self._names(parts["status-lists"], "addresses.status-lists")
+            for one in sorted(found["status_urls"]):
+                try:
+                    check_template(one)
+                except LocalProtocolError as exc:
+                    self._refuse("contradiction", "addresses.status-lists", exc.message)
+                if "hosts" in found and (urlsplit(one).hostname or "") not in found["hosts"]:
+                    self._refuse(
+                        "contradiction", "addresses.status-lists", "at a host that is not among addresses.hosts"
+                    )
+        return found
 
     def _roles(self, table: Any) -> dict[str, Any]:
         parts = self._table(table, "roles", ("required", *Actor))

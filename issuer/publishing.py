@@ -25,15 +25,15 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
+from issuer.addresses import folders_of, path_of
 from issuer.audit import Actor, Event
 from issuer.folder import lock, read_file, unwritable, write_file
 from issuer.signers import CA_ROLES, Roots
@@ -48,12 +48,13 @@ from mdl.status import ListKind, StatusToken
 from mdl.vical import Vical
 
 __all__ = [
+    "Collection",
     "Item",
     "ItemKind",
     "Publication",
     "Publisher",
+    "Unplaced",
     "collect",
-    "path_of",
     "published_folder",
     "published_rows",
     "remember_folder",
@@ -67,7 +68,6 @@ _VERSIONS: Final = "versions"
 _KEPT: Final = 3
 _MEMORY: Final = "publish.json"
 _NUMBER: Final = re.compile(r"[0-9]{6,9}")
-_SEGMENT: Final = re.compile(r"[A-Za-z0-9_~@+,=-][A-Za-z0-9._~@+,=-]{0,199}")
 _VICAL_PATH: Final = "vical.cbor"
 _UNWRITABLE: Final = "publish.unwritable"
 _UNDONE: Final = "nothing was published"
@@ -148,6 +148,7 @@ class Publication:
         removed: The paths that are there no more.
         unsigned: Addresses of CRLs and lists that are not there since they were never signed.
         overdue: Addresses of what should have been signed anew by now, and readers may refuse.
+        unplaced: What could not be published. What was published of it before stays.
     """
 
     folder: Path
@@ -157,6 +158,7 @@ class Publication:
     removed: tuple[str, ...]
     unsigned: tuple[str, ...]
     overdue: tuple[str, ...]
+    unplaced: tuple[Unplaced, ...] = ()
 
 
 def published_folder(authority: Path) -> Path | None:
@@ -220,93 +222,134 @@ def published_rows(folder: Path) -> tuple[str, dict[str, Mapping[str, Any]]] | N
     return owner, rows
 
 
-def path_of(url: str) -> str:
-    """Where in the tree a file lies so that a server finds it under its address.
-
-    Raises:
-        LocalProtocolError: A plain file cannot be served there (code ``publish.address``).
-    """
-    parts = urlsplit(url)
-    segments = unquote(parts.path).removeprefix("/").split("/")
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.query
-        or parts.fragment
-        or not all(map(_SEGMENT.fullmatch, segments))
-        or segments[0] in (_ROOTS, _INDEX)
-    ):
-        message = f"no plain file can be served at {url}: it needs a path of its own, without a query"
-        raise LocalProtocolError(message, code="publish.address")
-    return "/".join(segments)
-
-
 # --- what there is to publish -----------------------------------------------------------------------------------------
 
 
-def collect(reader: Reader, *, at: datetime) -> tuple[list[Item], list[str]]:
-    """What a tree has to hold at some time, and the addresses of CRLs and lists that were never signed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unplaced:
+    """Something that is not published, and keeps nothing else from being published.
+
+    Attributes:
+        url: Where readers look for it.
+        code: Code of the error.
+        message: Why, for people.
+    """
+
+    url: str
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class Collection:
+    """What a tree has to hold.
+
+    Attributes:
+        items: The files, no two at one place.
+        unsigned: Addresses of CRLs and lists that were never signed.
+        unplaced: What has no place, or is not what a root has signed.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    unsigned: list[str] = field(default_factory=list)
+    unplaced: list[Unplaced] = field(default_factory=list)
+    _files: dict[str, bytes] = field(default_factory=dict, repr=False)
+    _folders: set[str] = field(default_factory=set, repr=False)
+
+    def place(self, item: Item) -> None:
+        """Put a file among the others, unless another one has its place.
+
+        Raises:
+            LocalProtocolError: One has (code ``publish.conflict``).
+        """
+        if self._files.get(item.path) == item.content:
+            return
+        above = folders_of(item.path)
+        if item.path in self._files or item.path in self._folders or not above.isdisjoint(self._files):
+            message = f"something else is served at {item.path}, or below or above it: give it another place"
+            raise LocalProtocolError(message, code="publish.conflict")
+        self._files[item.path] = item.content
+        self._folders |= above
+        self.items.append(item)
+
+    @contextmanager
+    def trying(self, url: str) -> Iterator[None]:
+        """Let what fails for one address fail for that one only."""
+        try:
+            yield
+        except MdlError as exc:
+            self.unplaced.append(Unplaced(url=url, code=exc.code, message=exc.message))
+
+
+def collect(reader: Reader, *, at: datetime, before: Iterable[Item] = ()) -> Collection:
+    """What a tree has to hold at some time.
+
+    CRLs come first, then what is there beside the store, then the lists in the order in which they were opened: where
+    two would have one place, the first has it.
 
     Args:
         reader: The store.
         at: The time, aware UTC.
+        before: What has its place beside what the store has.
 
     Raises:
-        DecodeError, ProfileError, VerificationError: What the store has is not what a root of it signed.
-        LocalProtocolError: Two things would be served at one place (code ``publish.conflict``), or something at no
-            place (``publish.address``).
+        DecodeError: The store is damaged.
+        LocalProtocolError: What is there beside the store has the place of a CRL (code ``publish.conflict``).
     """
     roots = Roots(reader)
     certificates = {one.certificate.fingerprint: one.certificate for one in roots.certificates}
-    items: list[Item] = []
-    unsigned: list[str] = []
+    found = Collection()
     for root in roots.in_service(at):
         fingerprint = root.certificate.fingerprint
         last = reader.last_crl(fingerprint)
-        if last is None:
-            unsigned += _crl_urls(roots.certificates, fingerprint, at)
-        else:
-            crl = _checked_crl(last.der, root.certificate)
-            items += [
-                Item(
-                    path=path_of(url),
-                    kind=ItemKind.CRL,
-                    content=crl.der,
-                    media_type=_MEDIA_TYPES[ItemKind.CRL],
-                    url=url,
-                    number=last.number,
-                    issued=last.this_update,
-                    until=last.next_update,
+        for url in _crl_urls(roots.certificates, fingerprint, at):
+            if last is None:
+                found.unsigned.append(url)
+                continue
+            with found.trying(url):
+                crl = _checked_crl(last.der, root.certificate)
+                found.place(
+                    Item(
+                        path=path_of(url),
+                        kind=ItemKind.CRL,
+                        content=crl.der,
+                        media_type=_MEDIA_TYPES[ItemKind.CRL],
+                        url=url,
+                        number=last.number,
+                        issued=last.this_update,
+                        until=last.next_update,
+                    )
                 )
-                for url in _crl_urls(roots.certificates, fingerprint, at)
-            ]
+    for one in (*_root_items(roots, _doctypes(reader), at), *before):
+        found.place(one)
     for record in reader.status_lists():
         signed = reader.signed_list(record.list_id)
+        if record.retired_at is not None:
+            continue
         if signed is None:
-            unsigned.append(record.uri)
+            found.unsigned.append(record.uri)
             continue
         revision, token, issued, expires = signed
         if expires <= at and is_ended(reader, record, at):
             continue
-        if record.issuer not in certificates:
-            raise DecodeError("a list of the store is for no root that it has: restore it", code="store.damaged")
-        check_status_token(token, uri=record.uri, kind=record.kind, root=certificates[record.issuer])
-        kind = ItemKind(record.kind.value)
-        items.append(
-            Item(
-                path=path_of(record.uri),
-                kind=kind,
-                content=token,
-                media_type=_MEDIA_TYPES[kind],
-                url=record.uri,
-                number=revision,
-                issued=issued,
-                until=expires,
+        with found.trying(record.uri):
+            if record.issuer not in certificates:
+                raise DecodeError("a list of the store is for no root that it has: restore it", code="store.damaged")
+            check_status_token(token, uri=record.uri, kind=record.kind, root=certificates[record.issuer])
+            kind = ItemKind(record.kind.value)
+            found.place(
+                Item(
+                    path=record.place or path_of(record.uri),
+                    kind=kind,
+                    content=token,
+                    media_type=_MEDIA_TYPES[kind],
+                    url=record.uri,
+                    number=revision,
+                    issued=issued,
+                    until=expires,
+                )
             )
-        )
-    items += _root_items(roots, _doctypes(reader), at)
-    _require_distinct(items)
-    return items, unsigned
+    return found
 
 
 def vical_item(data: bytes, *, reader: Reader, at: datetime, provider_roots: Iterable[Certificate] = ()) -> Item:
@@ -358,7 +401,8 @@ def _checked_crl(der: bytes, root: Certificate) -> Crl:
 def _crl_urls(certificates: Iterable[CertificateRecord], issuer: bytes, at: datetime) -> list[str]:
     """Where readers look for the CRL of a root: all addresses in certificates of it that are still valid."""
     valid = [one.certificate for one in certificates if one.issuer == issuer and one.certificate.not_after >= at]
-    return list(dict.fromkeys(url for one in valid for url in one.crl_uris if url.startswith(("http:", "https:"))))
+    schemes = ("http:", "https:")
+    return list(dict.fromkeys(url for one in valid for url in one.crl_uris if url.lower().startswith(schemes)))
 
 
 def _doctypes(reader: Reader) -> list[str]:
@@ -421,21 +465,6 @@ def _root_items(roots: Roots, doctypes: Sequence[str], at: datetime) -> list[Ite
     return items
 
 
-def _require_distinct(items: Iterable[Item]) -> None:
-    """No file at the place of another, or of a folder."""
-    files: dict[str, Item] = {}
-    for one in items:
-        other = files.setdefault(one.path, one)
-        if other is not one and other.content != one.content:
-            message = f"two things would be served at {one.path}: give them addresses with different paths"
-            raise LocalProtocolError(message, code="publish.conflict")
-    for path in files:
-        for parent in PurePosixPath(path).parents:
-            if str(parent) in files:
-                message = f"{path} would lie in {parent}, which is a file: give it an address with another path"
-                raise LocalProtocolError(message, code="publish.conflict")
-
-
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
 
@@ -467,7 +496,6 @@ class Publisher:
             LocalProtocolError: The folder is another authority's (code ``publish.foreign``), something newer than the
                 store has is published there (``publish.rollback``), or two things would be served at one place.
             DecodeError: The store, or what is published, is damaged.
-            ProfileError, VerificationError: What the store has is not what a root of it signed.
             SigningError: The folder or the store cannot be written.
         """
         try:
@@ -479,14 +507,14 @@ class Publisher:
             with self._store.reading() as reader:
                 authority = reader.log_id.hex()
                 before = self._published(authority)
-                items, unsigned = collect(reader, at=now)
-                self._require_newer(before, items, reader, now)
-            if vical is not None:
-                items.append(vical)
-            items += self._carried_over(before, {one.path for one in items}, replaced=vical is not None)
-            _require_distinct(items)
-            items = sorted({one.path: one for one in items}.values(), key=lambda one: one.path)
-            _require_newer_vical(before, items)
+                beside = [*self._carried_over(before)] if vical is None else [vical]
+                found = collect(reader, at=now, before=beside)
+                self._require_newer(before, found.items, reader, now)
+            _require_newer_vical(before, found.items)
+            for one in self._kept(before, found):
+                with found.trying(one.url or ""):
+                    found.place(one)
+            items = sorted(found.items, key=lambda one: one.path)
             changed = tuple(one.path for one in items if self._found(one.path) != one.content)
             removed = tuple(sorted(before.keys() - {one.path for one in items}))
             version = self._version()
@@ -498,7 +526,8 @@ class Publisher:
                 items=tuple(items),
                 changed=changed,
                 removed=removed,
-                unsigned=tuple(unsigned),
+                unsigned=tuple(found.unsigned),
+                unplaced=tuple({one.url: one for one in reversed(found.unplaced)}.values()),
                 overdue=tuple(dict.fromkeys(one.url for one in items if one.url and one.until and one.until <= now)),
             )
 
@@ -545,13 +574,15 @@ class Publisher:
         self, before: Mapping[str, Mapping[str, Any]], items: Iterable[Item], reader: Reader, at: datetime
     ) -> None:
         """Nothing that is published is replaced by what is older, is another thing of one number, or revokes less."""
-        coming = {one.path: one for one in items}
+        coming: dict[Any, Item] = {one.path: one for one in items} | {
+            one.url: one for one in items if one.url is not None
+        }
         expired = {one.certificate.serial for one in reader.certificates() if one.certificate.not_after < at}
         for path, row in before.items():
             kind, number, digest = row.get("kind"), row.get("number"), row.get("sha256")
             if kind not in _REVOKING or type(number) is not int:
                 continue
-            one = coming.get(path)
+            one = coming.get(row.get("url")) or coming.get(path)
             if one is None or one.kind.value != kind:
                 if _is_known(row, reader):
                     continue
@@ -571,17 +602,22 @@ class Publisher:
             ):
                 raise _rollback(f"what is published at {path} revokes something that what there is now does not")
 
-    def _carried_over(
-        self, before: Mapping[str, Mapping[str, Any]], paths: set[str], *, replaced: bool
-    ) -> Iterable[Item]:
+    def _carried_over(self, before: Mapping[str, Mapping[str, Any]]) -> Iterator[Item]:
         """What is published and not in the store: a VICAL, until there is a newer one."""
         for path, row in before.items():
-            if row.get("kind") == ItemKind.VICAL.value and path not in paths and not replaced:
+            if row.get("kind") == ItemKind.VICAL.value:
                 data = self._found_as(row)
                 if data is None:
                     message = f"the VICAL {self.current / path} is missing or changed: publish it again with --vical"
                     raise DecodeError(message, code="publish.damaged")
                 yield _vical_at(path, Vical.decode(data))
+
+    def _kept(self, before: Mapping[str, Mapping[str, Any]], found: Collection) -> Iterator[Item]:
+        """What stays as it was published since what the store has of it could not be placed."""
+        failed = {one.url for one in found.unplaced}
+        for row in before.values():
+            if row.get("kind") in _REVOKING and row.get("url") in failed and (data := self._found_as(row)) is not None:
+                yield _item_of(row, data)
 
     def _version(self) -> int:
         """The highest version that there is."""
@@ -661,6 +697,21 @@ def _require_newer_vical(before: Mapping[str, Mapping[str, Any]], items: Iterabl
             if one.number is None or number > one.number or _is_same_but_later(row, one):
                 message = f"the VICAL that is published is newer (number {number}): nothing is taken back"
                 raise LocalProtocolError(message, code="publish.rollback")
+
+
+def _item_of(row: Mapping[str, Any], content: bytes) -> Item:
+    """A file as its row in the index says."""
+    issued, until = (None if row.get(name) is None else TDate(row[name]).datetime for name in ("issued", "until"))
+    return Item(
+        path=row["path"],
+        kind=ItemKind(row["kind"]),
+        content=content,
+        media_type=row["media_type"],
+        url=row["url"],
+        number=row["number"],
+        issued=issued,
+        until=until,
+    )
 
 
 def _is_known(row: Mapping[str, Any], reader: Reader) -> bool:

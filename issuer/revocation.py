@@ -23,6 +23,7 @@ from typing import Final
 
 from issuer.audit import Actor
 from issuer.authority import Authority
+from issuer.policy import IssuancePolicy
 from issuer.signers import Roots, active_signer
 from issuer.status import ListSigner, ListTerms, SignedList, due_lists, is_ended
 from issuer.store import CertificateRecord, Clock, CrlRecord, Reader, Role, SignerState, StatusPlan, Store, Transaction
@@ -90,7 +91,10 @@ def revoke_credential(store: Store, reference: bytes, *, at: Clock, actor: Actor
         count = tx.revoke_credentials(reference=reference, reason=reason)
         found = tx.credential(reference)
         return Revoked(
-            at=tx.at, credentials=count, without_place=int(found.place is None), valid_until=found.valid_until
+            at=tx.at,
+            credentials=count,
+            without_place=int(found.place is None or tx.status_list(found.place.list_id).retired_at is not None),
+            valid_until=found.valid_until,
         )
 
     return _recorded(store, record, at=at, actor=actor, reason=reason)
@@ -270,6 +274,8 @@ def sign_due(
     Raises:
         DecodeError: The store is damaged.
         SigningError: The store cannot be reached.
+        LocalProtocolError: No list can be published at the plan's addresses (codes ``publish.…``).
+        IssuanceError: The policy does not allow them (code ``policy.address``).
     """
     failures: list[MdlError] = []
     crls: list[SignedCrl] = []
@@ -277,6 +283,8 @@ def sign_due(
     with authority.open_store() as store:
         now = at()
         with store.reading() as reader:
+            if plan is not None:
+                IssuancePolicy.of_store(reader).check_status_plan(plan.uri)
             due = due_crls(reader, at=now)
             before = {one.certificate.fingerprint: reader.last_crl(one.certificate.fingerprint) for one in due}
         for root in due:
@@ -293,7 +301,7 @@ def sign_due(
             if record is not None:
                 valid = None if last is None else last.next_update
                 crls.append(SignedCrl(record=record, root=root.certificate, before=valid))
-        for ca in _roots_with_lists(store, at, plan):
+        for ca in _roots_with_lists(store, at, plan, failures):
             try:
                 for signed in _sign_lists(authority, store, ca, at=at, terms=terms or ListTerms(), all_lists=all_lists):
                     lists.append(signed)  # noqa: PERF402 - what was signed before a failure is told too
@@ -307,7 +315,7 @@ def sign_due(
     )
 
 
-def _roots_with_lists(store: Store, at: Clock, plan: StatusPlan | None) -> list[Certificate]:
+def _roots_with_lists(store: Store, at: Clock, plan: StatusPlan | None, failures: list[MdlError]) -> list[Certificate]:
     """The roots that have lists, once each root under which somebody issues has one with places left, by each plan."""
     now = at()
     with store.reading() as reader:
@@ -318,8 +326,13 @@ def _roots_with_lists(store: Store, at: Clock, plan: StatusPlan | None) -> list[
     issuing = dict.fromkeys(one.issuer for one in signers if one.certificate.not_after >= now)
     for wanted in plans if plan is None else plans | {plan: None}:
         for issuer in issuing:
-            with store.transaction(at=at, actor=Actor.ISSUING_SERVICE) as tx:
-                tx.prepare_list(wanted, issuer=issuer)
+            try:
+                with store.transaction(at=at, actor=Actor.ISSUING_SERVICE) as tx:
+                    tx.prepare_list(wanted, issuer=issuer)
+            except LocalProtocolError as exc:
+                if wanted == plan:
+                    raise
+                failures.append(exc)
     with store.reading() as reader:
         issuers = dict.fromkeys(issuer for _, issuer in reader.status_plans())
     return [certificates[issuer].certificate for issuer in issuers if issuer in certificates]

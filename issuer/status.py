@@ -267,6 +267,8 @@ def _why(
     reader: Reader, record: StatusListRecord, certificate: Certificate, at: datetime, terms: ListTerms
 ) -> Due | None:
     last = reader.signed_list(record.list_id)
+    if record.retired_at is not None:
+        return None
     if last is None:
         return Due.NEW
     if is_ended(reader, record, at):
@@ -285,8 +287,11 @@ def _why(
 def is_ended(reader: Reader, record: StatusListRecord, now: datetime) -> bool:
     """Whether a list gives out no more places, and every credential that has one has expired.
 
-    It gives out none when it is full, or when every document signer of its root has expired.
+    It gives out none when it is full, or when every document signer of its root has expired. One that was retired has
+    ended, whoever still needs it.
     """
+    if record.retired_at is not None:
+        return True
     if record.used < record.limit and any(
         one.issuer == record.issuer and one.certificate.not_after >= now
         for one in reader.certificates(Role.DOCUMENT_SIGNER)

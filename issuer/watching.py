@@ -34,11 +34,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
+from issuer.addresses import path_of
 from issuer.connecting import connected, target
-from issuer.publishing import Item, ItemKind, collect, path_of
+from issuer.publishing import Item, ItemKind, collect, published_rows
 from issuer.signers import CA_ROLES
 from issuer.status import check_status_token
-from issuer.store import Reader
+from issuer.store import Reader, StatusListRecord
 from mdl.cbor import TDate
 from mdl.errors import DecodeError, FetchError, LocalProtocolError, MdlError
 from mdl.pki import Certificate, Crl
@@ -162,11 +163,11 @@ def watched_items(
         LocalProtocolError: Nothing of this authority's is at an address (code ``watch.address``).
         DecodeError, ProfileError, VerificationError: The store is damaged.
     """
-    items, unsigned = collect(reader, at=at)
+    collected = collect(reader, at=at)
     roots = {one.certificate.fingerprint: one.certificate for one in reader.certificates() if one.role in CA_ROLES}
     lists = {one.uri: one for one in reader.status_lists()}
     found: dict[str, Watched | Observation] = {}
-    for item in items:
+    for item in collected.items:
         if item.url is None:
             continue
         if item.kind is ItemKind.CRL:
@@ -177,9 +178,10 @@ def watched_items(
             issuer = lists[item.url].issuer
             digests = frozenset(reader.list_digests(lists[item.url].list_id)) | reader.settled()
         found[item.url] = Watched(item=item, root=roots[issuer], digests=digests)
-    for url in unsigned:
-        kind = ItemKind(lists[url].kind.value) if url in lists else ItemKind.CRL
-        found[url] = _nowhere(url, kind, "it was never signed: run mdl issuer publish")
+    for url in collected.unsigned:
+        found[url] = _nowhere(url, _kind_at(url, lists), "it was never signed: run mdl issuer publish")
+    for one in collected.unplaced:
+        found[one.url] = _nowhere(one.url, _kind_at(one.url, lists), f"it cannot be published: {one.message}")
     for url, vical in (vicals or {}).items():
         if vical is None:
             found[url] = _nowhere(url, ItemKind.VICAL, "its file is lost or changed: publish it again with --vical")
@@ -191,6 +193,10 @@ def watched_items(
         message = f"nothing of this authority's is published at {unknown[0]}"
         raise LocalProtocolError(message, code="watch.address")
     return [found[url] for url in wanted or found]
+
+
+def _kind_at(url: str, lists: Mapping[str, StatusListRecord]) -> ItemKind:
+    return ItemKind(lists[url].kind.value) if url in lists else ItemKind.CRL
 
 
 def _nowhere(url: str, kind: ItemKind, message: str) -> Observation:
@@ -320,10 +326,15 @@ def fetch_tree(directory: Path) -> Fetch:
 
     Args:
         directory: The folder that was published to.
+
+    Raises:
+        LocalProtocolError, DecodeError: Its index is damaged, or something else's (codes ``publish.…``).
     """
+    found = published_rows(directory)
+    places = {} if found is None else {row.get("url"): path for path, row in found[1].items()}
 
     def fetch(url: str, _media_type: str) -> Answer:
-        file = directory / "current" / path_of(url)
+        file = directory / "current" / (places.get(url) or path_of(url))
         try:
             with file.open("rb") as stream:
                 content = stream.read(_MAX_SIZE + 1)

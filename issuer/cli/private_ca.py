@@ -11,6 +11,7 @@ import argparse
 from datetime import timedelta
 from pathlib import Path
 
+from issuer.addresses import check_address
 from issuer.audit import Actor
 from issuer.authority import Authority
 from issuer.certificates import DOCUMENT_SIGNER_LIFE
@@ -100,6 +101,9 @@ def _certify(arguments: argparse.Namespace) -> int:
             _check_waiting(reader, request)
         policy.check_key(Role.DOCUMENT_SIGNER, request.public_key)
         policy.check_certificate(Role.DOCUMENT_SIGNER, end - start)
+        if arguments.crl_url is not None:
+            policy.check_address(arguments.crl_url)
+            check_address(arguments.crl_url)
         with output_file(file) as commit, open_private_ca(arguments.ca, root=root) as ca:
             certificate = ca.issue_document_signer(
                 request,

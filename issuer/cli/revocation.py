@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from issuer.addresses import check_address, check_template
 from issuer.audit import Actor
 from issuer.authority import MAX_CRL_DAYS, Authority
 from issuer.cli.arguments import add_verb, count, now, open_authority, serial
 from issuer.cli.policy import acting_as
-from issuer.publishing import Publication, Publisher, path_of, published_folder
+from issuer.publishing import Publication, Publisher, published_folder
 from issuer.revocation import (
     REASONS,
     Evidence,
@@ -24,7 +25,8 @@ from issuer.revocation import (
 )
 from issuer.signers import active_signer
 from issuer.status import ListTerms, due_lists
-from issuer.store import Role, StatusListRecord, StatusPlan
+from issuer.store import Reader, Role, StatusListRecord, StatusPlan
+from issuer.workplace import refusals
 from mdl.cbor import TDate
 from mdl.cli import terminal
 from mdl.errors import LocalProtocolError, MdlError
@@ -47,6 +49,7 @@ __all__ = [
 _DONE: Final = 0
 _FINDINGS: Final = 1
 _FAILED: Final = 4
+_IN_PART: Final = 6
 _REFERENCE_SIZE: Final = 16
 # Readers decode no more identifiers than this in one list (`mdl.status`); of indices a million take some kilobytes.
 _PLACES: Final = {ListKind.STATUS_LIST: 1 << 20, ListKind.IDENTIFIER_LIST: 1 << 18}
@@ -98,18 +101,14 @@ def status_plan(arguments: argparse.Namespace) -> StatusPlan | None:
     """The plan that the arguments name, or None.
 
     Raises:
-        LocalProtocolError: The address is no place for lists (codes ``status.url``, ``publish.address``).
+        LocalProtocolError: The address is no place for lists (codes ``status.url``, ``publish.address``,
+            ``publish.conflict``).
     """
     if arguments.status_url is None:
         return None
     kind = ListKind(arguments.status_kind)
-    try:
-        plan = StatusPlan(uri=arguments.status_url, kind=kind, size=_PLACES[kind])
-    except ValueError as exc:
-        message = "the address of the lists has {list} in it, once: it stands for the list's id"
-        raise LocalProtocolError(message, code="status.url") from exc
-    path_of(plan.uri.replace("{list}", "0"))
-    return plan
+    check_template(arguments.status_url)
+    return StatusPlan(uri=arguments.status_url, kind=kind, size=_PLACES[kind])
 
 
 def _reference(text: str) -> bytes:
@@ -134,9 +133,11 @@ def terms_of(arguments: argparse.Namespace) -> ListTerms:
 
 
 def status_of(evidence: Evidence, publication: Publication | None) -> int:
-    """The exit status: 4 if something could not be signed here, 1 if readers may miss something, else 0."""
+    """The exit status: 6 if a part was not signed or placed, 4 if nothing was signed, 1 if readers may miss it, 0."""
     if evidence.failures:
-        return _FAILED
+        return _IN_PART if evidence.crls or evidence.lists else _FAILED
+    if publication is not None and publication.unplaced:
+        return _IN_PART
     missing = publication is not None and (publication.unsigned or publication.overdue)
     return _FINDINGS if missing or evidence.waiting else _DONE
 
@@ -202,6 +203,7 @@ def publication_rows(publication: Publication) -> list[tuple[str, str]]:
     ]
     rows += [("gone", f"{path}: nobody needs it any more") for path in publication.removed]
     rows += [("MISSING", f"{url}: it was never signed") for url in publication.unsigned]
+    rows += [("NOT PUBLISHED", f"{one.url}: {one.message} [{one.code}]") for one in publication.unplaced]
     rows += [("OVERDUE", f"{url}: readers refuse it until it is signed anew") for url in publication.overdue]
     return rows
 
@@ -218,6 +220,7 @@ def publication_json(publication: Publication | None) -> dict[str, Any] | None:
         "removed": [*publication.removed],
         "unsigned": [*publication.unsigned],
         "overdue": [*publication.overdue],
+        "unplaced": [{"url": one.url, "code": one.code, "message": one.message} for one in publication.unplaced],
     }
 
 
@@ -258,6 +261,29 @@ def add_revocation(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "together, and nobody can tell whose belong to one person",
     )
     add_signing_terms(verb)
+
+    verb = add_verb(
+        commands,
+        "retire-list",
+        "sign and publish a status list no more",
+        "Sign and publish a status list no more, for one that has no place or is needed by nobody. It is recorded, and "
+        "there is no way back: no reader can learn the status of the credentials in it any more. Exit status 5 if some "
+        "of them are still valid, unless --needed says that this is meant.",
+        _retire_list,
+    )
+    verb.add_argument("list", metavar="LIST", help="the list's id, or its address")
+    verb.add_argument("--needed", action="store_true", help="also if credentials in it are still valid")
+
+    verb = add_verb(
+        commands,
+        "move-list",
+        "let a status list lie elsewhere in the published tree than its address says",
+        "Let a status list lie elsewhere in the published tree, for an address that cannot be a plain file's: the web "
+        "server has to be told to serve it from there. It is recorded; 'mdl issuer publish' puts it there.",
+        _move_list,
+    )
+    verb.add_argument("list", metavar="LIST", help="the list's id, or its address")
+    verb.add_argument("place", metavar="PATH", help="where in the tree, for example moved/0a1b2c")
 
     verb = add_verb(
         commands,
@@ -378,6 +404,58 @@ def _outlook(revoked: Revoked, evidence: Evidence, publication: Publication | No
         )
 
 
+# --- retire and move ---
+
+
+def _chosen_list(reader: Reader, name: str) -> StatusListRecord:
+    for one in reader.status_lists():
+        if name in (one.list_id, one.uri):
+            return one
+    raise LocalProtocolError("no status list of this authority has that id or address", code="store.unknown")
+
+
+def _retire_list(arguments: argparse.Namespace) -> int:
+    actor = acting_as(arguments) or Actor.SIGNER_OPERATOR
+    with (
+        open_authority(arguments).open_store() as store,
+        refusals(store, "retire-list", now, actor),
+        store.transaction(at=now, actor=actor) as tx,
+    ):
+        chosen = _chosen_list(tx, arguments.list)
+        needed = tx.list_needed_until(chosen.list_id)
+        if needed is not None and needed >= tx.at and not arguments.needed:
+            message = f"credentials in this list are valid until {_moment(needed)}: name --needed if it is meant"
+            raise LocalProtocolError(message, code="status.needed")
+        is_new = tx.retire_list(chosen.list_id)
+    row = {"list": chosen.list_id, "uri": chosen.uri, "retired": is_new}
+    if arguments.json:
+        terminal.write_json(row)
+    else:
+        what = "The list is retired." if is_new else "The list is retired already."
+        terminal.write([terminal.paint(what, "bold"), f"  {chosen.uri}", "next: mdl issuer publish"])
+    return _DONE
+
+
+def _move_list(arguments: argparse.Namespace) -> int:
+    actor = acting_as(arguments) or Actor.SIGNER_OPERATOR
+    with (
+        open_authority(arguments).open_store() as store,
+        refusals(store, "move-list", now, actor),
+        store.transaction(at=now, actor=actor) as tx,
+    ):
+        chosen = _chosen_list(tx, arguments.list)
+        # As the path of an address of its own: what publishing needs, and no other file's.
+        others = [one for one in tx.addresses() if one != chosen.uri]
+        place = check_address(f"https://moved.invalid/{arguments.place}", others)
+        tx.place_list(chosen.list_id, place)
+    if arguments.json:
+        terminal.write_json({"list": chosen.list_id, "uri": chosen.uri, "place": place})
+    else:
+        lines = [f"  {chosen.uri} lies at {place}", "next: mdl issuer publish, and tell the web server"]
+        terminal.write([terminal.paint("The list has another place.", "bold"), *lines])
+    return _DONE
+
+
 # --- lists -----------------------------------------------------------------------------------------------------------
 
 
@@ -411,6 +489,8 @@ def _lists(arguments: argparse.Namespace) -> int:
                     "issued": None if last is None else _moment(last[2]),
                     "expires": None if last is None else _moment(last[3]),
                     "due": due.get(one),
+                    "retired": None if one.retired_at is None else _moment(one.retired_at),
+                    "place": one.place,
                 }
             )
     if arguments.json:

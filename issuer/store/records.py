@@ -182,6 +182,8 @@ class StatusListRecord:
         issuer: SHA-256 of the root whose document signers' credentials have their places in it. A list has one: a
             reader believes only a list signer of the root that issued the document signer.
         opened_at: When it was opened.
+        retired_at: Since when it is signed and published no more, or None.
+        place: Where it lies in a published tree, or None for the path of its address.
     """
 
     list_id: str
@@ -194,6 +196,8 @@ class StatusListRecord:
     revision: int
     issuer: bytes
     opened_at: datetime
+    retired_at: datetime | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

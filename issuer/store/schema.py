@@ -215,8 +215,14 @@ _THIRD: Final = (
     "ALTER TABLE status_lists ADD COLUMN needed_until BIGINT",
 )
 
+# A list can be retired, or lie elsewhere in the published tree than its address says.
+_FOURTH: Final = (
+    "ALTER TABLE status_lists ADD COLUMN retired_at BIGINT",
+    "ALTER TABLE status_lists ADD COLUMN place TEXT",
+)
+
 # A step is added at the end and never changed.
-_STEPS: Final = (_FIRST, _SECOND, _THIRD)
+_STEPS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 TABLES: Final = (
     *("store", "settings", "audit", "serials", "certificates", "signers", "crl_numbers", "crls", "status_lists"),

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from issuer.addresses import check_template
 from issuer.audit import Actor, AuditRecord, Event, Head, Holdings, KeptRecord, chain_start, hash_record
 from issuer.store import places
 from issuer.store.records import (
@@ -62,7 +63,9 @@ _CERTIFICATE: Final = (
 _REVOKED_INDICES: Final = "SELECT list_index FROM credentials WHERE list_id = ? AND state = ?"
 _REVOKED_IDENTIFIERS: Final = "SELECT identifier FROM credentials WHERE list_id = ? AND state = ?"
 _SHOWN_DECOYS: Final = "SELECT list_index FROM decoys WHERE list_id = ? AND shown_at IS NOT NULL"
-_LIST: Final = "SELECT list_id, kind, uri, bits, size, most, used, revision, plan, opened_at FROM status_lists"
+_LIST: Final = (
+    "SELECT list_id, kind, uri, bits, size, most, used, revision, plan, opened_at, retired_at, place FROM status_lists"
+)
 
 
 def _time(seconds: int) -> datetime:
@@ -334,15 +337,26 @@ class Reader:
                 revision=revision,
                 issuer=places.plan_of(plan)[1],
                 opened_at=_time(opened_at),
+                retired_at=None if retired_at is None else _time(retired_at),
+                place=place,
             )
-            for list_id, kind, uri, bits, size, limit, used, revision, plan, opened_at in self._sql.rows(
-                f"{_LIST} {where} ORDER BY ordinal", parameters
+            for list_id, kind, uri, bits, size, limit, used, revision, plan, opened_at, retired_at, place in (
+                self._sql.rows(f"{_LIST} {where} ORDER BY ordinal", parameters)
             )
         ]
 
     def status_plans(self) -> tuple[tuple[StatusPlan, bytes], ...]:
-        """The plans that lists were opened by, each with SHA-256 of the root that the lists are for."""
-        return tuple(places.plan_of(plan) for (plan,) in self._sql.rows("SELECT DISTINCT plan FROM status_lists"))
+        """The plans that lists were opened by, each with SHA-256 of the root that the lists are for.
+
+        A plan all of whose lists are retired is in use no more.
+        """
+        query = "SELECT DISTINCT plan FROM status_lists WHERE retired_at IS NULL"
+        return tuple(places.plan_of(plan) for (plan,) in self._sql.rows(query))
+
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that the authority's CRLs and lists have."""
+        crls = [url for one in self.certificates() for url in one.certificate.crl_uris]
+        return tuple(dict.fromkeys([*crls, *(one.uri for one in self.status_lists() if one.retired_at is None)]))
 
     def list_needed_until(self, list_id: str) -> datetime | None:
         """Until when the last credential that has a place in a list is valid; None if there is none yet.
@@ -421,7 +435,8 @@ class Reader:
             signer: SHA-256 of the document signer's certificate.
         """
         ((count,),) = self._sql.rows(
-            "SELECT COUNT(*) FROM credentials WHERE signer = ? AND state IN (?, ?) AND list_id IS NULL",
+            "SELECT COUNT(*) FROM credentials WHERE signer = ? AND state IN (?, ?) AND (list_id IS NULL OR list_id IN"
+            " (SELECT list_id FROM status_lists WHERE retired_at IS NOT NULL))",
             (signer, CredentialState.ISSUED.value, CredentialState.REVOKED.value),
         )
         return int(count)
@@ -702,6 +717,10 @@ class Transaction(Reader):
             plan: The plan.
             count: How many.
             issuer: SHA-256 of the root under which the takers are issued; each root has lists of its own.
+
+        Raises:
+            LocalProtocolError: A list would be opened at an address at which it cannot be published (codes
+                ``publish.address``, ``publish.conflict``).
         """
         taken: list[StatusPlace] = []
         while len(taken) < count:
@@ -729,12 +748,45 @@ class Transaction(Reader):
         return True
 
     def _open_list(self, plan: StatusPlan, issuer: bytes) -> StatusListRecord:
+        # However the plan came here: what could not be published at its address is not opened.
+        check_template(plan.uri, self.addresses())
         record = places.open_list(self._sql, plan, issuer, self.at)
         self.record(Event.LIST_OPENED, list=record.list_id, kind=plan.kind.value, count=plan.size)
         decoys = int(plan.size * plan.decoys) if plan.kind is ListKind.STATUS_LIST else 0
         if decoys:
             places.take_decoys(self._sql, record, decoys)
         return self.status_list(record.list_id)
+
+    def retire_list(self, list_id: str) -> bool:
+        """Sign and publish a list no more, and give out no more places of it. There is no way back.
+
+        Returns:
+            Whether it was not retired before.
+
+        Raises:
+            LocalProtocolError: There is no such list (code ``store.unknown``).
+        """
+        if self.status_list(list_id).retired_at is not None:
+            return False
+        self._sql.run(
+            "UPDATE status_lists SET retired_at = ?, most = used WHERE list_id = ?", (_seconds(self.at), list_id)
+        )
+        self.record(Event.LIST_RETIRED, list=list_id)
+        return True
+
+    def place_list(self, list_id: str, path: str) -> None:
+        """Let a list lie elsewhere in a published tree than its address says; a server has to know of it.
+
+        Args:
+            list_id: The list.
+            path: Where in the tree, with slashes.
+
+        Raises:
+            LocalProtocolError: There is no such list (code ``store.unknown``).
+        """
+        self.status_list(list_id)
+        self._sql.run("UPDATE status_lists SET place = ? WHERE list_id = ?", (path, list_id))
+        self.record(Event.LIST_PLACED, list=list_id, label=path)
 
     def show_decoys(self, list_id: str, count: int) -> int:
         """Show more decoys of a list as invalid, drawn at random.

@@ -64,7 +64,8 @@ def shown(credential: bytes) -> bytes:
 def published(authority: Authority, at: datetime) -> Evidence:
     """What lies on the authority's web server."""
     with authority.open_store() as store, store.reading() as reader:
-        items, unsigned = collect(reader, at=at)
+        collected = collect(reader, at=at)
+        items, unsigned = collected.items, collected.unsigned
     assert unsigned == []
     return Evidence(
         crls=tuple(one.content for one in items if one.kind is ItemKind.CRL),

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from issuer.addresses import path_of
 from issuer.audit import AuditRecord, Event, verify_log
-from issuer.publishing import Item, ItemKind, Publication, Publisher, collect, path_of, vical_item
-from issuer.store import CrlRecord, Role, SqliteStore, StatusPlan, Store
+from issuer.publishing import Item, ItemKind, Publication, Publisher, collect, vical_item
+from issuer.store import CrlRecord, Role, SqliteStore, StatusPlan, Store, places
 from mdl.cbor import TDate
 from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError, VerificationError
 from mdl.pki import Certificate, Crl
@@ -26,6 +27,7 @@ from tests.stores import NOW, ROLE, later
 from tests.vical_forgery import DAY, PHOTO_ID, Provider, authority, forge, info, key_usage, provider
 
 CRL_PATH = "iaca.crl"
+CRL_URL = "https://throwaway.example/iaca.crl"
 
 
 @pytest.fixture
@@ -216,10 +218,14 @@ def test_a_crl_of_another_key_is_not_published(store: Store, publisher: Publishe
     publisher.publish(at=clock)
     before = tree(publisher.publish(at=clock))
     add_crl(store, 2, authority=ThrowawayAuthority(generation=2))
-    with pytest.raises(MdlError) as caught:
-        publisher.publish(at=clock)
-    assert caught.value.code == "signature.invalid"
-    assert {name: (publisher.current / name).read_bytes() for name in before} == before
+    issue(store, 1, clock)
+    sign(store, clock)
+    published = publisher.publish(at=clock)
+    assert [(one.url, one.code) for one in published.unplaced] == [(CRL_URL, "signature.invalid")]
+    # The one before stays, and the rest goes out.
+    assert (publisher.current / CRL_PATH).read_bytes() == before[CRL_PATH]
+    assert {ItemKind.CRL, ItemKind.STATUS_LIST} <= {one.kind for one in published.items}
+    assert publisher.publish(at=clock).changed == ()
 
 
 def test_a_token_of_another_list_is_not_published(store: Store, publisher: Publisher, clock: Clock) -> None:
@@ -236,10 +242,35 @@ def test_a_token_of_another_list_is_not_published(store: Store, publisher: Publi
             issued_at=issued_at,
             expires_at=expires_at,
         )
-    with pytest.raises(MdlError) as caught:
-        publisher.publish(at=clock)
-    assert caught.value.code == "status.sub"
-    assert not publisher.current.exists()
+    published = publisher.publish(at=clock)
+    assert [(one.url, one.code) for one in published.unplaced] == [(other.uri, "status.sub")]
+    assert path_of(record.uri) in tree(published)
+    assert path_of(other.uri) not in tree(published)
+
+
+def test_a_list_without_a_place_holds_back_no_other(store: Store, publisher: Publisher, clock: Clock) -> None:
+    """As a store of an older version may have one: its address was judged only when it was to be published."""
+    (good,) = issue(store, 1, clock)
+    with store.transaction(at=clock, actor=ROLE) as tx:
+        plan = StatusPlan(uri="https://lists.example/iaca.crl/{list}", size=64)
+        bad = places.open_list(tx._sql, plan, ROOT.fingerprint, NOW)
+    sign(store, clock)
+    published = publisher.publish(at=clock)
+    assert [(one.url, one.code) for one in published.unplaced] == [(bad.uri, "publish.conflict")]
+    assert good.place is not None
+    assert {CRL_PATH, path_of(good.place.uri)} <= tree(published).keys()
+    revoke(store, good, clock)
+    sign(store, clock)
+    assert publisher.publish(at=clock).changed == (path_of(good.place.uri),)
+    with store.transaction(at=clock, actor=ROLE) as tx:
+        tx.place_list(bad.list_id, "moved/a")
+    published = publisher.publish(at=clock)
+    assert (published.unplaced, published.changed) == ((), ("moved/a",))
+    with store.transaction(at=clock, actor=ROLE) as tx:
+        tx.retire_list(bad.list_id)
+    published = publisher.publish(at=clock)
+    assert (published.unplaced, published.removed) == ((), ("moved/a",))
+    assert [one.event for one in events(store)][-2:] == [Event.LIST_RETIRED, Event.PUBLISHED]
 
 
 def test_a_store_from_a_backup_takes_nothing_back(
@@ -334,11 +365,12 @@ def test_an_address_gives_the_path_under_the_document_root(url: str, path: str) 
 def test_a_list_that_cannot_lie_where_readers_look_for_it_is_refused(
     store: Store, clock: Clock, uri: str, code: str
 ) -> None:
-    issue(store, 1, clock, StatusPlan(uri=uri, size=64))
-    sign(store, clock)
-    with store.reading() as reader, pytest.raises(LocalProtocolError) as caught:
-        collect(reader, at=NOW)
+    """Before anything is signed that names it, whoever names the plan."""
+    with pytest.raises(LocalProtocolError) as caught:
+        issue(store, 1, clock, StatusPlan(uri=uri, size=64))
     assert caught.value.code == code
+    with store.reading() as reader:
+        assert reader.status_lists() == ()
 
 
 def test_what_an_interrupted_publication_left_is_taken_away(publisher: Publisher, clock: Clock, tmp_path: Path) -> None:
@@ -444,8 +476,8 @@ def test_nothing_personal_is_published(store: Store, publisher: Publisher, clock
 
 def test_the_tree_of_an_authority_without_lists_is_fine(store: Store) -> None:
     with store.reading() as reader:
-        items, unsigned = collect(reader, at=NOW)
-    assert ([one.kind for one in items], unsigned) == (
+        collected = collect(reader, at=NOW)
+    assert ([one.kind for one in collected.items], collected.unsigned) == (
         [ItemKind.CRL, ItemKind.ROOT, ItemKind.ROOT, ItemKind.SUBMISSION],
         [],
     )

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from issuer.audit import Actor
+from issuer.cli.arguments import now
+from issuer.store import Role, SqliteStore, StatusPlan, places
 from mdl.cbor import TDate
 from mdl.cli import main
 from tests.authorities import INIT, Outcome, licence, mdl, public_key_file, require_softhsm
@@ -235,3 +238,40 @@ def test_a_provider_s_root_without_a_vical_to_be_published_is_a_mistake(tmp_path
     listed = ("--root", tmp_path / "provider.pem", "--doctype", "x", "--provider", "Utopia")
     run("vical", *listed, "--out", tmp_path / "v.cbor", *root).error(2, "publish.provider_root")
     assert not (tmp_path / "v.cbor").exists()
+
+
+def test_one_list_without_a_place_is_left_out_moved_or_retired(
+    authority: Path, tmp_path: Path, run: Run, reference: str
+) -> None:
+    """As a store of an older version may have one: nothing new of this kind comes in."""
+    with (
+        SqliteStore(authority / "authority.db") as store,
+        store.transaction(at=now(), actor=Actor.ISSUING_SERVICE) as tx,
+    ):
+        (root,) = tx.certificates(Role.IACA)
+        plan = StatusPlan(uri="https://mdl.example/iaca.crl/{list}", size=64)
+        bad = places.open_list(tx._sql, plan, root.certificate.fingerprint, now())
+    published = run("publish", tmp_path / "www", "--json")
+    assert published.status == 6, published.err
+    assert [(one["url"], one["code"]) for one in published.json["published"]["unplaced"]] == [
+        (bad.uri, "publish.conflict")
+    ]
+    revoked = run("revoke", "--credential", reference, "--json")
+    assert revoked.status == 6
+    assert len(revoked.json["published"]["changed"]) == 1
+    assert "NOT PUBLISHED" in run("publish").out
+    run("move-list", bad.list_id, "iaca.crl/x").error(5, "publish.conflict")
+    run("move-list", bad.list_id, "../x").error(2, "publish.address")
+    run("move-list", "nothing", "x").error(5, "store.unknown")
+    assert run("move-list", bad.uri, "moved/x", "--json").json["place"] == "moved/x"
+    assert run("publish").status == 0
+    assert (tmp_path / "www/current/moved/x").exists()
+    assert run("watch", "--folder").status == 0
+    listed = run("lists", "--json").json
+    run("retire-list", listed[0]["uri"]).error(5, "status.needed")
+    assert run("retire-list", bad.list_id).status == 0
+    assert "retired already" in run("retire-list", bad.list_id).out
+    assert run("publish").status == 0
+    assert not (tmp_path / "www/current/moved/x").exists()
+    assert run("retire-list", listed[0]["uri"], "--needed", "--json").json["retired"]
+    assert run("audit", "verify").status == 0
