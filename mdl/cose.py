@@ -17,15 +17,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mdl.cbor import Tag, bstr, decode, encode, head
-from mdl.errors import DecodeError, UnsupportedError, VerificationError
+from mdl.errors import DecodeError, UnsupportedError, VerificationError, integer_text
 from mdl.keys import (
     ALGORITHMS,
+    COSE_KEYS_WITHOUT_CURVE,
     CURVES_BY_COSE_ID,
     EXPERIMENTAL_CURVES,
     Algorithm,
     PublicKey,
     UnsafePostQuantum,
     hmac_sha256,
+    unsupported_cose_key,
 )
 
 __all__ = [
@@ -34,10 +36,12 @@ __all__ = [
     "X5CHAIN",
     "CoseMac0",
     "CoseSign1",
+    "carries_private_part",
     "decode_key",
     "decode_mac0",
     "decode_sign1",
     "encode_key",
+    "key_deviation",
     "mac_structure",
     "protected_header",
     "sig_structure",
@@ -120,8 +124,12 @@ class CoseSign1:
             raise UnsupportedError(msg, code="cose.algorithm", clause="18013-5 9.1.2.4")
         return found
 
-    def algorithm_under(self, key: PublicKey) -> Algorithm:
+    def algorithm_under(self, key: PublicKey, *, fully_specified: bool = False) -> Algorithm:
         """The algorithm that the protected header names, held against the key that it must go with.
+
+        Args:
+            key: The key.
+            fully_specified: Take the number that names the key's curve and its algorithm in one (RFC 9864), too.
 
         Raises:
             VerificationError: It is not the one of the key's curve (code ``cose.algorithm_mismatch``).
@@ -132,11 +140,18 @@ class CoseSign1:
             number = self.protected_map.get(ALG)
             if type(number) is int and number == expected.cose_id:
                 return expected
+        if fully_specified and self.is_fully_specified_for(key):
+            return key.algorithm
         algorithm = self.algorithm
         if expected is not None or algorithm is not key.algorithm:
             msg = f"the message names {algorithm.name}, which does not go with {key.curve.name}"
             raise VerificationError(msg, code="cose.algorithm_mismatch", clause="18013-5 9.1.2.4")
         return algorithm
+
+    def is_fully_specified_for(self, key: PublicKey) -> bool:
+        """Whether the protected header names the algorithm by the number that names the key's curve as well."""
+        number = self.protected_map.get(ALG)
+        return type(number) is int and number == key.curve.fully_specified
 
     @property
     def x5chain(self) -> tuple[bytes, ...]:
@@ -177,12 +192,13 @@ class CoseSign1:
         digest = value[1]
         return bool(name) and (type(digest) is not bytes or digest != hashlib.new(name, certificate).digest()[:size])
 
-    def verify(self, key: PublicKey, *, detached: bytes | None = None) -> None:
+    def verify(self, key: PublicKey, *, detached: bytes | None = None, fully_specified: bool = False) -> None:
         """Check the signature.
 
         Args:
             key: Whose signature it must be.
             detached: The payload, if and only if the message does not carry it.
+            fully_specified: See `algorithm_under`.
 
         Raises:
             VerificationError: The signature is not that key's over these bytes (code ``signature.invalid``), the
@@ -194,7 +210,7 @@ class CoseSign1:
             msg = "the payload is attached where it must be detached, or the reverse"
             raise VerificationError(msg, code="cose.payload", clause="RFC 9052 §4.4")
         payload = self.payload if detached is None else detached
-        self.algorithm_under(key)
+        self.algorithm_under(key, fully_specified=fully_specified)
         key.verify(self.signature, sig_structure(self.protected, payload or b""))
 
     def encode(self) -> bytes:
@@ -314,8 +330,16 @@ _KEY_ALG: Final = 3
 _AKP_BY_ALGORITHM: Final = {curve.cose_id: curve for curve in EXPERIMENTAL_CURVES.values()}
 
 
+# The members that a key type has; those whose labels are outside -65536 to -1 are for all of them (RFC 9052 §7).
+_MEMBERS: Final = {_KTY_EC2: (-1, -2, -3), _KTY_OKP: (-1, -2), _KTY_AKP: (-1,)}
+_KEY_OPS: Final = 4
+_SIGNING, _AGREEING = frozenset((1, 2)), frozenset((7, 8))
+
+
 def decode_key(value: Any, *, path: str = "", post_quantum: UnsafePostQuantum | None = None) -> PublicKey:
     """Read a public COSE_Key from a decoded CBOR value. Parameters beyond the point are ignored.
+
+    Whether they contradict the key, `key_deviation` says; whether they give it away, `carries_private_part`.
 
     Args:
         value: The decoded map.
@@ -336,12 +360,13 @@ def decode_key(value: Any, *, path: str = "", post_quantum: UnsafePostQuantum | 
     kty, crv, x = value.get(1), value.get(-1), value.get(-2)
     if type(kty) is int and kty == _KTY_AKP and isinstance(post_quantum, UnsafePostQuantum):
         return _decode_akp(value, path, post_quantum)
+    if type(kty) is int and kty in COSE_KEYS_WITHOUT_CURVE:
+        raise unsupported_cose_key(kty, crv)
     if type(kty) is not int or type(crv) is not int or type(x) is not bytes:
         raise _fail(path, "a COSE_Key has an integer key type, an integer curve and a byte string x", "key.malformed")
     curve = CURVES_BY_COSE_ID.get(crv)
     if curve is None or kty not in (_KTY_OKP, _KTY_EC2):
-        msg = f"COSE key type {kty} with curve {crv} is not supported"
-        raise UnsupportedError(msg, code="key.unsupported", clause="18013-5 9.1.5.2")
+        raise unsupported_cose_key(kty, crv)
     if kty != (_KTY_EC2 if curve.kind == "EC" else _KTY_OKP):
         raise _fail(path, "the key type does not go with the curve", "key.malformed")
     if len(x) != curve.coordinate_size:
@@ -356,6 +381,44 @@ def decode_key(value: Any, *, path: str = "", post_quantum: UnsafePostQuantum | 
     return PublicKey.from_point(curve, b"\x04" + x + y)
 
 
+def carries_private_part(value: Mapping[Any, Any]) -> bool:
+    """Whether a COSE_Key that `decode_key` has read carries its private part, so that whoever has seen it can use it.
+
+    Spec:
+        RFC 9053 §7; RFC 9964.
+    """
+    return (-2 if value[1] == _KTY_AKP else -4) in value
+
+
+def key_deviation(value: Mapping[Any, Any], key: PublicKey, *, signs: bool) -> str | None:
+    """What a COSE_Key says beyond its point that is not of its type, or contradicts how it is used; None for nothing.
+
+    Args:
+        value: The decoded map, which `decode_key` has read.
+        key: What it has read.
+        signs: Whether the key signs; otherwise it agrees secrets.
+
+    Spec:
+        RFC 9052 §7.1, RFC 9053 §7; optional members are ignored (facts sheet mdoc §3.1).
+    """
+    members = _MEMBERS[value[1]]
+    if len(value) == 1 + len(members):
+        return None  # what `decode_key` has asked for, and nothing else
+    if any(type(label) is int and -65_536 <= label < 0 and label not in members for label in value):
+        return "the COSE_Key has a member that its key type does not have"
+    algorithm: Any = value.get(_KEY_ALG)
+    operations: Any = value.get(_KEY_OPS)
+    if algorithm is not None and signs:
+        own = key.curve.algorithm or key.curve.experimental
+        if type(algorithm) is not int or algorithm not in (own and own.cose_id, key.curve.fully_specified):
+            return "the COSE_Key names another algorithm than the one that goes with its curve"
+    if type(operations) in (list, tuple):
+        named = {one for one in operations if type(one) is int}
+        if named.isdisjoint(_SIGNING if signs else _AGREEING):
+            return "the COSE_Key names operations, and not the one that it is used for"
+    return None
+
+
 def _decode_akp(value: Mapping[Any, Any], path: str, post_quantum: UnsafePostQuantum) -> PublicKey:
     """Read an ML-DSA key: its algorithm stands in the key, which says what its bytes are (RFC 9964)."""
     algorithm, public = value.get(_KEY_ALG), value.get(-1)
@@ -363,7 +426,7 @@ def _decode_akp(value: Mapping[Any, Any], path: str, post_quantum: UnsafePostQua
         raise _fail(path, "a COSE_Key of type AKP has an algorithm and a byte string of the key", "key.malformed")
     curve = _AKP_BY_ALGORITHM.get(algorithm)
     if curve is None:
-        msg = f"a COSE_Key of type AKP for algorithm {algorithm} is not supported"
+        msg = f"a COSE_Key of type AKP for algorithm {integer_text(algorithm)} is not supported"
         raise UnsupportedError(msg, code="key.unsupported", clause="RFC 9964")
     if len(public) != curve.coordinate_size:
         raise _fail(path, f"the key is not {curve.coordinate_size} bytes long", "key.malformed")

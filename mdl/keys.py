@@ -15,18 +15,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, cast, final, runtime_checkable
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, x448, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.x509 import ObjectIdentifier
 
-from mdl.errors import DecodeError, SigningError, UnsupportedError, VerificationError
+from mdl.errors import DecodeError, SigningError, UnsupportedError, VerificationError, integer_text
 
 __all__ = [
     "ALGORITHMS",
@@ -120,6 +122,8 @@ class Curve:
         oid: Dotted object identifier of the curve (EC) or of the key algorithm (OKP, AKP).
         algorithm: The signature algorithm that goes with the curve, or None for X25519, X448 and ML-DSA.
         experimental: The signature algorithm of the rehearsal, or None for whatever the standard knows.
+        fully_specified: The number that names curve and algorithm in one (RFC 9864), which the standard does not use;
+            None where there is none.
     """
 
     name: str
@@ -130,12 +134,26 @@ class Curve:
     oid: str
     algorithm: Algorithm | None
     experimental: Algorithm | None = None
+    fully_specified: int | None = None
     ec: ec.EllipticCurve | None = field(default=None, repr=False, compare=False)
 
     @property
     def can_agree(self) -> bool:
         """Whether the curve serves key agreement (18013-5 9.1.5.2, first edition)."""
         return self.kind == "EC" or (self.kind == "OKP" and self.algorithm is None)
+
+
+# RFC 9864; the early numbers of some libraries (-48, -261 and others) are not among them.
+_FULLY_SPECIFIED: Final[Mapping[str, int]] = {
+    "P-256": -9,
+    "P-384": -51,
+    "P-521": -52,
+    "brainpoolP256r1": -265,
+    "brainpoolP384r1": -267,
+    "brainpoolP512r1": -268,
+    "Ed25519": -19,
+    "Ed448": -53,
+}
 
 
 def _ec(name: str, cose_id: int, oid: str, algorithm: Algorithm, curve: ec.EllipticCurve) -> Curve:
@@ -148,6 +166,7 @@ def _ec(name: str, cose_id: int, oid: str, algorithm: Algorithm, curve: ec.Ellip
         signature_size=2 * size,
         oid=oid,
         algorithm=algorithm,
+        fully_specified=_FULLY_SPECIFIED[name],
         ec=curve,
     )
 
@@ -161,6 +180,7 @@ def _okp(name: str, cose_id: int, oid: str, algorithm: Algorithm | None, size: i
         signature_size=2 * size if algorithm else 0,
         oid=oid,
         algorithm=algorithm,
+        fully_specified=_FULLY_SPECIFIED.get(name),
     )
 
 
@@ -206,6 +226,115 @@ EXPERIMENTAL_CURVES: Final[Mapping[str, Curve]] = MappingProxyType(
     }
 )
 """The parameter sets of ML-DSA (FIPS 204; RFC 9964 and RFC 9881), for the rehearsal and nothing else."""
+
+NOT_IMPLEMENTED: Final[Mapping[str, str]] = MappingProxyType({"1.3.36.3.3.2.8.1.1.9": "brainpoolP320r1"})
+"""Curves that the standard asks of readers and that are not implemented here, by object identifier (9.1.5.2)."""
+
+# What is met in keys and is not of the standard, by object identifier.
+_FOREIGN_CURVES: Final[Mapping[str, str]] = {
+    "1.2.840.10045.3.1.1": "P-192",
+    "1.3.132.0.33": "P-224",
+    "1.3.132.0.10": "secp256k1",
+    "1.2.156.10197.1.301": "SM2",
+    **{
+        f"1.3.36.3.3.2.8.1.1.{2 * index + 1 + twisted}": f"brainpoolP{bits}{'t' if twisted else 'r'}1"
+        for index, bits in enumerate((160, 192, 224, 256, 320, 384, 512))
+        for twisted in (0, 1)
+    },
+}
+_FOREIGN_KEYS: Final[Mapping[str, str]] = {
+    "1.2.840.113549.1.1.1": "RSA",
+    "1.2.840.113549.1.1.10": "RSA",
+    "1.2.840.10040.4.1": "DSA",
+    "1.2.840.113549.1.3.1": "Diffie-Hellman",
+    "1.2.840.10046.2.1": "Diffie-Hellman",
+    **{curve.oid: curve.name for curve in EXPERIMENTAL_CURVES.values()},
+}
+_EC_KEY: Final = "1.2.840.10045.2.1"
+_COSE_CURVES: Final[Mapping[int, str]] = {8: "secp256k1", 257: "brainpoolP320r1"}
+COSE_KEYS_WITHOUT_CURVE: Final[Mapping[int, str]] = {3: "RSA", 4: "symmetric", 5: "HSS/LMS"}
+"""Key types of COSE that the standard does not have, by number."""
+_CURVE_NAMES: Final[Mapping[str, str]] = {"secp192r1": "P-192", "secp224r1": "P-224"}
+_CLAUSE: Final = "18013-5 9.1.5.2"
+
+
+def _foreign_curve(name: str) -> UnsupportedError:
+    """A key on a curve that is not in the table: one that the standard has, or one that it has not."""
+    if name in NOT_IMPLEMENTED.values():
+        msg = f"the key is on {name}, a curve of the standard that is not implemented here"
+    else:
+        msg = f"the key is on {name}, which is not a curve of the standard"
+    return UnsupportedError(msg, code="key.unsupported", clause=_CLAUSE)
+
+
+def _foreign_key(kind: str) -> UnsupportedError:
+    """A key that is on no curve at all, of a kind that has a name or a number."""
+    named = f"of the kind {kind}" if kind[0].isdigit() else f"{'an' if kind[0] in 'RHM' else 'a'} {kind} key"
+    msg = f"the key is {named}, and keys of the standard are on curves"
+    return UnsupportedError(msg, code="key.unsupported", clause=_CLAUSE)
+
+
+def _foreign_object(key: object) -> UnsupportedError:
+    """Another kind of key of the `cryptography` package, public or private, or anything else."""
+    name = type(key).__name__
+    kind = name.removesuffix("PublicKey").removesuffix("PrivateKey")
+    if kind == name:
+        return UnsupportedError(f"a {name} is no key", code="key.unsupported")
+    if kind in CURVES:
+        return UnsupportedError(f"the key is on {kind}, which does not serve this", code="key.unsupported")
+    return _foreign_key({"DH": "Diffie-Hellman"}.get(kind, kind.replace("MLDSA", "ML-DSA-")))
+
+
+def unsupported_cose_key(key_type: int, curve: object) -> UnsupportedError:
+    """The refusal of a COSE_Key whose type and curve are not in the tables, in words.
+
+    Args:
+        key_type: Its kty.
+        curve: Its crv, whatever it is.
+    """
+    if key_type in COSE_KEYS_WITHOUT_CURVE or type(curve) is not int:
+        return _foreign_key(COSE_KEYS_WITHOUT_CURVE.get(key_type, f"{integer_text(key_type)} (COSE)"))
+    return _foreign_curve(_COSE_CURVES.get(curve, f"COSE curve {integer_text(curve)}"))
+
+
+@asn1.sequence
+class _SubjectPublicKeyInfo:
+    algorithm: asn1.TLV
+    key: asn1.BitString
+
+
+def _object_identifiers(spki: bytes) -> Iterator[str]:
+    """The key algorithm of a SubjectPublicKeyInfo, dotted, and the curve where one is named."""
+    content = bytes(asn1.decode_der(_SubjectPublicKeyInfo, spki).algorithm.data)
+    while content[:1] == b"\x06":
+        end = 2 + content[1]
+        yield asn1.decode_der(ObjectIdentifier, content[:end]).dotted_string
+        content = content[end:]
+
+
+def unsupported_spki(spki: bytes) -> UnsupportedError:
+    """The refusal of a SubjectPublicKeyInfo that is not of the tables, in words.
+
+    Args:
+        spki: The DER.
+    """
+    try:
+        kind, *rest = _object_identifiers(spki)
+    except (ValueError, TypeError, OverflowError, LookupError):
+        return UnsupportedError("the key's algorithm is not supported", code="key.unsupported", clause=_CLAUSE)
+    oid = kind if kind != _EC_KEY else rest[0] if rest else ""
+    curve = next((one for one in CURVES.values() if one.oid == oid), None)
+    if curve is not None:
+        suits = "its algorithm identifier has another form than that curve's" if curve.algorithm else "it cannot sign"
+        msg = f"the key is on {curve.name}, and {suits}"
+    elif not oid:
+        msg = "the key is not on a named curve: the curve is left out or given by its parameters"
+    elif kind == _EC_KEY:
+        return _foreign_curve(NOT_IMPLEMENTED.get(oid) or _FOREIGN_CURVES.get(oid) or f"the curve {oid}")
+    else:
+        return _foreign_key(_FOREIGN_KEYS.get(oid, oid))
+    return UnsupportedError(msg, code="key.unsupported", clause=_CLAUSE)
+
 
 _CURVES_BY_EC_NAME: Final = {curve.ec.name: curve for curve in CURVES.values() if curve.ec is not None}
 _OKP_TYPES: Final[tuple[tuple[type[Any], str], ...]] = (
@@ -356,8 +485,7 @@ class PublicKey:
             curve = _CURVES_BY_EC_NAME.get(key.curve.name)
             if curve is not None:
                 return cls(curve, key)
-            msg = f"the curve {key.curve.name} is not in the standard's cipher suite"
-            raise UnsupportedError(msg, code="key.unsupported", clause="18013-5 9.1.5.2")
+            raise _foreign_curve(_CURVE_NAMES.get(key.curve.name, key.curve.name))
         for kind, name in _OKP_TYPES:
             if isinstance(key, kind):
                 return cls(CURVES[name], cast("VerifyingKey", key))
@@ -365,8 +493,7 @@ class PublicKey:
             for name, (_, public) in _ML_DSA.items():
                 if isinstance(key, public):
                     return cls(EXPERIMENTAL_CURVES[name], cast("VerifyingKey", key))
-        msg = f"a {type(key).__name__} is not in the standard's cipher suite"
-        raise UnsupportedError(msg, code="key.unsupported", clause="18013-5 9.1.5.2")
+        raise _foreign_object(key)
 
     @classmethod
     def from_spki(cls, spki: bytes, *, post_quantum: UnsafePostQuantum | None = None) -> PublicKey:
@@ -380,8 +507,7 @@ class PublicKey:
         try:
             key = serialization.load_der_public_key(spki)
         except UnsupportedAlgorithm as exc:
-            msg = "the key's algorithm is not supported"
-            raise UnsupportedError(msg, code="key.unsupported") from exc
+            raise unsupported_spki(spki) from exc
         except (ValueError, TypeError, InternalError) as exc:
             msg = "the bytes are no SubjectPublicKeyInfo"
             raise DecodeError(msg, code="key.malformed") from exc
@@ -396,16 +522,16 @@ class PublicKey:
             DecodeError: The text is no PEM public key (code ``key.malformed``).
             UnsupportedError: The curve is not in the table.
         """
+        body = pem.partition(b"-----BEGIN")[2].partition(b"-----")[2].partition(b"-----END")[0]
         try:
             key = serialization.load_pem_public_key(pem)
+            spki = base64.b64decode(body)
         except UnsupportedAlgorithm as exc:
-            msg = "the key's algorithm is not supported"
-            raise UnsupportedError(msg, code="key.unsupported") from exc
+            raise unsupported_spki(base64.b64decode(body)) from exc
         except (ValueError, TypeError, InternalError) as exc:
             msg = "the text is no PEM public key"
             raise DecodeError(msg, code="key.malformed") from exc
-        body = pem.partition(b"-----BEGIN")[2].partition(b"-----")[2].partition(b"-----END")[0]
-        _refuse_hybrid_point(key, base64.b64decode(body))
+        _refuse_hybrid_point(key, spki)
         return cls.from_cryptography(key)
 
     @classmethod
@@ -422,8 +548,7 @@ class PublicKey:
             UnsupportedError: An ML-DSA key outside the rehearsal (code ``key.unsupported``).
         """
         if curve.experimental is not None and not isinstance(post_quantum, UnsafePostQuantum):
-            msg = f"{curve.name} is not in the standard's cipher suite"
-            raise UnsupportedError(msg, code="key.unsupported", clause="18013-5 9.1.5.2")
+            raise _foreign_key(curve.name)
         try:
             if curve.ec is not None:
                 return cls(curve, ec.EllipticCurvePublicKey.from_encoded_point(curve.ec, point))
@@ -571,8 +696,7 @@ class SoftwareSigner:
         if not rehearsed and not isinstance(
             key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
         ):
-            msg = f"a {type(key).__name__} cannot sign here"
-            raise UnsupportedError(msg, code="key.cannot_sign")
+            raise UnsupportedError(_foreign_object(key).message, code="key.cannot_sign")
         self._key = cast("SigningPrivateKey", key)
         self._public_key = PublicKey.from_cryptography(self._key.public_key(), post_quantum=post_quantum)
         self._deterministic = deterministic
@@ -711,8 +835,7 @@ class EphemeralKey:
             UnsupportedError: The key is not in the table or cannot agree secrets (code ``key.cannot_agree``).
         """
         if not isinstance(key, ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey | x448.X448PrivateKey):
-            msg = f"a {type(key).__name__} cannot agree secrets"
-            raise UnsupportedError(msg, code="key.cannot_agree")
+            raise UnsupportedError(_foreign_object(key).message, code="key.cannot_agree")
         self._key = key
         self._public_key = PublicKey.from_cryptography(key.public_key())
 

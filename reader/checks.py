@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from mdl.cbor import decode_sequence
-from mdl.cose import ALG, HMAC_256_256, CoseSign1, decode_key
+from mdl.cose import ALG, HMAC_256_256, CoseSign1, carries_private_part, decode_key, key_deviation
 from mdl.doctypes import Answer, Code, age_over, age_over_threshold, age_statements, check_elements, find_doctype
 from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
 from mdl.keys import KeyAgreement, PublicKey, UnsafePostQuantum
@@ -144,23 +144,27 @@ def judge_version(findings: Findings, name: str, version: str) -> None:
 
 # (3) the issuer's signature
 
+_FULLY_SPECIFIED: Final = "{} names its algorithm by the number that names the curve as well (RFC 9864)"
 
-def examine_signature(findings: Findings, issuer_auth: CoseSign1, key: PublicKey | None) -> None:
-    """Check the issuer's signature with the document signer's key, None where that is not of the standard."""
-    if key is None:
-        findings.fail("issuer_auth.algorithm", "the document signer's key is not of the standard's cipher suite")
+
+def examine_signature(findings: Findings, issuer_auth: CoseSign1, key: PublicKey | str) -> None:
+    """Check the issuer's signature with the document signer's key, or say why there is none to check it with."""
+    if isinstance(key, str):
+        findings.fail("issuer_auth.algorithm", f"the document signer's key cannot be used: {key}")
         return
     try:
-        issuer_auth.algorithm_under(key)
+        issuer_auth.algorithm_under(key, fully_specified=True)
     except (UnsupportedError, VerificationError) as exc:
         findings.fail("issuer_auth.algorithm", exc.message)
         return
-    rehearsed = key.curve.experimental is not None
-    findings.judge(
-        "issuer_auth.algorithm", {"post_quantum.issuer": "the issuer signed with ML-DSA"} if rehearsed else {}
-    )
+    deviations = {}
+    if key.curve.experimental is not None:
+        deviations["post_quantum.issuer"] = "the issuer signed with ML-DSA"
+    if issuer_auth.is_fully_specified_for(key):
+        deviations["fully_specified.issuer"] = _FULLY_SPECIFIED.format("the issuer")
+    findings.judge("issuer_auth.algorithm", deviations)
     try:
-        issuer_auth.verify(key)
+        issuer_auth.verify(key, fully_specified=True)
     except VerificationError as exc:
         findings.fail("issuer_auth.signature", exc.message)
     else:
@@ -353,7 +357,7 @@ def examine_device_auth(
             except MdlError as exc:
                 findings.fail("device_auth.algorithm", f"the device key cannot be used: {exc}")
             else:
-                _examine_device_proof(findings, document.doctype, signed, key, context)
+                _examine_device_proof(findings, document.doctype, signed, key, context, cose_key=mso.device_key)
     if signed is None or not signed.name_spaces:
         findings.skip("device_data.authorized")
     elif mso is not None:
@@ -374,19 +378,30 @@ def _examine_device_proof(
     signed: DeviceSigned,
     key: PublicKey,
     context: SessionContext,
+    *,
+    cose_key: Mapping[Any, Any],
 ) -> None:
+    if carries_private_part(cose_key):
+        # Every reader that has seen the credential could present it to others.
+        findings.fail("device_auth.algorithm", "the security object gives the private part of the device key away")
+        return
     if not _device_algorithm_fits(signed, key):
         findings.fail("device_auth.algorithm", f"the algorithm does not go with a device key on {key.curve.name}")
         return
-    rehearsed = key.curve.experimental is not None
-    findings.judge(
-        "device_auth.algorithm", {"post_quantum.device": "the device key is one of ML-DSA"} if rehearsed else {}
-    )
+    deviations = {}
+    if key.curve.experimental is not None:
+        deviations["post_quantum.device"] = "the device key is one of ML-DSA"
+    if signed.signature is not None and signed.signature.is_fully_specified_for(key):
+        deviations["fully_specified.device"] = _FULLY_SPECIFIED.format("the device")
+    deviation = key_deviation(cose_key, key, signs=signed.signature is not None)
+    if deviation is not None:
+        deviations["device_key.members"] = deviation
+    findings.judge("device_auth.algorithm", deviations)
     payload = device_authentication_bytes(context.transcript, doctype, signed.name_spaces_bytes.raw)
     name = "device_auth.mac" if signed.signature is None else "device_auth.signature"
     try:
         if signed.signature is not None:
-            signed.signature.verify(key, detached=payload)
+            signed.signature.verify(key, detached=payload, fully_specified=True)
         elif signed.mac is not None:
             if context.reader_key is None:
                 findings.fail(name, "the session has no reader key, which a MAC needs")
@@ -403,7 +418,7 @@ def _device_algorithm_fits(signed: DeviceSigned, key: PublicKey) -> bool:
         algorithm = signed.mac.protected_map.get(ALG) if signed.mac else None
         return type(algorithm) is int and algorithm == HMAC_256_256
     try:
-        signed.signature.algorithm_under(key)
+        signed.signature.algorithm_under(key, fully_specified=True)
     except (UnsupportedError, VerificationError):
         return False
     return True

@@ -78,6 +78,11 @@ UNCHECKED: Final = tuple(
             "A reader sees one presentation and cannot tell. The issuer decides which keys it signs for.",
         ),
         (
+            "18013-5 9.1.5.2",
+            "Keys on brainpoolP320r1, which the standard asks of readers",
+            "Not implemented: the document is refused, and the reason names the curve. All other curves are there.",
+        ),
+        (
             "18013-5 9.1.4",
             "Reader authentication",
             "It is the wallet that verifies it.",

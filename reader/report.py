@@ -249,6 +249,24 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
                 "the device key is one of ML-DSA, where the verifier takes part in the rehearsal",
                 _ALL,
             ),
+            (
+                "fully_specified.issuer",
+                "issuer_auth.algorithm",
+                "the issuer's algorithm has the number that names its curve as well (RFC 9864), ES256 with P-256 as -9",
+                _ALL,
+            ),
+            (
+                "fully_specified.device",
+                "device_auth.algorithm",
+                "the device's algorithm has the number that names its curve as well (RFC 9864)",
+                _ALL,
+            ),
+            (
+                "device_key.members",
+                "device_auth.algorithm",
+                "a member of the device key that its key type does not have, or that contradicts how it is used",
+                _NONE,
+            ),
             ("elements.type", "elements.types", "a value is not of the type that the document type gives it", _ALL),
             (
                 "elements.value",

@@ -207,7 +207,7 @@ class _DocumentSigner:
     """
 
     certificate: Certificate
-    key: PublicKey | None
+    key: PublicKey | str
     path: PathResult
     anchor: TrustAnchor | None
     deviations: Mapping[str, str]
@@ -559,8 +559,9 @@ class Verifier:
                 findings.fail("mso.status", "a status token was given for another address")
 
 
-def _usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None) -> PublicKey | None:
+def _usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None) -> PublicKey | str:
+    """The document signer's key, or why there is none."""
     try:
         return certificate.key_for(post_quantum)
-    except MdlError:
-        return None
+    except MdlError as exc:
+        return exc.message

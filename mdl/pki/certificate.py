@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ObjectIdentifier
 
-from mdl.errors import DecodeError, UnsupportedError, VerificationError
-from mdl.keys import CURVES, EXPERIMENTAL_CURVES, PublicKey, UnsafePostQuantum
+from mdl.errors import DecodeError, VerificationError
+from mdl.keys import CURVES, EXPERIMENTAL_CURVES, PublicKey, UnsafePostQuantum, unsupported_spki
 from mdl.pki import structures as der_types
 
 ValueT = TypeVar("ValueT")
@@ -804,11 +804,7 @@ def public_key_of(spki: bytes, *, post_quantum: UnsafePostQuantum | None = None)
     info = der_types.decode(der_types.SubjectPublicKeyInfo, spki, code=code, path="subjectPublicKeyInfo")
     algorithm = der_types.encoded(info.algorithm)
     if algorithm not in (_KEY_ALGORITHMS if post_quantum is None else _REHEARSED_KEY_ALGORITHMS):
-        raise UnsupportedError(
-            "the key is not on a named curve of the standard that is implemented here",
-            code="key.unsupported",
-            clause="18013-5 Annex B",
-        )
+        raise unsupported_spki(spki)
     return PublicKey.from_spki(spki, post_quantum=post_quantum)
 
 

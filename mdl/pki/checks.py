@@ -260,12 +260,16 @@ def _hash_problem(signed: Certificate | Crl, issuer: PublicKey | None) -> str | 
 def signature_invalid(case: CertificateCase) -> str | None:
     if not case.with_signature or case.issuer is None:
         return None
-    return _signature_problem(case.certificate, issuer_key(case))
+    return _signature_problem(case.certificate, case.issuer, case.post_quantum)
 
 
-def _signature_problem(signed: Certificate | Crl, key: PublicKey | None) -> str | None:
-    if key is None:
-        return "the issuer's key is not usable, so the signature cannot be verified"
+def _signature_problem(
+    signed: Certificate | Crl, issuer: Certificate, post_quantum: UnsafePostQuantum | None
+) -> str | None:
+    try:
+        key = issuer.key_for(post_quantum)
+    except (DecodeError, UnsupportedError) as exc:
+        return f"the signature cannot be verified with the issuer's key: {exc.message}"
     try:
         signed.verify_signature(key)
     except VerificationError as exc:
@@ -286,9 +290,18 @@ def usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None 
         return None
 
 
+def why_unusable(certificate: Certificate, post_quantum: UnsafePostQuantum | None) -> str | None:
+    """Why there is no key; None where there is one."""
+    try:
+        certificate.key_for(post_quantum)
+    except (DecodeError, UnsupportedError) as exc:
+        return exc.message
+    return None
+
+
 def key_type(case: CertificateCase) -> str | None:
     if case.key is None:
-        return "a public key that is malformed, not on a curve of the standard, or on one that is not implemented"
+        return why_unusable(case.certificate, case.post_quantum)
     if case.key.curve.kind in case.profile.key_kinds:
         return None
     return f"a key on {case.key.curve.name}"
@@ -870,7 +883,7 @@ def crl_mismatch(case: CrlCase) -> str | None:
 def crl_invalid(case: CrlCase) -> str | None:
     if not case.with_signature or case.issuer is None:
         return None
-    return _signature_problem(case.crl, issuer_key(case))
+    return _signature_problem(case.crl, case.issuer, case.post_quantum)
 
 
 def crl_hash(case: CrlCase) -> str | None:

@@ -18,7 +18,7 @@ from typing import Final
 from mdl.errors import VerificationError
 from mdl.keys import UnsafePostQuantum
 from mdl.pki.certificate import Certificate
-from mdl.pki.checks import usable_key
+from mdl.pki.checks import usable_key, why_unusable
 from mdl.pki.lint import Finding, lint_certificate
 from mdl.pki.profiles import DOCUMENT_SIGNER, IACA
 from mdl.pki.rules import Severity
@@ -148,10 +148,12 @@ def _issuers_among(
             return _no_path("path.issuer_name", "an anchor has the key identifier, but its name is another"), []
         return _no_path("path.no_anchor", "no anchor has the name of the issuer"), []
     issuers = []
-    failure = _no_path("path.anchor_key", "the key of the anchor is not usable")
+    failure: PathFact | None = None
     for anchor in candidates:
         key = usable_key(anchor, post_quantum)
         if key is None:
+            why = why_unusable(anchor, post_quantum)
+            failure = failure or _no_path("path.anchor_key", f"the key of the anchor is not usable: {why}")
             continue
         try:
             document_signer.verify_signature(key)
@@ -159,7 +161,7 @@ def _issuers_among(
             failure = _no_path(exc.code.replace("signature.", "path.signature_"), exc.message)
         else:
             issuers.append(anchor)
-    if not issuers:
+    if failure is not None and not issuers:
         return failure, []
     return PathFact(check=PATH, holds=True, code=None, detail="issued by an anchor"), issuers
 

@@ -22,7 +22,7 @@ from mdl.testing import (
     sample_transcript,
 )
 from test_vectors.source.brainpool import CURVE, brainpool320_key
-from test_vectors.source.case import Attacks, Honest, Kind
+from test_vectors.source.case import LENIENT, Attacks, Honest, Kind
 from test_vectors.source.signers import NO_ROOT, NO_ROOT_WHY, stranger
 from test_vectors.source.stage import (
     AUTHORITY,
@@ -88,9 +88,35 @@ for _name, _header in {
     "true": {1: True},
 }.items():
     _device_algorithm(f"deviceSignature names {_name}", {"device_protected": _header})
-_device_algorithm(
-    "deviceSignature names a fully specified name of the same", {"device_protected": {1: -9}}, kind=Kind.MAY_REJECT
+FULLY_SPECIFIED: Fields = {"tolerated": LENIENT, "warnings": ["fully_specified.device"]}
+attack(
+    DEVICE_ALGORITHM,
+    "deviceSignature names a fully specified name of the same",
+    {"device_protected": {1: -9}},
+    **FULLY_SPECIFIED,
 )
+for _curve, _number in {
+    "P-384": -51,
+    "P-521": -52,
+    "brainpoolP256r1": -265,
+    "brainpoolP384r1": -267,
+    "brainpoolP512r1": -268,
+    "Ed25519": -19,
+    "Ed448": -53,
+}.items():
+    attack(
+        DEVICE_ALGORITHM,
+        f"deviceSignature by a key on {_curve} names {_number}, its fully specified name",
+        lambda curve=_curve, number=_number: {
+            "device_key": deterministic_key("device", curve),
+            "device_protected": {1: number},
+        },
+        **FULLY_SPECIFIED,
+    )
+    _device_algorithm(
+        f"deviceSignature by a key on P-256 names {_number}, fully specified for {_curve}",
+        {"device_protected": {1: _number}},
+    )
 for _name, _header in {
     "none": {},
     "an empty header": b"",
@@ -125,7 +151,7 @@ _device_algorithm(
     "a device key of small order, under which one signature goes with any message",
     _degenerate(ED25519, b"\x01" + bytes(31)),
 )
-for _name, _curve, _y in (
+for _name, _number, _y in (
     ("the neutral element of Ed25519, not canonically encoded", ED25519, P_25519 + 1),
     ("a number on Ed25519 that leads to no point", ED25519, 2),
     ("the point of order 4 on Ed448, under which one signature goes with any message", ED448, 0),
@@ -133,8 +159,8 @@ for _name, _curve, _y in (
     ("the point of order 2 on Ed448", ED448, P_448 - 1),
     ("the point of order 4 on Ed448, not canonically encoded", ED448, P_448),
 ):
-    _size = len(ORDER_4) if _curve == ED448 else 32
-    _device_algorithm(f"a device key: {_name}", _degenerate(_curve, _y.to_bytes(_size, "little")))
+    _size = len(ORDER_4) if _number == ED448 else 32
+    _device_algorithm(f"a device key: {_name}", _degenerate(_number, _y.to_bytes(_size, "little")))
 for _kind, _form, _number in (("deviceSignature", DeviceAuth.SIGNATURE, -7), ("deviceMac", DeviceAuth.MAC, 5)):
     _device_algorithm(
         f"{_kind} names its algorithm outside the protected header",
@@ -144,6 +170,20 @@ for _kind, _form, _number in (("deviceSignature", DeviceAuth.SIGNATURE, -7), ("d
     )
 
 _POINT = encode_key(deterministic_key("device").public_key)
+_SECRET = bytes(range(32))
+for _auth in (DeviceAuth.SIGNATURE, DeviceAuth.MAC):
+    _device_algorithm(
+        f"a device key with its private part, and a {'signature' if _auth is DeviceAuth.SIGNATURE else 'MAC'}",
+        lambda auth=_auth: {"mso_device_key": _POINT | {-4: _SECRET}, "device_auth": auth},
+        mac=_auth is DeviceAuth.MAC,
+    )
+_device_algorithm(
+    "a device key on Ed25519 with its private part",
+    lambda: {
+        "device_key": deterministic_key("device", "Ed25519"),
+        "mso_device_key": encode_key(deterministic_key("device", "Ed25519").public_key) | {-4: _SECRET},
+    },
+)
 for _name, _key in {
     "a point that is not on its curve": _POINT | {-2: bytes(32)},
     "a point cut short": _POINT | {-2: _POINT[-2][:-1]},

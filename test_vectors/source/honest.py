@@ -112,6 +112,32 @@ accept(
         | {2: b"kid", 3: -7, 4: [2], -70001: "x", "note": "mine"}
     },
 )
+for _name, _more in {
+    "a member of no key type": {-5: b"more"},
+    "the name of another curve's algorithm": {3: -35},
+    "the operation of agreeing secrets, where it signs": {4: [7, 8]},
+}.items():
+    accept(
+        f"a device key with {_name}",
+        lambda more=_more: {"mso_device_key": encode_key(deterministic_key("device").public_key) | more},
+        warnings=["device_key.members"],
+    )
+accept(
+    "a device key on Ed25519 with a y",
+    lambda: {
+        "device_key": deterministic_key("device", "Ed25519"),
+        "mso_device_key": encode_key(deterministic_key("device", "Ed25519").public_key) | {-3: bytes(32)},
+    },
+    warnings=["device_key.members"],
+)
+accept(
+    "a device key with the operation of signing, where it agrees a secret",
+    lambda: {
+        "device_auth": DeviceAuth.MAC,
+        "mso_device_key": encode_key(deterministic_key("device").public_key) | {4: [2]},
+    },
+    warnings=["device_key.members"],
+)
 
 # --- COSE -------------------------------------------------------------------------------------------------------------
 

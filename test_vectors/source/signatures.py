@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from mdl.cbor import encode
 from mdl.keys import SoftwareSigner, raw_to_der
 from mdl.testing import Recipe, SeededEntropy, ThrowawayAuthority, deterministic_key
+from reader.report import Policy
 from test_vectors.source.brainpool import SPKI_PREFIX, brainpool320_key
-from test_vectors.source.case import Attacks, Honest, Kind
+from test_vectors.source.case import LENIENT, Attacks, Honest, Kind, refused
 from test_vectors.source.encodings import SMALL
 from test_vectors.source.signers import (
     PROFILE,
@@ -64,7 +65,18 @@ for _name, _header in {"no header": b"", "an empty header": {}}.items():
         f"names an algorithm outside the protected header, which is {_name}",
         {"issuer_protected": _header, "issuer_unprotected": {1: -7, 33: AUTHORITY.ds_certificate.der}},
     )
-_algorithm("names a fully specified name of the same", {"issuer_protected": {1: -9}}, kind=Kind.MAY_REJECT)
+FULLY_SPECIFIED: Fields = {"left_open": (), "why": "", "tolerated": LENIENT, "warnings": ["fully_specified.issuer"]}
+_algorithm("names a fully specified name of the same", {"issuer_protected": {1: -9}}, **FULLY_SPECIFIED)
+for _name, _number in {"ESP384": -51, "ESB256": -265, "Ed25519": -19, "an early number for ESP256": -48}.items():
+    _algorithm(f"names {_name} with P-256", {"issuer_protected": {1: _number}})
+attack(
+    "issuer_auth.signature",
+    "a fully specified name of the same over a payload that was changed",
+    lambda: {"issuer_protected": {1: -9}} | issuer_auth(lambda message: message.__setitem__(3, bytes(63) + b"\1")),
+    also=(ALGORITHM,),
+    under={Policy.LENIENT: refused("issuer_auth.signature")},
+    why="the strict policies refuse the name too",
+)
 
 
 @cache
@@ -258,6 +270,8 @@ for _curve, _name, _named_algorithm in (
 # Names that say the curve as well are younger than the standard; a reader may know them.
 for _curve, _name, _named_algorithm in (
     ("brainpoolP256r1", "ESB256", -265),
+    ("brainpoolP384r1", "ESB384", -267),
+    ("brainpoolP512r1", "ESB512", -268),
     ("P-384", "ESP384", -51),
     ("P-521", "ESP512", -52),
     ("Ed25519", "Ed25519", -19),
@@ -266,7 +280,7 @@ for _curve, _name, _named_algorithm in (
     _algorithm(
         f"a signer on {_curve} who names {_name}",
         lambda curve=_curve, named=_named_algorithm: {"authority": authority_on(curve), "issuer_protected": {1: named}},
-        kind=Kind.MAY_REJECT,
+        **FULLY_SPECIFIED,
     )
 
 # --- signatures that are in order -------------------------------------------------------------------------------------

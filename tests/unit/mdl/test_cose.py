@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from pycose.messages.sign1message import Sign1Message
 from mdl import cose
 from mdl.cbor import Tag, decode, decode_view, encode
 from mdl.cose import (
+    ALG,
     HMAC_256_256,
     X5CHAIN,
     CoseMac0,
@@ -679,3 +682,74 @@ def test_parameters_beyond_the_point_are_ignored_and_go_no_further() -> None:
 
 def test_the_names_that_are_promised_exist() -> None:
     assert [name for name in cose.__all__ if not hasattr(cose, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    {
+        "P-256": -9,
+        "P-384": -51,
+        "P-521": -52,
+        "Ed25519": -19,
+        "Ed448": -53,
+        "brainpoolP256r1": -265,
+        "brainpoolP384r1": -267,
+        "brainpoolP512r1": -268,
+    }.items(),
+)
+def test_a_fully_specified_number_is_taken_for_its_own_curve_and_by_those_who_ask(name: str, number: int) -> None:
+    signer = SIGNERS[name]
+    protected = protected_header(number)
+    signature = signer.sign(sig_structure(protected, b"payload"))
+    message = CoseSign1(protected, {ALG: number}, {}, b"payload", signature)
+    message.verify(signer.public_key, fully_specified=True)
+    assert message.algorithm_under(signer.public_key, fully_specified=True) is signer.public_key.algorithm
+    assert refusal(UnsupportedError, message.verify, signer.public_key).code == "cose.algorithm"
+    for other, key in PUBLIC.items():
+        if other != name and CURVES[other].algorithm is not None:
+            call = partial(message.verify, fully_specified=True)
+            assert refusal(UnsupportedError, call, key).code == "cose.algorithm"
+    changed = replace(message, payload=b"another")
+    call = partial(changed.verify, fully_specified=True)
+    assert refusal(VerificationError, call, signer.public_key).code == "signature.invalid"
+
+
+def test_an_early_number_for_a_fully_specified_algorithm_is_none() -> None:
+    for number in (-48, -261, -262, -263, -264, -266, True, -9.0):
+        message = CoseSign1(b"", {ALG: number}, {}, b"payload", b"")
+        assert not message.is_fully_specified_for(PUBLIC["P-256"])
+
+
+@pytest.mark.parametrize(
+    ("more", "signs", "deviates"),
+    [
+        ({}, True, False),
+        ({2: b"kid", 5: b"iv", "note": 1, -70001: None}, True, False),
+        ({3: -7, 4: [1]}, True, False),
+        ({3: -9, 4: [2]}, True, False),
+        ({3: -35}, True, True),
+        ({3: [1]}, True, True),
+        ({3: -7.0}, True, True),
+        ({3: -25}, False, False),
+        ({4: [7]}, True, True),
+        ({4: []}, True, True),
+        ({4: [True]}, True, True),
+        ({4: [7]}, False, False),
+        ({4: [8, 1]}, False, False),
+        ({4: [2]}, False, True),
+        ({-4: b"secret"}, True, True),
+        ({-5: 0}, True, True),
+        ({-65536: 0}, False, True),
+        ({-65537: 0}, False, False),
+    ],
+)
+def test_what_a_cose_key_says_beyond_its_point(more: dict[Any, Any], signs: bool, deviates: bool) -> None:
+    value = {**P256, **more}
+    assert (cose.key_deviation(value, PUBLIC["P-256"], signs=signs) is not None) == deviates
+    assert cose.carries_private_part(value) == (-4 in more)
+
+
+def test_a_y_is_no_member_of_a_key_that_has_one_coordinate() -> None:
+    assert cose.key_deviation({**ED25519, -3: b"y"}, PUBLIC["Ed25519"], signs=True)
+    assert cose.key_deviation(ED25519, PUBLIC["Ed25519"], signs=True) is None
+    assert cose.carries_private_part({1: 7, 3: -48, -1: b"", -2: b"seed"})
