@@ -195,6 +195,30 @@ def _decoded(data: Any) -> Any:
         return _UNDECODABLE
 
 
+def _room_left(value: Any, room: int) -> int:
+    """How much of `room` characters the shortest form of a value leaves, negative where it is too long for certain.
+
+    No more of the value is looked at than that needs, so that deep values are not written once for each level.
+    """
+    if type(value) is Tagged24:
+        return room - 6
+    if isinstance(value, str | bytes):
+        return room - min(len(value), room + 1) if isinstance(value, str) else room - 3
+    if isinstance(value, Mapping):
+        entries: Iterator[Any] = itertools.chain.from_iterable(value.items())
+    elif isinstance(value, list | tuple):
+        entries = iter(value)
+    elif type(value) is Tag:
+        entries = iter((value.value,))
+    else:
+        return room - 1
+    for entry in entries:
+        room = _room_left(entry, room - 2)
+        if room < 0:
+            break
+    return room
+
+
 class Anatomy:
     """Explains one file."""
 
@@ -224,9 +248,10 @@ class Anatomy:
         if type(value) is Tagged24:  # before the lists: it is a tuple too
             return self._embedded(name, value, self.anything)
         if isinstance(value, Mapping | list | tuple) and value:
-            inline = self.diagnose(value)
-            if len(inline) <= _INLINE:
-                return Node(name, inline)
+            if _room_left(value, _INLINE) >= 0:
+                inline = self.diagnose(value)
+                if len(inline) <= _INLINE:
+                    return Node(name, inline)
             if isinstance(value, Mapping):
                 return self._map(name, value, {})
             return self._list(name, value, self.anything)

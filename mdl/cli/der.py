@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, TypeAlias
 
 from cryptography import x509
@@ -129,7 +129,9 @@ def _schemas() -> Mapping[type[Document], tuple[Any, Callable[[Any], Facts]]]:
     crl_body = with_fields(
         crl.TbsCertList, {"crl_extensions": opaque(crl.TBSCertListExtension), "revoked_certificates": entries}
     )
-    body = with_fields(certificates.TbsCertificate, {"extensions": opaque(certificates.Extension)})
+    # Names stay octets too: those of one issuer come again and again, and are looked at once.
+    names = dict.fromkeys(("issuer", "subject"), core.Any)
+    body = with_fields(certificates.TbsCertificate, {"extensions": opaque(certificates.Extension), **names})
     return {
         Certificate: (with_fields(certificates.Certificate, {"tbs_certificate": body}), _certificate_facts),
         Crl: (with_fields(crl.CertificateList, {"tbs_cert_list": crl_body}), _crl_facts),
@@ -144,8 +146,13 @@ def _read_by_asn1crypto(document: Document) -> tuple[Facts | None, tuple[str, ..
         outer = kind.load(document.der, strict=True)
         facts = facts_of(outer)
         extensions = list(_extension_values(document, outer))
+        names = ("issuer", "subject") if isinstance(document, Certificate) else ()
+        reencoded_names = [
+            f"the {name}" for name in names if _is_reencoded(_name_kind(), outer["tbs_certificate"][name].dump())
+        ]
         _ask_for_everything(outer)
         reencoded = [] if outer.dump(force=True) == document.der else ["outside the values of extensions"]
+        reencoded += reencoded_names
         if not isinstance(document, CertificateRequest) and document.algorithm.oid in ECDSA_SIGNATURES:
             reencoded += _reencoded_signature(document.signature)
     except _REFUSALS:
@@ -250,6 +257,14 @@ def _extension_values(document: Document, outer: Any) -> Iterator[tuple[str, Any
             yield typed["extn_id"].dotted, typed.spec("extn_value"), extension["extn_value"].contents
 
 
+def _name_kind() -> Any:
+    from asn1crypto import x509 as certificates
+
+    return certificates.Name
+
+
+# The certificates of one issuer have most of their extensions in common.
+@lru_cache(maxsize=512)
 def _is_reencoded(kind: Any, contents: bytes) -> bool:
     """Whether a value comes out otherwise when it is encoded again; raises where it cannot be read."""
     from asn1crypto import core
@@ -356,6 +371,8 @@ def _ask_for_everything(value: Any) -> None:
     from asn1crypto import core
     from asn1crypto import x509 as certificates
 
+    if isinstance(value, core.Any):  # a name, which is looked at by itself
+        return
     if isinstance(value, core.Choice):
         _ask_for_everything(value.chosen)
     elif isinstance(value, core.Sequence | core.Set | core.SequenceOf | core.SetOf):

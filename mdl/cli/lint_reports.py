@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 from mdl.cli import terminal
 from mdl.cli.der import DER_RULES
-from mdl.cli.linting import NO_PROFILE, AnyRule, Examined, Lint
+from mdl.cli.linting import MANY_ISSUERS, NO_PROFILE, AnyRule, Examined, Lint
 from mdl.pki import CRL, PROFILES, CertificateRequest, Crl, CrlProfile, Evidence, Finding, Profile, Severity
 
 __all__ = [
@@ -316,7 +316,7 @@ def _attributes(**values: object) -> str:
 
 # --- the rules themselves ---------------------------------------------------------------------------------------------
 
-_ENCODING: Final = ("der", "any certificate, CRL or request", "18013-5 Annex B", (NO_PROFILE, *DER_RULES))
+_ENCODING: Final = ("der", "any certificate, CRL or request", "18013-5 Annex B", (NO_PROFILE, MANY_ISSUERS, *DER_RULES))
 
 
 def _tables(profile: str | None) -> Iterator[tuple[str, str, str, Sequence[AnyRule], Profile | CrlProfile | None]]:

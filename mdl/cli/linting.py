@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,7 +40,17 @@ from mdl.pki import (
 from mdl.pki.certificate import is_pem
 from mdl.pki.lint import examine
 
-__all__ = ["AUTO", "NO_PROFILE", "Examined", "Lint", "Unreadable", "read_certificates", "run_lint"]
+__all__ = [
+    "AUTO",
+    "MANY_ISSUERS",
+    "MOST_ISSUERS",
+    "NO_PROFILE",
+    "Examined",
+    "Lint",
+    "Unreadable",
+    "read_certificates",
+    "run_lint",
+]
 
 AUTO: Final = "auto"
 """The profile that suggests itself."""
@@ -274,53 +286,94 @@ def read_certificates(name: str, *, label: str) -> tuple[Certificate, ...]:
 # --- profiles and issuers ---------------------------------------------------------------------------------------------
 
 _GIVEN: Final = "the certificate given"
+MOST_ISSUERS: Final = 32
+"""How many keys are tried for one document where many certificates could be its issuer's, inclusive."""
+
+
+class _Place(NamedTuple):
+    """A certificate that may have issued others, and its file."""
+
+    file: str
+    certificate: Certificate
+
+
+class _ByKey:
+    """Certificates by name and key identifier: of those with one key the first, so that no key is tried twice."""
+
+    def __init__(self, places: Iterable[_Place]) -> None:
+        self.all: dict[bytes, _Place] = {}
+        self._named: dict[tuple[Name | None, bytes | None], dict[bytes, _Place]] = {}
+        for place in places:
+            name, identifier = place.certificate.subject, place.certificate.subject_key_identifier
+            self.all.setdefault(place.certificate.spki, place)
+            for key in ((name, identifier), (name, None), (None, identifier)):
+                self._named.setdefault(key, {}).setdefault(place.certificate.spki, place)
+
+    def with_(self, name: Name | None, identifier: bytes | None) -> Mapping[bytes, _Place]:
+        """Those with the name and the key identifier; None stands for any."""
+        return self._named.get((name, identifier), {})
 
 
 class _Issuing:
     """Who issued what, as far as it is at hand."""
 
     def __init__(self, given: tuple[Certificate, ...], found: Iterable[_Found]) -> None:
-        self._given = [(_GIVEN, certificate) for certificate in given]
-        self._by_subject: dict[Name, list[tuple[str, Certificate]]] = {}
-        self._by_key: dict[bytes, list[tuple[str, Certificate]]] = {}
-        self._issued: dict[Name, list[Certificate]] = {}
-        for one in found:
-            if isinstance(one.document, Certificate):
-                place = (one.file, one.document)
-                self._by_subject.setdefault(one.document.subject, []).append(place)
-                if one.document.subject_key_identifier is not None:
-                    self._by_key.setdefault(one.document.subject_key_identifier, []).append(place)
-                self._issued.setdefault(one.document.issuer, []).append(one.document)
+        places = [_Place(one.file, one.document) for one in found if isinstance(one.document, Certificate)]
+        self._given = _ByKey(_Place(_GIVEN, certificate) for certificate in given)
+        self._found = _ByKey(places)
+        self._own: dict[bytes, _Place] = {}
+        self._issued: dict[Name, Counter[Profile | None]] = {}
+        for place in places:
+            certificate = place.certificate
+            if certificate.der not in self._own:
+                self._own[certificate.der] = place
+                self._issued.setdefault(certificate.issuer, Counter())[likely_profile(certificate)] += 1
 
-    def of(self, document: Certificate | Crl) -> tuple[str, Certificate] | None:
-        """The certificate of whoever issued `document`, and its file.
+    def of(self, document: Certificate | Crl) -> tuple[_Place | None, bool]:
+        """The certificate of whoever issued `document`, and whether there were more candidates than are tried.
 
         By name and key identifier, else by one of them: a name that was encoded again is a finding, not a stranger's.
         """
+        own = None
+        if isinstance(document, Certificate) and document.issuer == document.subject:
+            own = self._own[document.der]
+        if own is not None and _signed(document, own.certificate):
+            return own, False
+        others = self._others(document, own)
+        tried = list(itertools.islice(others, MOST_ISSUERS))
+        for place in tried:
+            if _signed(document, place.certificate):
+                return place, False
+        if next(others, None) is not None:
+            return None, True
+        return (tried[0] if tried else own), False
+
+    def _others(self, document: Certificate | Crl, own: _Place | None) -> Iterator[_Place]:
+        """The certificates that may be the issuer's, one for each key, the likeliest first."""
         identifier = document.authority_key_identifier
-        if identifier is None and isinstance(document, Certificate):
-            identifier = document.subject_key_identifier  # one that names no issuer's key is likely its own issuer
-        if self._given:
-            # What was given as the issuer is held to be it, whatever the names say; a root is its own.
-            named = [one for one in self._given if one[1].subject == document.issuer]
-            named += [one for one in self._by_subject.get(document.issuer, ()) if one[1] == document][:1]
-            candidates = named or self._given
-        else:
-            # Its own certificate comes last.
-            named = self._by_subject.get(document.issuer, [])
-            candidates = sorted(named or self._by_key.get(identifier or b"", []), key=lambda one: one[1] == document)
-        # The one with the right key identifier first: of many with one name, most are then never asked.
-        for file, certificate in sorted(candidates, key=lambda one: one[1].subject_key_identifier != identifier):
-            if _signed(document, certificate):
-                return file, certificate
-        return candidates[0] if candidates else None
+        given = self._given
+        index = given if given.all else self._found
+        named = index.with_(document.issuer, None)
+        groups = [index.with_(document.issuer, identifier), named]
+        if given.all and not named and own is None:
+            groups.append(given.all)  # what was given as the issuer is held to be it, whatever the names say
+        elif not given.all and not named and identifier is not None:
+            groups.append(index.with_(None, identifier))
+        seen = set() if own is None else {own.certificate.spki}
+        for key, place in itertools.chain.from_iterable(group.items() for group in groups):
+            if key not in seen:
+                seen.add(key)
+                yield place
 
     def other_authority(self, authority: Certificate) -> Profile | None:
         """What a CA is that issued nothing, as far as it is at hand, but what no IACA issues; None where it may be one.
 
         A CA of readers, or of a VICAL provider.
         """
-        profiles = {likely_profile(one) for one in self._issued.get(authority.subject, ()) if one != authority}
+        issued = Counter(self._issued.get(authority.subject, Counter()))
+        if authority.issuer == authority.subject:
+            issued[likely_profile(authority)] -= 1
+        profiles = {profile for profile, count in issued.items() if count > 0}
         if profiles == {VICAL_SIGNER}:
             return VICAL_PROVIDER_CA
         return READER_CA if profiles and profiles <= {READER_AUTHENTICATION, VICAL_SIGNER} else None
@@ -357,24 +410,45 @@ NO_PROFILE: Final[AnyRule] = Rule(
 )
 
 
+MANY_ISSUERS: Final[AnyRule] = Rule(
+    id="lint.issuer",
+    clause="18013-5 Annex B",
+    severity=Severity.WARNING,
+    security=False,
+    requirement="Few certificates at hand have the name and the key identifier of the issuer.",
+    remedy="Give the issuing certificate with --issuer.",
+    needs=None,
+    check=lambda too_many: (
+        f"more than {MOST_ISSUERS} keys may be the issuer's, and none of the first {MOST_ISSUERS} signed it; no other "
+        "was tried"
+        if too_many
+        else None
+    ),
+)
+
+
 def _examine(one: _Found, asked: str, issuing: _Issuing, at: datetime | None) -> Examined:
     document = one.document
     profile = _profile(document, asked, issuing)
     rules: tuple[AnyRule, ...] = DER_RULES
     findings = examine(read_again(document), DER_RULES)
-    issuer: tuple[str, Certificate] | None = None
+    issuer: _Place | None = None
+    too_many = False
     if isinstance(document, Certificate):
         rules = (NO_PROFILE, *rules)
         findings = examine(profile, (NO_PROFILE,)) + findings
         if isinstance(profile, Profile):
             if not profile.self_issued:
-                issuer = issuing.of(document)
+                issuer, too_many = issuing.of(document)
             elif document.issuer == document.subject:
-                issuer = (one.file, document)
-            findings += lint_certificate(document, profile, issuer=issuer and issuer[1], at=at)
+                issuer = _Place(one.file, document)
+            findings += lint_certificate(document, profile, issuer=issuer and issuer.certificate, at=at)
     elif isinstance(document, Crl):
-        issuer = issuing.of(document)
-        findings += lint_crl(document, issuer=issuer and issuer[1], at=at)
+        issuer, too_many = issuing.of(document)
+        findings += lint_crl(document, issuer=issuer and issuer.certificate, at=at)
+    if too_many:
+        rules = (MANY_ISSUERS, *rules)
+        findings = examine(too_many, (MANY_ISSUERS,)) + findings
     if profile is not None:
         rules += profile.rules
     lacking = {Evidence.ISSUER: issuer is None, Evidence.TIME: at is None}
@@ -384,7 +458,7 @@ def _examine(one: _Found, asked: str, issuing: _Issuing, at: datetime | None) ->
         line=one.line,
         document=document,
         profile=profile,
-        issuer=issuer and issuer[0],
+        issuer=issuer and issuer.file,
         rules=rules,
         findings=findings,
         unjudged=tuple(rule for rule in rules if rule.needs is not None and lacking[rule.needs]),

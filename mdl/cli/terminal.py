@@ -192,6 +192,7 @@ def argument_time(text: str) -> datetime:
 
 _COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 _PIPED_WIDTH: Final = 100
+_LONG_TEXT: Final = 10_000
 
 
 def width() -> int:
@@ -238,16 +239,44 @@ def wrap(text: str, *, first: str = "", rest: str = "", limit: int | None = None
     words = text.split(" ")
     if len(first) + len(words[0]) > room >= len(rest) + len(words[0]):
         return [first.rstrip(), *wrap(text, first=rest, rest=rest, limit=room)]
-    return textwrap.wrap(
+    # A word that fits a line of its own is not broken, for example a fingerprint.
+    if len(rest) + max(map(len, words)) > room or len(text) > _LONG_TEXT:
+        return list(_broken(words, room, first, rest)) or [first.rstrip()]
+    wrapped = textwrap.wrap(
         text,
         room,
         initial_indent=first,
         subsequent_indent=rest,
         break_on_hyphens=False,
-        # A word that fits a line of its own is not broken, for example a fingerprint.
-        break_long_words=len(rest) + max(map(len, words)) > room,
+        break_long_words=False,
         replace_whitespace=False,
     )
+    return wrapped or [first.rstrip()]
+
+
+def _broken(words: list[str], room: int, first: str, rest: str) -> Iterator[str]:
+    """Lay words out in lines, and break those that are too long; in time that grows as the text does.
+
+    `textwrap` does the same, but copies what is left of a long word for every line of it.
+    """
+    line, indent = first, len(first)
+    for word in words:
+        start = 0
+        if len(line) > indent and len(line) + 1 + min(len(word), 1) > room:
+            yield line.rstrip()
+            line, indent = rest, len(rest)
+        elif len(line) > indent and (len(line) + 1 + len(word) <= room or len(rest) + len(word) > room):
+            line += " "
+        elif len(line) > indent:
+            yield line.rstrip()
+            line, indent = rest, len(rest)
+        while len(line) + len(word) - start > room:
+            end = start + room - len(line)
+            yield line + word[start:end]
+            line, indent, start = rest, len(rest), end
+        line += word[start:]
+    if len(line) > indent:
+        yield line.rstrip()
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: str = "") -> list[str]:

@@ -710,3 +710,14 @@ def test_one_block_that_cannot_be_read_does_not_hide_the_others(
     found = json.loads(out)["found"]
     assert (status, [one["kind"] for one in found]) == (1, ["certificate", "unreadable", "certificate"])
     assert "cli.internal" in found[1]["faults"][0]
+
+
+def test_deep_arrays_around_much_are_not_written_once_for_each_level() -> None:
+    """The shortest form of a value is asked for only as far as it may fit a line."""
+    data = b"\x81" * 22 + b"\x99\x20\x00" + (b"\x88" + b"\x01" * 8) * 0x2000
+    began = time.process_time()
+    (found,) = inspect(data)
+    assert time.process_time() - began < 1
+    assert inspection._as_lines(found)
+    (found,) = inspect(encode([[1, {"b": "short"}, b"1234"]]))
+    assert found.nodes[0].value == '[[1, {"b": "short"}, h\'31323334\']]'

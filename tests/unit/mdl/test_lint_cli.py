@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from asn1crypto import core, x509
 from cryptography.x509 import ObjectIdentifier, UnrecognizedExtension
 
 from issuer.certificates import Iaca, request_document_signer
-from mdl.cli import der, lint_reports, linting, main
+from mdl.cli import der, lint_reports, linting, main, terminal
 from mdl.cli.der import DER_RULES
 from mdl.pki import (
     CRL,
@@ -41,7 +42,21 @@ from mdl.pki import (
     build_csr,
 )
 from mdl.testing import TEST_TIME, ThrowawayAuthority, deterministic_key
-from tests.x509_forgery import CONTACT, CRL_URI, KEY, START, SUBJECT, drop, flag, forge, honest, put, rename, root
+from tests.x509_forgery import (
+    CONTACT,
+    CRL_URI,
+    KEY,
+    START,
+    SUBJECT,
+    drop,
+    flag,
+    forge,
+    honest,
+    put,
+    rename,
+    root,
+    set_field,
+)
 from tests.x509_opinions import A_CRL
 
 ROOT_FOLDER = Path(__file__).resolve().parents[3]
@@ -571,7 +586,7 @@ def test_the_rules_are_listed(folder: Path, lint: Any) -> None:
     listed = [rule["rule"] for rule in everything]
     tables: list[Profile | CrlProfile] = [*PROFILES.values(), CRL]
     assert listed == [
-        *("lint.profile", *(rule.id for rule in DER_RULES)),
+        *("lint.profile", "lint.issuer", *(rule.id for rule in DER_RULES)),
         *(rule.id for table in tables for rule in table.rules),
     ]
     assert all(rule["clause"] and rule["requirement"] and rule["remedy"] for rule in everything)
@@ -716,3 +731,46 @@ def test_a_mistake_of_ours_in_reading_one_file_is_the_result_of_that_file(
     broken = {one["file"] for one in outcome.json["unreadable"] if one["code"] == "cli.internal"}
     assert broken == ({"bad.der"} if where == "_decode" else {"other.pem", "list.crl"})
     assert {one["file"] for one in outcome.json["examined"]} == set(names) - broken
+
+
+def test_many_roots_of_one_name_are_not_all_tried_for_each_signer(folder: Path, lint: Any) -> None:
+    """Where more keys may be the issuer's than are tried, the linter says so, and judges nothing by an issuer."""
+    roots = [root(deterministic_key(f"stranger {number}")) for number in range(linting.MOST_ISSUERS + 1)]
+    roots = [forge(one, put("2.5.29.14", core.OctetString(ROOT.subject_key_identifier))) for one in roots]
+    outcome = lint(save("signer.pem", DS), save("roots.pem", *roots[:-1]), "--json")
+    (found,) = (one for one in outcome.json["examined"] if one["file"] == "signer.pem")
+    assert {one["rule"] for one in found["findings"]} >= {"ds.signature.invalid"}
+    outcome = lint("signer.pem", save("roots.pem", *roots), "--json")
+    (found,) = (one for one in outcome.json["examined"] if one["file"] == "signer.pem")
+    assert [one["rule"] for one in found["findings"]] == ["lint.issuer"]
+    assert (found["issuer"], "ds.signature.invalid" in found["unjudged"]) == (None, True)
+    # The right one is found whatever else is there, where it alone has the key identifier.
+    others = [forge(one, put("2.5.29.14", core.OctetString(b"other"))) for one in roots]
+    outcome = lint("signer.pem", save("roots.pem", *others), save("root.pem", ROOT), "--json")
+    (found,) = (one for one in outcome.json["examined"] if one["file"] == "signer.pem")
+    assert (found["issuer"], found["findings"]) == ("root.pem", [])
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_the_issuers_own_copies_do_not_hide_it(many: bool, folder: Path, lint: Any) -> None:
+    """Of many certificates with one key, one is tried."""
+    copies = [forge(ROOT, set_field("serial_number", 2**125 + number)) for number in range(40 if many else 1)]
+    outcome = lint(save("signer.pem", DS), save("roots.pem", *copies), "--json")
+    (found,) = (one for one in outcome.json["examined"] if one["file"] == "signer.pem")
+    assert (found["issuer"], found["findings"]) == ("roots.pem", [])
+
+
+def test_long_texts_are_laid_out_in_time_that_grows_as_they_do() -> None:
+    """No word of it is lost, no line too long, and none takes more than a look."""
+    for text in ("\\u0001" * 200_000, "ab " * 400_000, "x" * 1_000_000 + " y", " " * 300_000):
+        began = time.process_time()
+        lines = terminal.wrap(text, first="name  ", rest="      ", limit=100)
+        assert time.process_time() - began < 1
+        assert max(map(len, lines)) <= 100
+        assert "".join(lines).replace(" ", "") == "name" + text.replace(" ", "")
+    words = "a fingerprint " + "0" * 70 + " and much more"
+    assert terminal.wrap(words, first="", rest="  ", limit=80) == [
+        "a fingerprint",
+        "  " + "0" * 70 + " and",
+        "  much more",
+    ]
