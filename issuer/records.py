@@ -7,9 +7,13 @@
 namespace; otherwise every member is a namespace. A date is ``YYYY-MM-DD``, a date-time RFC 3339 with ``Z``; whatever
 is a byte string in the document is here the path of a file. Which is which is told by the document type, never by
 the look of the value. Elements of an open namespace have no stated type, so they are text, integers, booleans, arrays
-and maps.
+and maps; a date or a file is said to be one, anywhere in their values:
 
-Only the form is checked here; whether the licence may be issued is said by `mdl.doctypes.violations`.
+    {"medical_until": {"$full-date": "2028-01-31"}, "checked": {"$tdate": "2026-01-31T00:00:00Z"},
+     "scan": {"$file": "scan.jpg"}}
+
+The form is checked here. Whether the licence may be issued is said by `mdl.doctypes.violations`; where the form is at
+fault, what that finds in the rest is told at once.
 """
 
 from __future__ import annotations
@@ -40,6 +44,7 @@ from mdl.doctypes import (
     Violation,
     find_doctype,
     plain_name,
+    violations,
 )
 from mdl.errors import DecodeError, IssuanceError, MdlError
 
@@ -98,9 +103,9 @@ def parse_record(text: str, *, read_file: Callable[[str], bytes]) -> LicenceReco
 
     Raises:
         IssuanceError: The text is no record (codes ``record.…``). Where single elements are at fault, `violations`
-            has all of them, and the code is that of the first.
+            has all of them and what else is wrong with the record, and the code is that of the first.
     """
-    content = _load(text)
+    content = _load(text.removeprefix("\ufeff"))
     name = content.pop("doctype", _DEFAULT_DOCTYPE)
     document_type = find_doctype(name) if isinstance(name, str) else None
     if document_type is None:
@@ -115,9 +120,18 @@ def parse_record(text: str, *, read_file: Callable[[str], bytes]) -> LicenceReco
     namespaces = {namespace: conversion.namespace(namespace, elements) for namespace, elements in grouped.items()}
     found = tuple(conversion.violations)
     if found:
+        found += _beside(found, violations(document_type.doctype, namespaces))
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise IssuanceError(f"{found[0].path}: {found[0].message}{more}", code=found[0].code, violations=found)
     return LicenceRecord(doctype=document_type.doctype, namespaces=namespaces)
+
+
+def _beside(found: Iterable[Violation], others: Iterable[Violation]) -> tuple[Violation, ...]:
+    """What is wrong beside the form: not what is missing since its form is wrong."""
+    told = {(one.namespace, one.identifier) for one in found}
+    return tuple(
+        one for one in others if (one.namespace, one.identifier) not in told and (one.namespace, "") not in told
+    )
 
 
 def read_below(folder: Path) -> Callable[[str], bytes]:
@@ -196,11 +210,11 @@ def _integer(text: str) -> int | _Number:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise IssuanceError(f"a member is there twice: {plain_name(twice)}", code=RecordCode.DUPLICATE)
+    content: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in content:
+            raise IssuanceError(f"a member is there twice: {plain_name(name)}", code=RecordCode.DUPLICATE)
+        content[name] = value
     return content
 
 
@@ -335,9 +349,22 @@ class _Conversion:
         if value is None or value is _Number.UNFIT:
             code = RecordCode.TYPE if value is None else RecordCode.NUMBER
             raise _Misfit(code, "must be text, a whole number, true, false, an array or an object", where)
-        for each in _children(value):
-            self._free(each, where)
+        if type(value) is list:
+            return [self._free(each, f"{where}[{i}]") for i, each in enumerate(value)]
+        if type(value) is dict:
+            kinds = [key for key in value if key.startswith("$")]
+            if kinds:
+                return self._said(value, kinds[0], where)
+            return {key: self._free(each, f"{where}.{plain_name(key)}") for key, each in value.items()}
         return value
+
+    def _said(self, value: dict[str, Any], kind: str, where: str) -> Any:
+        """Take a value that is said to be a date or a file."""
+        shape = _SAID.get(kind)
+        if shape is None or len(value) != 1:
+            names = ", ".join(_SAID)
+            raise _Misfit(RecordCode.MEMBER, f"a member with $ stands alone and is one of {names}", where)
+        return self._value(shape, value[kind], where)
 
     def _file(self, shape: Bytes, path: str, where: str) -> bytes:
         if not path and shape.may_be_empty:
@@ -352,6 +379,10 @@ class _Conversion:
         else:
             return content
         raise _Misfit(code, message, where)
+
+
+# How a record says what a value of an open namespace is.
+_SAID: Final = {"$full-date": Date(full_date=True), "$tdate": Date(tdate=True), "$file": Bytes()}
 
 
 def _alternative(shape: Either, value: Any) -> Shape:

@@ -12,6 +12,7 @@ Spec:
 from mdl.doctypes.ages import Answer, age_over, age_over_threshold, age_statements, answer_age_request
 from mdl.doctypes.checks import check_element, check_elements, find_doctype, violations
 from mdl.doctypes.rules import (
+    CivilDay,
     CrossRule,
     DocumentType,
     ElementRule,
@@ -19,6 +20,7 @@ from mdl.doctypes.rules import (
     Namespaces,
     Presence,
     Violation,
+    civil_day,
     plain_name,
 )
 from mdl.doctypes.shapes import Anything, Array, Bool, Bytes, Code, Date, Either, Map, Shape, Text, Uint
@@ -33,6 +35,7 @@ __all__ = [
     "Array",
     "Bool",
     "Bytes",
+    "CivilDay",
     "Code",
     "CrossRule",
     "Date",
@@ -53,6 +56,7 @@ __all__ = [
     "answer_age_request",
     "check_element",
     "check_elements",
+    "civil_day",
     "find_doctype",
     "plain_name",
     "violations",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Final, NamedTuple
 
 from mdl.doctypes.rules import (
@@ -13,6 +13,7 @@ from mdl.doctypes.rules import (
     Namespaces,
     Presence,
     Violation,
+    civil_day,
     plain_name,
     violation_of,
 )
@@ -93,7 +94,13 @@ def find_doctype(name: str) -> DocumentType | None:
     return _BY_NAME.get(name)
 
 
-def violations(doctype: str, namespaces: Namespaces, *, valid_from: datetime | None = None) -> tuple[Violation, ...]:
+def violations(
+    doctype: str,
+    namespaces: Namespaces,
+    *,
+    valid_from: datetime | None = None,
+    time_zone: tzinfo | None = None,
+) -> tuple[Violation, ...]:
     """Tell everything that is wrong with an order. Nothing is filled in and nothing is corrected.
 
     Args:
@@ -101,6 +108,7 @@ def violations(doctype: str, namespaces: Namespaces, *, valid_from: datetime | N
         namespaces: Values by namespace and element identifier, as decoded CBOR (`FullDate`, `TDate`, bytes …).
         valid_from: The validFrom that the MSO will have, an aware datetime; the age statements are compared with
             the birth date as of then. None where it is not known yet: then with each other only.
+        time_zone: Where the authority's days begin; see `mdl.doctypes.rules.civil_day` for None.
 
     Returns:
         The violations: what is missing, then the elements in their order, then what contradicts. Empty for an
@@ -118,6 +126,7 @@ def violations(doctype: str, namespaces: Namespaces, *, valid_from: datetime | N
     if orders is None:
         return (_unknown_doctype(doctype),)
     document_type = DOCTYPES[doctype]
+    day = None if valid_from is None else civil_day(valid_from, time_zone)
     found: list[Violation] = []
     for name, (_, mandatory, required) in orders.items():
         elements = namespaces.get(name)
@@ -138,8 +147,9 @@ def violations(doctype: str, namespaces: Namespaces, *, valid_from: datetime | N
                 found.append(_unknown_element(name, identifier))
             elif (fault := predicate(value)) is not None:
                 found.append(violation_of(name, identifier, fault))
+    sound = _without(namespaces, found) if found else namespaces
     for rule in document_type.cross_rules:
-        found += rule.violations(namespaces, valid_from)
+        found += rule.violations(sound, day)
     return tuple(found)
 
 
@@ -217,6 +227,15 @@ def _missing(document_type: DocumentType, namespace: str, absent: frozenset[str]
         for rule in rules
         if rule.identifier in absent
     ]
+
+
+def _without(namespaces: Namespaces, found: Iterable[Violation]) -> Namespaces:
+    """The elements with which nothing is wrong: the others are not compared with anything."""
+    faulty = {(one.namespace, one.identifier) for one in found}
+    return {
+        name: {identifier: value for identifier, value in elements.items() if (name, identifier) not in faulty}
+        for name, elements in namespaces.items()
+    }
 
 
 def _free_elements(document_type: DocumentType, namespace: str, elements: Mapping[str, object]) -> list[Violation]:

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import enum
+import unicodedata
 from abc import ABC, abstractmethod
 from calendar import isleap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from typing import TypeAlias
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Final, NamedTuple, TypeAlias
 
-from mdl.cbor import FullDate
+from mdl.cbor import FullDate, TDate
 from mdl.doctypes.ages import age_statements
 from mdl.doctypes.shapes import ANYTHING, Code, Fault, Shape, is_after
 from mdl.errors import DecodeError
 
 __all__ = [
     "AgesAgree",
+    "CivilDay",
     "CrossRule",
     "DocumentType",
     "ElementRule",
     "JurisdictionInCountry",
     "Namespace",
     "Namespaces",
+    "NamespacesAgree",
     "NotAfter",
+    "OwnPlace",
     "Presence",
+    "PrivilegesAfterBirth",
     "Violation",
+    "civil_day",
     "plain_name",
 ]
 
@@ -164,18 +170,57 @@ class DocumentType:
         return ElementRule(identifier=identifier, shape=ANYTHING) if self.is_open_namespace(namespace) else None
 
 
+class CivilDay(NamedTuple):
+    """Which day of the calendar a moment is of, where somebody looks at a calendar.
+
+    Attributes:
+        certain: The day that has begun by then, wherever the authority is.
+        first: The earliest day that it may be called.
+        last: The latest day that it may be called.
+    """
+
+    certain: date
+    first: date
+    last: date
+
+
+# The clocks of the Earth differ from UTC by -12 to +14 hours.
+_LATEST_ZONE: Final = timedelta(hours=12)
+_DAY: Final = timedelta(days=1)
+
+
+def civil_day(moment: datetime, time_zone: tzinfo | None) -> CivilDay:
+    """Tell which day of the calendar a moment is of.
+
+    Args:
+        moment: Aware.
+        time_zone: Where the calendar hangs. None where that is not known: then the day in UTC and its neighbours may
+            all be meant, and only that day is certain which has begun in every time zone.
+    """
+    if time_zone is not None:
+        try:
+            day = moment.astimezone(time_zone).date()
+        except OverflowError:  # in the year 1 or 9999
+            day = moment.date()
+        return CivilDay(day, day, day)
+    moment = moment.astimezone(UTC)
+    day = moment.date()
+    certain = (moment - _LATEST_ZONE).date() if day > date.min else day
+    return CivilDay(certain, max(day, date.min + _DAY) - _DAY, min(day, date.max - _DAY) + _DAY)
+
+
 class CrossRule(ABC):
     """A rule over more than one element of an order. Values of a wrong type are none of its business."""
 
     __slots__ = ()
 
     @abstractmethod
-    def violations(self, namespaces: Namespaces, valid_from: datetime | None) -> Sequence[Violation]:
+    def violations(self, namespaces: Namespaces, day: CivilDay | None) -> Sequence[Violation]:
         """Tell what is wrong.
 
         Args:
             namespaces: Values by namespace and element identifier.
-            valid_from: The MSO's validFrom, aware, or None where it is not known yet.
+            day: The day of the MSO's validFrom, or None where that is not known yet.
 
         Returns:
             What is wrong, most often nothing.
@@ -191,9 +236,9 @@ class NotAfter(CrossRule):
     second: str
     code: Code
 
-    def violations(self, namespaces: Namespaces, valid_from: datetime | None) -> Sequence[Violation]:
+    def violations(self, namespaces: Namespaces, day: CivilDay | None) -> Sequence[Violation]:
         """Compare the two dates."""
-        del valid_from
+        del day
         elements = namespaces.get(self.namespace)
         if elements is None or not is_after(elements.get(self.first), elements.get(self.second)):
             return ()
@@ -216,9 +261,9 @@ class JurisdictionInCountry(CrossRule):
 
     namespace: str
 
-    def violations(self, namespaces: Namespaces, valid_from: datetime | None) -> Sequence[Violation]:
+    def violations(self, namespaces: Namespaces, day: CivilDay | None) -> Sequence[Violation]:
         """Compare the two codes."""
-        del valid_from
+        del day
         elements = namespaces.get(self.namespace)
         if elements is None:
             return ()
@@ -244,7 +289,7 @@ class AgesAgree(CrossRule):
 
     namespace: str
 
-    def violations(self, namespaces: Namespaces, valid_from: datetime | None) -> Sequence[Violation]:
+    def violations(self, namespaces: Namespaces, day: CivilDay | None) -> Sequence[Violation]:
         """Compare whatever tells an age."""
         elements = namespaces.get(self.namespace)
         if elements is None:
@@ -265,17 +310,22 @@ class AgesAgree(CrossRule):
         year = elements.get("age_birth_year")
         if type(year) is int and year != born.year:
             found.append(self._violation("age_birth_year", Code.AGE_BIRTH_YEAR, "must be the year of birth_date"))
-        if valid_from is None:
+        if day is None:
             return found
-        ages = ages_at(born, valid_from.astimezone(UTC).date())
+        if born > day.last:
+            found.append(self._violation("birth_date", Code.DATES_BIRTH, "must not be after validFrom"))
+            return found
+        # Where the day itself or the birthday is in dispute, either will do; but nobody comes of age early.
+        youngest, oldest = ages_at(born, day.first)[0], ages_at(born, day.certain)[-1]
+        if youngest > _OLDEST:
+            message = f"must not tell an age of more than {_OLDEST} years"
+            found.append(self._violation("birth_date", Code.RANGE, message))
         years = elements.get("age_in_years")
-        if type(years) is int and years not in ages:
-            found.append(self._violation("age_in_years", Code.AGE_IN_YEARS, _FOLLOWS))
-        # Where the birthday itself is in dispute, a statement need only hold by one of the two countings.
-        youngest, oldest = ages[0], ages[-1]
+        if type(years) is int and not youngest <= years <= oldest:
+            found.append(self._violation("age_in_years", Code.AGE_IN_YEARS, _follows(born, day, years)))
         for nn, value in sorted(statements.items()):
             if (oldest < nn) if value else (youngest >= nn):
-                found.append(self._statement(nn, Code.AGE_OVER, _FOLLOWS))
+                found.append(self._statement(nn, Code.AGE_OVER, _follows(born, day, nn if value else 0)))
         return found
 
     def _statement(self, nn: int, code: Code, message: str) -> Violation:
@@ -285,7 +335,178 @@ class AgesAgree(CrossRule):
         return Violation(namespace=self.namespace, identifier=identifier, code=code, message=message)
 
 
-_FOLLOWS = "must follow from birth_date at validFrom"
+_OLDEST: Final = 150
+
+
+def _follows(born: date, day: CivilDay, reached: int) -> str:
+    """What should have been; `reached` is an age that would be right if only the day had begun everywhere."""
+    message = "must follow from birth_date at validFrom"
+    if day.certain < day.last and 0 < reached <= ages_at(born, day.last)[-1]:
+        message += ", in every time zone as long as the authority's is not set (credentials.time_zone in the policy)"
+    return message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespacesAgree(CrossRule):
+    """What two namespaces of one order tell of the same person must be the same.
+
+    Attributes:
+        namespace: The namespace that the others are compared with.
+    """
+
+    namespace: str
+
+    def violations(self, namespaces: Namespaces, day: CivilDay | None) -> Sequence[Violation]:
+        """Compare sex, dates and names."""
+        del day
+        elements = namespaces.get(self.namespace)
+        if elements is None or len(namespaces) < 2:
+            return ()
+        found = []
+        for name, others in namespaces.items():
+            if name == self.namespace or not isinstance(others, Mapping):
+                continue
+            for identifier, value in others.items():
+                same = _SAME.get(identifier)
+                if same is not None and not _agree(identifier, elements.get(same), value):
+                    found.append(
+                        Violation(
+                            namespace=plain_name(name),
+                            identifier=plain_name(identifier),
+                            code=Code.CONTRADICTION,
+                            message=f"must not contradict {same} in {self.namespace}",
+                        )
+                    )
+        return found
+
+
+# Elements that mean one thing in whatever namespace they stand, with the element of the first that says it.
+_SAME: Final[Mapping[str, str]] = {
+    name: name
+    for name in ("family_name", "given_name", "birth_date", "age_birth_year", "issue_date", "expiry_date", "sex")
+} | {"first_name": "given_name"}
+_NAMES: Final = frozenset({"family_name", "given_name", "first_name"})
+_NO_SEX: Final = (0, 9)
+
+
+def _agree(identifier: str, one: object, other: object) -> bool:
+    """Whether two values may be told of one person; what is of two kinds is not compared."""
+    one, other = _comparable(one), _comparable(other)
+    if identifier == "sex" and one in _NO_SEX and other in _NO_SEX:
+        return True  # not known, or not told: not every list has both
+    if type(one) is not type(other) or not isinstance(one, str | int):
+        return True
+    if isinstance(one, str) and isinstance(other, str) and identifier in _NAMES:
+        return _same_name(one, other)
+    return one == other
+
+
+def _comparable(value: object) -> object:
+    """A date as its day: an authority's own namespace may have it as text."""
+    return value.text[:10] if isinstance(value, FullDate | TDate) else value
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Whether two spellings may be of one name: other letters, accents, and a name that is cut are no contradiction."""
+    if not (_is_latin(one) and _is_latin(other)):
+        return True
+    return (
+        any(
+            first.startswith(second) or second.startswith(first)
+            for first, second in ((fold(one), fold(other)) for fold in (_without_accents, _transliterated))
+        )
+        or _without_accents(one) == _transliterated(other)
+        or _transliterated(one) == _without_accents(other)
+    )
+
+
+def _is_latin(text: str) -> bool:
+    return all(not each.isalpha() or "LATIN" in unicodedata.name(each, "") for each in text)
+
+
+def _without_accents(text: str) -> str:
+    return "".join(each for each in unicodedata.normalize("NFKD", text).casefold() if each.isalnum())
+
+
+_TRANSLITERATION: Final = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "ß": "ss", "ñ": "n", "þ": "th", "ð": "d"}
+)
+
+
+def _transliterated(text: str) -> str:
+    return _without_accents(unicodedata.normalize("NFC", text).casefold().translate(_TRANSLITERATION))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivilegesAfterBirth(CrossRule):
+    """Nobody may drive before being born.
+
+    Attributes:
+        namespace: The namespace with ``birth_date``.
+        privileges: Where privileges are told: namespace, identifier, and the member that holds their dates, or None
+            where these stand beside it.
+    """
+
+    namespace: str
+    privileges: tuple[tuple[str, str, str | None], ...]
+
+    def violations(self, namespaces: Namespaces, day: CivilDay | None) -> Sequence[Violation]:
+        """Compare the dates of each privilege with the birth date."""
+        del day
+        born = namespaces.get(self.namespace, {}).get("birth_date")
+        found = []
+        for namespace, identifier, member in self.privileges:
+            told = namespaces.get(namespace, {}).get(identifier)
+            for index, one in enumerate(told if isinstance(told, list | tuple) else ()):
+                dates = one.get(member) if isinstance(one, dict) and member is not None else one
+                if isinstance(dates, dict) and is_after(born, dates.get("issue_date")):
+                    found.append(
+                        Violation(
+                            namespace=namespace,
+                            identifier=identifier,
+                            code=Code.DATES_BIRTH,
+                            message="must not be before birth_date",
+                            where=f"[{index}]{'' if member is None else '.' + member}.issue_date",
+                        )
+                    )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPlace(CrossRule):
+    """A namespace that names a country or a subdivision is that place's own.
+
+    Attributes:
+        namespace: The namespace with ``issuing_country`` and ``issuing_jurisdiction``.
+        place_of: Gives the place that a namespace names, or None.
+    """
+
+    namespace: str
+    place_of: Callable[[str], str | None] = field(repr=False)
+
+    def violations(self, namespaces: Namespaces, day: CivilDay | None) -> Sequence[Violation]:
+        """Compare the places in the names of namespaces with the issuing place."""
+        del day
+        elements = namespaces.get(self.namespace)
+        if elements is None:
+            return ()
+        country, jurisdiction = elements.get("issuing_country"), elements.get("issuing_jurisdiction")
+        found = []
+        for name in namespaces:
+            place = self.place_of(name) if type(name) is str else None
+            if place is None or type(country) is not str:
+                continue
+            is_known = type(jurisdiction) is str and jurisdiction.startswith(f"{country}-")
+            if place[:2] != country or ("-" in place and is_known and place != jurisdiction):
+                found.append(
+                    Violation(
+                        namespace=name,
+                        identifier="",
+                        code=Code.NAMESPACE_FOREIGN,
+                        message="is the namespace of another country or state than the issuing one",
+                    )
+                )
+        return found
 
 
 def ages_at(born: date, day: date) -> tuple[int, ...]:

@@ -6,15 +6,17 @@ for reading, and walked by the issuer's record parser, which must know that a te
 A compiled predicate takes a decoded CBOR value and returns None when it is fine. Otherwise it returns a constant
 `Fault` where the value is flat; only a fault deep inside an array or a map costs an allocation.
 
-Strict and tolerant differ in three points only: a strict map refuses a member that it does not know, a strict
-tdate has neither a fraction of a second nor a numeric offset, and `Anything` is looked into only where it is
-strict. Types, lengths, repertoires and ranges are the same for both.
+Strict and tolerant have the same types, lengths, repertoires and ranges. What is strict refuses some more, which does
+harm to a holder or to a display, and which a reader takes as it comes: a text that is empty or blank, or that has
+control or direction characters; a number that no human being has; an image that is not whole; a member of a map that is
+not defined; a tdate with a fraction of a second or a numeric offset. `Anything` is looked into only where it is strict.
 """
 
 from __future__ import annotations
 
 import enum
 import sys
+import unicodedata
 from abc import ABC, abstractmethod
 from calendar import monthrange
 from collections.abc import Callable
@@ -51,6 +53,7 @@ class Code(enum.StrEnum):
     DOCTYPE_UNKNOWN = "doctype.unknown"
     DOCTYPE_ALIAS = "doctype.alias"
     NAMESPACE_UNKNOWN = "namespace.unknown"
+    NAMESPACE_FOREIGN = "namespace.foreign"
 
     MISSING = "element.missing"
     UNKNOWN = "element.unknown"
@@ -73,6 +76,7 @@ class Code(enum.StrEnum):
     MEMBER_MISSING = "element.member_missing"
     MEMBER_UNKNOWN = "element.member_unknown"
     STRUCTURE = "element.structure"
+    CONTRADICTION = "element.contradiction"
 
     DATES_ORDER = "dates.order"
     DATES_BIRTH = "dates.birth"
@@ -175,6 +179,42 @@ def _latin1(value: str) -> bool:
     return all("\x20" <= character <= "\x7e" or "\xa0" <= character <= "\xff" for character in value)
 
 
+# They change the order in which text is shown, or show nothing: marks of direction (Unicode Bidi_Control), the mark of
+# byte order, deprecated format characters, annotations; and what stands for text that was decoded wrongly.
+_MISLEADING = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u206a\u206b\u206c\u206d\u206e\u206f"
+    "\u2028\u2029\ufeff\ufff9\ufffa\ufffb\ufffc\ufffd"
+)
+# Letters and symbols that show nothing.
+_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+_LINES = frozenset("\t\n\r")
+
+_BLANK = Fault(Code.EMPTY, "must not be empty or blank: leave out what there is not")
+_CONTROL = Fault(Code.CHARACTERS, "must not have control or direction characters, or text that was decoded wrongly")
+
+
+def _is_blank(value: str) -> bool:
+    return all(unicodedata.category(each)[0] in "ZC" or each in _INVISIBLE for each in value)
+
+
+def _is_misleading(value: str, allowed: frozenset[str] = frozenset()) -> bool:
+    return any(
+        each in _MISLEADING
+        or (unicodedata.category(each) == "Cc" and each not in allowed)
+        or "\U000e0000" <= each <= "\U000e007f"
+        for each in value
+    )
+
+
+def _text_fault(value: str, allowed: frozenset[str] = frozenset()) -> Fault | None:
+    """What is wrong with a text that shall be issued, whatever its element."""
+    if value.isascii() and value.isprintable():
+        return None if value and not value.isspace() else _BLANK
+    if _is_blank(value):
+        return _BLANK
+    return _CONTROL if _is_misleading(value, allowed) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text(Shape):
     """A text string.
@@ -200,7 +240,6 @@ class Text(Shape):
         return "text" if self.max_length is None else f"text of at most {self.max_length} characters"
 
     def _compile(self, strict: bool) -> Predicate:  # noqa: FBT001
-        del strict  # The same for both.
         wrong_type = self._wrong_type()
         if self.allowed:
             return _compile_choice(str, frozenset(self.allowed), wrong_type)
@@ -209,10 +248,8 @@ class Text(Shape):
         too_long = Fault(Code.LENGTH, f"must not be longer than {self.max_length} characters")
         limit = sys.maxsize if self.max_length is None else self.max_length
         repertoire = _latin1 if self.latin1 else _encodable
-        characters = Fault(
-            Code.CHARACTERS,
-            "must consist of the Latin-1 repertoire (20-7E, A0-FF)" if self.latin1 else "must be encodable as UTF-8",
-        )
+        characters = Fault(Code.CHARACTERS, _NOT_LATIN1 if self.latin1 else "must be encodable as UTF-8")
+        decomposed = Fault(Code.CHARACTERS, _DECOMPOSED)
 
         def check(value: object) -> Fault | None:
             if type(value) is not str:
@@ -220,11 +257,23 @@ class Text(Shape):
             if len(value) > limit:
                 return too_long
             # Printable ASCII is fine by any repertoire, and nearly every value is that.
-            if (value.isascii() and value.isprintable()) or repertoire(value):
-                return None
-            return characters
+            if not (value.isascii() and value.isprintable()) and not repertoire(value):
+                if strict and _encodable(value) and (fault := _text_fault(value)) is not None:
+                    return fault
+                return decomposed if self.latin1 and _latin1(unicodedata.normalize("NFC", value)) else characters
+            return _text_fault(value) if strict else None
 
         return check
+
+
+_NOT_LATIN1 = (
+    "must consist of the Latin-1 repertoire (20-7E, A0-FF): write it in Latin letters here, and as it is in the element"
+    " of that name with _national_character, if there is one"
+)
+_DECOMPOSED = (
+    "must consist of the Latin-1 repertoire (20-7E, A0-FF): a letter and its accent are two characters here, compose"
+    " them (Unicode NFC)"
+)
 
 
 def _compile_choice(kind: type[str | int], allowed: frozenset[str] | frozenset[int], wrong_type: Fault) -> Predicate:
@@ -267,11 +316,14 @@ class Uint(Shape):
         minimum: Smallest value, inclusive.
         maximum: Largest value, inclusive; by default what CBOR can carry without a tag.
         allowed: The closed list of values; empty for any.
+        human: Smallest and largest value that is issued, inclusive; None for all that there are. Readers take the
+            others too.
     """
 
     minimum: int = 0
     maximum: int = 2**64 - 1
     allowed: tuple[int, ...] = ()
+    human: tuple[int, int] | None = None
 
     def _cddl(self) -> str:
         return "uint"
@@ -280,12 +332,11 @@ class Uint(Shape):
         return "an unsigned integer"
 
     def _compile(self, strict: bool) -> Predicate:  # noqa: FBT001
-        del strict
         wrong_type = self._wrong_type()
         if self.allowed:
             return _compile_numbers(frozenset(self.allowed), wrong_type)
-        out_of_range = Fault(Code.RANGE, f"must be at least {self.minimum} and at most {self.maximum}")
-        minimum, maximum = self.minimum, self.maximum
+        minimum, maximum = self.human if strict and self.human is not None else (self.minimum, self.maximum)
+        out_of_range = Fault(Code.RANGE, f"must be at least {minimum} and at most {maximum}")
 
         def check(value: object) -> Fault | None:
             if type(value) is not int or value < 0:  # A bool is an int for isinstance, not for CBOR.
@@ -326,11 +377,13 @@ class Bytes(Shape):
         prefixes: The value starts with one of these; empty for any.
         fault: What to report where it does not.
         may_be_empty: Whether no bytes at all are allowed beside the prefixes.
+        defect: Tells what a value that begins well lacks to be issued, or None where it lacks nothing.
     """
 
     prefixes: tuple[bytes, ...] = ()
     fault: Fault = _OTHER_BYTES
     may_be_empty: bool = False
+    defect: Callable[[bytes], str | None] | None = None
 
     def _cddl(self) -> str:
         return "bstr"
@@ -339,18 +392,21 @@ class Bytes(Shape):
         return "a byte string"
 
     def _compile(self, strict: bool) -> Predicate:  # noqa: FBT001
-        del strict
         wrong_type = self._wrong_type()
         if not self.prefixes:
             return lambda value: None if type(value) is bytes else wrong_type
         prefixes, fault, may_be_empty = self.prefixes, self.fault, self.may_be_empty
+        find_defect = self.defect if strict else None
 
         def check(value: object) -> Fault | None:
             if type(value) is not bytes:
                 return wrong_type
-            if value.startswith(prefixes) or (may_be_empty and not value):
+            if may_be_empty and not value:
                 return None
-            return fault
+            if not value.startswith(prefixes):
+                return fault
+            defect = None if find_defect is None else find_defect(value)
+            return None if defect is None else Fault(fault.code, defect)
 
         return check
 
@@ -616,6 +672,8 @@ class Anything(Shape):
                     if type(each) is str:
                         if not _encodable(each):
                             return characters
+                        if (fault := _text_fault(each, _LINES)) is not None:
+                            return fault
                     elif type(each) is list or type(each) is tuple:
                         below.extend(each)
                     elif isinstance(each, dict):

@@ -12,14 +12,18 @@ from string import ascii_uppercase
 from types import MappingProxyType
 from typing import Final
 
+from mdl.doctypes.images import image_defect
 from mdl.doctypes.rules import (
     AgesAgree,
     DocumentType,
     ElementRule,
     JurisdictionInCountry,
     Namespace,
+    NamespacesAgree,
     NotAfter,
+    OwnPlace,
     Presence,
+    PrivilegesAfterBirth,
     plain_name,
 )
 from mdl.doctypes.shapes import (
@@ -100,6 +104,10 @@ _COUNTRY = Text(
 )
 _SUBDIVISION = Text(form=Form(code=Code.SUBDIVISION, says="an ISO 3166-2 code", matches=_is_subdivision))
 _UINT = Uint()
+# Wide enough for every adult on record.
+_HEIGHT = Uint(human=(30, 300))
+_WEIGHT = Uint(human=(2, 700))
+_AGE = Uint(human=(0, 150))
 _YES = Uint(allowed=(1,))
 _YEAR = Uint(minimum=1000, maximum=9999)
 _BOOL = Bool()
@@ -111,8 +119,17 @@ _ANY_DATE = Date(full_date=True, tdate=True)
 # JPEG; the JP2 file signature box; a bare JPEG 2000 codestream.
 _JPEG = b"\xff\xd8\xff"
 _JPEG_2000 = (b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
-_IMAGE = Bytes(prefixes=(_JPEG, *_JPEG_2000), fault=Fault(Code.IMAGE, "must be a JPEG or JPEG 2000 image"))
-_PID_IMAGE = Bytes(prefixes=(_JPEG,), fault=Fault(Code.IMAGE, "must be a JPEG image or empty"), may_be_empty=True)
+_IMAGE = Bytes(
+    prefixes=(_JPEG, *_JPEG_2000),
+    fault=Fault(Code.IMAGE, "must be a JPEG or JPEG 2000 image"),
+    defect=image_defect,
+)
+_PID_IMAGE = Bytes(
+    prefixes=(_JPEG,),
+    fault=Fault(Code.IMAGE, "must be a JPEG image or empty"),
+    may_be_empty=True,
+    defect=image_defect,
+)
 _BIOMETRIC = Bytes(
     prefixes=(b"\x7f\x61",),
     fault=Fault(Code.BIOMETRIC, "must be a biometric data block, which begins with tag 7F61"),
@@ -262,7 +279,8 @@ _MDL_RULES = (
     *_mandatory("un_distinguishing_sign", shape=_TEXT),
     *_optional("administrative_number", shape=_L150),
     *_optional("sex", shape=_SEX),
-    *_optional("height", "weight", shape=_UINT),
+    *_optional("height", shape=_HEIGHT),
+    *_optional("weight", shape=_WEIGHT),
     *_optional(
         "eye_colour",
         shape=Text(
@@ -290,7 +308,7 @@ _MDL_RULES = (
     ),
     *_optional("birth_place", "resident_address", shape=_L150),
     *_optional("portrait_capture_date", shape=_TDATE, read_also=(_FULL_DATE,)),
-    *_optional("age_in_years", shape=_UINT),
+    *_optional("age_in_years", shape=_AGE),
     *_optional("age_birth_year", shape=_YEAR),
     _age_over(),
     *_optional("issuing_jurisdiction", shape=_SUBDIVISION),
@@ -394,7 +412,8 @@ _PHOTO_ID_RULES = (
     *_mandatory("age_over_18", shape=_BOOL),
     *_optional("family_name_viz", "given_name_viz", shape=_TEXT),
     *_optional("family_name_latin1", "given_name_latin1", shape=_L150),
-    *_optional("age_in_years", "age_birth_year", shape=_UINT),
+    *_optional("age_in_years", shape=_AGE),
+    *_optional("age_birth_year", shape=_UINT),
     *_optional("portrait_capture_date", shape=_TDATE),
     *_optional("birthplace", "name_at_birth", "resident_address", "resident_city", shape=_TEXT),
     *_optional("resident_city_latin1", shape=_L150),
@@ -490,15 +509,25 @@ def _dates(namespace: str, issued: str = "issue_date") -> tuple[NotAfter, ...]:
     )
 
 
-def _is_domestic(namespace: str) -> bool:
-    """Tell whether a namespace is ``org.iso.18013.5.1.<CC>`` or ``org.iso.18013.5.1.<CC-SUB>``."""
+def _place_of_domestic(namespace: str) -> str | None:
+    """The place in ``org.iso.18013.5.1.<CC>`` or ``org.iso.18013.5.1.<CC-SUB>``, or None for another namespace."""
     prefix, _, place = namespace.rpartition(".")
-    return prefix == MDL_NAMESPACE and (place in _COUNTRIES or _is_subdivision(place))
+    return place if prefix == MDL_NAMESPACE and (place in _COUNTRIES or _is_subdivision(place)) else None
+
+
+def _is_domestic(namespace: str) -> bool:
+    return _place_of_domestic(namespace) is not None
 
 
 def _is_national_pid(namespace: str) -> bool:
     """Tell whether a namespace may hold national additions to a PID. How they are named is our inference."""
     return namespace.startswith("eu.europa.ec.eudi.pid.") and plain_name(namespace) == namespace != _PID
+
+
+def _place_of_pid(namespace: str) -> str | None:
+    """The country in ``eu.europa.ec.eudi.pid.<cc>…``, or None for a namespace that names none."""
+    place = namespace.removeprefix("eu.europa.ec.eudi.pid.").partition(".")[0].upper()
+    return place if _is_national_pid(namespace) and place in _COUNTRIES else None
 
 
 _MDL: Final = DocumentType(
@@ -513,6 +542,15 @@ _MDL: Final = DocumentType(
         *_dates(MDL_NAMESPACE),
         JurisdictionInCountry(namespace=MDL_NAMESPACE),
         AgesAgree(namespace=MDL_NAMESPACE),
+        NamespacesAgree(namespace=MDL_NAMESPACE),
+        PrivilegesAfterBirth(
+            namespace=MDL_NAMESPACE,
+            privileges=(
+                (MDL_NAMESPACE, "driving_privileges", None),
+                (AAMVA_NAMESPACE, "domestic_driving_privileges", "domestic_vehicle_class"),
+            ),
+        ),
+        OwnPlace(namespace=MDL_NAMESPACE, place_of=_place_of_domestic),
     ),
 )
 
@@ -525,6 +563,8 @@ _PID_TYPE: Final = DocumentType(
         *_dates(_PID, "issuance_date"),
         JurisdictionInCountry(namespace=_PID),
         AgesAgree(namespace=_PID),
+        NamespacesAgree(namespace=_PID),
+        OwnPlace(namespace=_PID, place_of=_place_of_pid),
     ),
 )
 
@@ -558,6 +598,7 @@ _PHOTO_ID_TYPE: Final = DocumentType(
     cross_rules=(
         *_dates(_ISO_23220),
         AgesAgree(namespace=_ISO_23220),
+        NamespacesAgree(namespace=_ISO_23220),
     ),
 )
 
@@ -569,7 +610,7 @@ _VEHICLE: Final = DocumentType(
         Namespace(name=_ISO_7367, rules=_VEHICLE_RULES, required=True),
         Namespace(name=_ISO_23220, rules=_VEHICLE_23220_RULES, required=True),
     ),
-    cross_rules=_dates(_ISO_23220),
+    cross_rules=(*_dates(_ISO_23220), NamespacesAgree(namespace=_ISO_23220)),
 )
 
 DOCTYPES: Final[Mapping[str, DocumentType]] = MappingProxyType(
