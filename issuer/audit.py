@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple
 from mdl.cbor import TDate, decode, encode
 from mdl.cose import CoseSign1, decode_sign1, protected_header, sig_structure
 from mdl.errors import DecodeError, MdlError, SigningError, VerificationError
-from mdl.keys import PublicKey, Signer
+from mdl.keys import PublicKey, Signer, signature_of, signing_key_of
 
 __all__ = [
     "SUBJECTS",
@@ -326,10 +326,10 @@ def sign_checkpoint(signer: Signer, *, log_id: bytes, head: Head, at: datetime) 
     Raises:
         SigningError: The custodian refused, failed or signed wrongly.
     """
-    key = signer.public_key
+    key = signing_key_of(signer)
     protected = protected_header(key.algorithm.cose_id)
     payload = encode([_CHECKPOINT, log_id, head.sequence, head.hash, TDate.of(at)])
-    signature = signer.sign(sig_structure(protected, payload))
+    signature = signature_of(signer, sig_structure(protected, payload))
     unprotected = {_KIND: hashlib.sha256(key.spki).digest()}
     message = CoseSign1(protected, {1: key.algorithm.cose_id}, unprotected, payload, signature)
     try:

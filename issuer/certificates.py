@@ -21,7 +21,7 @@ from typing import ClassVar, Final, Self
 
 from issuer.second_reading import SecondReading
 from mdl.errors import IssuanceError, ProfileError
-from mdl.keys import PublicKey, Signer, UnsafePostQuantum
+from mdl.keys import PublicKey, Signer, UnsafePostQuantum, signing_key_of
 from mdl.pki import (
     DOCUMENT_SIGNER,
     IACA,
@@ -119,7 +119,7 @@ class CertificateAuthority:
             ProfileError: The custodian holds another key (for an IACA code ``iaca.key``), or the certificate breaks the
                 profile (``iaca.profile``).
         """
-        if certificate.key_for(post_quantum) != signer.public_key:
+        if certificate.key_for(post_quantum) != signing_key_of(signer):
             message = f"the signer does not hold the key of this {self.profile.title} certificate"
             raise ProfileError(message, code=f"{self.profile.id}.key")
         _require(certificate, self.profile, post_quantum)
@@ -167,7 +167,7 @@ class CertificateAuthority:
         certificate = _issue(
             cls.profile,
             subject=subject,
-            public_key=signer.public_key,
+            public_key=signing_key_of(signer),
             issuer=None,
             signer=signer,
             validity=(not_before, not_after),
@@ -300,7 +300,7 @@ class CertificateAuthority:
         read.crl(
             crl.der,
             issuer=self.certificate,
-            issuer_key=self.signer.public_key,
+            issuer_key=self.certificate.key_for(self._post_quantum),
             number=number,
             times=(this_update, next_update),
             revoked=entries,
@@ -426,7 +426,7 @@ def _issue(
         subject=subject,
         issuer=issuer,
         public_key=public_key,
-        issuer_key=signer.public_key,
+        issuer_key=public_key if issuer is None else issuer.key_for(post_quantum),
         validity=validity,
         crl_uri=crl_uri,
         contacts=contacts_of(issuer) if copied and issuer is not None else contacts,
@@ -445,8 +445,9 @@ def request_document_signer(signer: Signer, subject: Subject) -> CertificateRequ
         UnsupportedError: asn1crypto is not installed (code ``issuer.extra_missing``).
     """
     read = SecondReading()
+    key = signing_key_of(signer)
     request = build_csr(subject, signer)
-    read.request(request.der, subject=subject, public_key=signer.public_key)
+    read.request(request.der, subject=subject, public_key=key)
     return request
 
 

@@ -42,7 +42,7 @@ from issuer.key_uri import (
 from issuer.kms import KmsSigner, generate_kms_key, open_kms_signer
 from issuer.token_keys import SIGNING_CURVES, Pkcs11Signer, StoredKey, generate_token_key, list_token_keys
 from mdl.errors import MdlError, SigningError
-from mdl.keys import PublicKey, Signer, SoftwareSigner
+from mdl.keys import PublicKey, Signer, SoftwareSigner, signature_of
 
 __all__ = [
     "KmsSigner",
@@ -400,7 +400,7 @@ def _sign_main(connection: Connection, uri: str) -> None:
         while True:
             messages: list[bytes] = connection.recv()
             try:
-                answer: tuple[Any, ...] = ("signatures", [signer.sign(message) for message in messages])
+                answer: tuple[Any, ...] = ("signatures", [signature_of(signer, message) for message in messages])
             except SigningError as exc:
                 answer = _refusal(exc)
             connection.send(answer)

@@ -315,6 +315,9 @@ def _check(
         raise refusal("a signature that is not the root's", "signature") from exc
     if certificate.spki != key.spki:
         raise refusal("another key", "key")
+    if certificate.serial == root.serial:
+        # A CRL that revokes the one would name the other.
+        raise refusal("the serial number of the root itself", "serial")
     # In which order the names stand, and in which kind of string, is left to the service; the profile judges the
     # latter.
     found, asked = (

@@ -314,10 +314,5 @@ def signer_subject(root: Certificate, role: Role, common_name: str | None, numbe
         country=name.country or "",
         state=name.state,
         organization=name.only(AttributeId.ORGANIZATION),
-        common_name=f"{_cut(owner, 64 - len(ending))}{ending}" if common_name is None else common_name,
+        common_name=f"{owner[: 64 - len(ending)]}{ending}" if common_name is None else common_name,
     )
-
-
-def _cut(text: str, size: int) -> str:
-    """A text of at most that many bytes, whole characters."""
-    return text.encode()[:size].decode("utf-8", "ignore")

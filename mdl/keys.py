@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, cast, final, runtime_checkable
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar, cast, final, runtime_checkable
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat import asn1
@@ -46,8 +47,13 @@ __all__ = [
     "hkdf_sha256",
     "hmac_sha256",
     "raw_to_der",
+    "signature_of",
+    "signatures_of",
+    "signing_key_of",
     "x509_signing_key",
 ]
+
+T = TypeVar("T")
 
 MlDsaPrivateKey: TypeAlias = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
 MlDsaPublicKey: TypeAlias = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
@@ -927,8 +933,84 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 # package does not document: tests/unit/mdl/test_keys.py holds the contract.
 
 
+def _answer_of(call: Callable[[], T]) -> T:
+    """What a custodian answers; whatever it raises becomes a `SigningError`, which says nothing of what it said."""
+    try:
+        return call()
+    except SigningError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - it is anybody's code
+        failure = type(exc).__name__
+    # Raised out here since the custodian's own error may hold a secret.
+    msg = f"the custodian failed ({failure}); nothing was signed"
+    raise SigningError(msg, code="signing.failed")
+
+
+def signing_key_of(signer: Signer) -> PublicKey:
+    """The public half that a signer names, whoever wrote it.
+
+    Raises:
+        SigningError: It failed in whatever way (code ``signing.failed``), or named something else (code
+            ``signing.wrong_key``).
+    """
+    answer: object = _answer_of(lambda: signer.public_key)
+    if not isinstance(answer, PublicKey):
+        raise SigningError("the custodian names no public key; nothing was signed", code="signing.wrong_key")
+    return answer
+
+
+def signature_of(signer: Signer, data: bytes) -> bytes:
+    """Have a signer sign, whoever wrote it.
+
+    Args:
+        signer: The signer.
+        data: The message, whole.
+
+    Returns:
+        What it answered, bytes. Whether that is a signature is still to be verified, with the key that is known from
+        elsewhere.
+
+    Raises:
+        SigningError: It refused, failed in whatever way (code ``signing.failed``), or answered no bytes (code
+            ``signing.malformed_signature``).
+    """
+    answer: object = _answer_of(lambda: signer.sign(data))
+    if not isinstance(answer, bytes | bytearray):
+        msg = "the custodian's signature is no byte string; nothing was signed"
+        raise SigningError(msg, code="signing.malformed_signature")
+    return bytes(answer)
+
+
+def signatures_of(sign_many: Callable[[list[bytes]], Iterable[bytes]], messages: list[bytes]) -> list[bytes]:
+    """Have many messages signed at once; what is answered is still to be verified.
+
+    Raises:
+        SigningError: The custodian refused, failed in whatever way (code ``signing.failed``), or gave another number of
+            signatures than it was asked for (code ``signing.wrong_count``).
+    """
+    # One more than there may be is enough of an endless answer.
+    answers = _answer_of(lambda: list(islice(sign_many(list(messages)), len(messages) + 1)))
+    if len(answers) != len(messages):
+        msg = "the custodian gave a wrong number of signatures; nothing of this batch was issued"
+        raise SigningError(msg, code="signing.wrong_count")
+    return answers
+
+
+class _Steady:
+    """A signer whose public half stays what it was when a certificate was begun."""
+
+    __slots__ = ("_signer", "public_key")
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        self.public_key = signing_key_of(signer)
+
+    def sign(self, data: bytes) -> bytes:
+        return signature_of(self._signer, data)
+
+
 def _signature_of(signer: Signer, data: Any) -> bytes:
-    signature = signer.sign(bytes(data))
+    signature = signature_of(signer, bytes(data))
     if len(signature) != signer.public_key.curve.signature_size:
         msg = "the custodian's signature has the wrong length"
         raise SigningError(msg, code="signing.malformed_signature")
@@ -981,6 +1063,7 @@ def x509_signing_key(signer: Signer, *, post_quantum: UnsafePostQuantum | None =
         UnsupportedError: The signer's key cannot sign X.509 here (code ``key.cannot_sign``); one of ML-DSA can for the
             rehearsal only.
     """
+    signer = _Steady(signer)
     kind = signer.public_key.curve.name
     if kind in _CUSTODIAN_ML_DSA_KEYS and isinstance(post_quantum, UnsafePostQuantum):
         return cast("SigningPrivateKey", _CUSTODIAN_ML_DSA_KEYS[kind](signer))

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeAlias
 from mdl.cbor import Limits, Tag, decode, decode_view, encode
 from mdl.cose import ALG, X5CHAIN, CoseSign1, decode_sign1, sig_structure
 from mdl.errors import DecodeError, SigningError, VerificationError
-from mdl.keys import PublicKey, Signer
+from mdl.keys import PublicKey, Signer, signature_of
 
 __all__ = [
     "MAX_LIST_SIZE",
@@ -624,7 +624,7 @@ def build_status_token(
         public_key=signer.public_key,
         x5chain=x5chain,
     )
-    return prepared.complete(signer.sign(prepared.to_be_signed))
+    return prepared.complete(signature_of(signer, prepared.to_be_signed))
 
 
 def _seconds(moment: datetime) -> int:

@@ -27,7 +27,7 @@ from typing import Any, Final
 from mdl.cbor import Limits, Tag, TDate, decode, decode_view, encode
 from mdl.cose import X5CHAIN, CoseSign1, decode_sign1, protected_header, sig_structure
 from mdl.errors import DecodeError, MdlError, ProfileError, SigningError, VerificationError
-from mdl.keys import PublicKey, Signer
+from mdl.keys import PublicKey, Signer, signature_of
 from mdl.pki import IACA, VICAL_SIGNER, Certificate, Finding, Severity, lint_certificate
 
 __all__ = [
@@ -755,7 +755,7 @@ def build_vical(
         url=url,
         x5chain=x5chain,
     )
-    return prepared.complete(signer.sign(prepared.to_be_signed))
+    return prepared.complete(signature_of(signer, prepared.to_be_signed))
 
 
 def _check_entries(entries: Sequence[CertificateInfo], *, at: datetime) -> None:

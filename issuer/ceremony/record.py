@@ -23,7 +23,7 @@ from typing import Any, Final, NoReturn
 from mdl.cbor import TDate, decode
 from mdl.cose import CoseSign1, decode_sign1, protected_header, sig_structure
 from mdl.errors import DecodeError, MdlError, SigningError, VerificationError
-from mdl.keys import Signer
+from mdl.keys import Signer, signature_of, signing_key_of
 from mdl.pki import Certificate, Crl, Severity, lint_certificate
 from mdl.pki.profiles import IACA
 
@@ -202,7 +202,7 @@ class CeremonyRecord:
         Raises:
             SigningError: The custodian refused, failed or signed wrongly, or holds another key than the root's.
         """
-        key = signer.public_key
+        key = signing_key_of(signer)
         if self.root is None or self.root.public_key != key:
             raise SigningError("a record is signed by the key of its root", code="signing.wrong_key")
         protected = protected_header(key.algorithm.cose_id)
@@ -213,7 +213,7 @@ class CeremonyRecord:
             {1: key.algorithm.cose_id},
             unprotected,
             None,
-            signer.sign(sig_structure(protected, payload)),
+            signature_of(signer, sig_structure(protected, payload)),
         )
         try:
             message.verify(key, detached=payload)

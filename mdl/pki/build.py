@@ -20,7 +20,7 @@ from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import serialization
 
 from mdl.errors import DecodeError, MdlError, ProfileError, SigningError, UnsupportedError, VerificationError
-from mdl.keys import PublicKey, Signer, UnsafePostQuantum, x509_signing_key
+from mdl.keys import PublicKey, Signer, UnsafePostQuantum, signing_key_of, x509_signing_key
 from mdl.pki import structures as der_types
 from mdl.pki.certificate import (
     MAX_CERTIFICATE_SIZE,
@@ -86,10 +86,10 @@ class Subject:
 
     Attributes:
         country: ISO 3166-1 alpha-2, capital letters.
-        common_name: Distinct for each CA and signer; at most 64 bytes.
+        common_name: Distinct for each CA and signer; at most 64 characters.
         state: As ISO 3166-2 (``US-UT``), since ``issuing_jurisdiction`` of the mDL is compared with it.
-        organization: At most 64 bytes.
-        locality: At most 128 bytes.
+        organization: At most 64 characters.
+        locality: At most 128 characters.
         serial_number: Of the subject, not of the certificate; letters, digits and simple punctuation only.
 
     Raises:
@@ -111,8 +111,8 @@ class Subject:
             raise _refused("countryName is two capital letters", "build.subject")
         for attribute, value in self._texts():
             limit = _LENGTHS.get(attribute)
-            if limit is not None and not 1 <= len(value.encode("utf-8", "replace")) <= limit:
-                raise _refused(f"attribute {attribute.name.lower()} has 1 to {limit} bytes", "build.subject")
+            if limit is not None and not 1 <= len(value) <= limit:
+                raise _refused(f"attribute {attribute.name.lower()} has 1 to {limit} characters", "build.subject")
             if not value.isprintable():
                 raise _refused(f"attribute {attribute.name.lower()} has control characters", "build.subject")
         if self.serial_number is not None and not _PRINTABLE.match(self.serial_number):
@@ -310,7 +310,8 @@ def build_certificate(
     if certificate.issuer != issuer_name or certificate.subject != subject_name:
         raise _refused("a name would not be copied byte for byte", "build.name", "18013-5 Annex B")
     try:
-        certificate.verify_signature(signer.public_key)
+        # Not with the key that the signer names now: readers have the certificate's.
+        certificate.verify_signature(public_key if issuer is None else issuer.key_for(post_quantum))
     except VerificationError as exc:
         raise _wrong_signature() from exc
     findings = lint_certificate(certificate, profile, issuer=issuer, with_signature=False, post_quantum=post_quantum)
@@ -351,11 +352,15 @@ def build_csr(subject: Subject, signer: Signer) -> CertificateRequest:
         UnsupportedError: The signer's key cannot sign X.509.
     """
     builder = x509.CertificateSigningRequestBuilder().subject_name(_x509_name(subject.name))
+    key = signing_key_of(signer)
     der = _signed(builder, signer)
     try:
-        return CertificateRequest(der)
+        request = CertificateRequest(der)
     except VerificationError as exc:
         raise _wrong_signature() from exc
+    if request.public_key != key:
+        raise _wrong_signature()
+    return request
 
 
 def decode_csr(data: bytes) -> CertificateRequest:
@@ -404,7 +409,7 @@ def build_crl(
         18013-5 first edition, B.3.
     """
     issuer_key = issuer.key_for(post_quantum)
-    if signer.public_key != issuer_key:
+    if signing_key_of(signer) != issuer_key:
         raise _refused("the signer does not hold the issuer's key", "build.signer")
     this_update, next_update = _utc(this_update), _utc(next_update)
     if number < 0:
@@ -478,12 +483,12 @@ def _check_signer(
     if issuer is None:
         if not profile.ca:
             raise _refused(f"a {profile.title} is issued by a CA", "build.issuer", profile.clause)
-        if signer.public_key != public_key:
+        if signing_key_of(signer) != public_key:
             raise _refused("a self-signed certificate is signed with its own key", "build.signer")
         return
     if profile.self_issued:
         raise _refused(f"a {profile.title} is self-signed", "build.issuer", profile.clause)
-    if signer.public_key != issuer.key_for(post_quantum):
+    if signing_key_of(signer) != issuer.key_for(post_quantum):
         raise _refused("the signer does not hold the issuer's key", "build.signer")
     issuing = PROFILES["iaca"] if profile.scoped else PROFILES["reader-ca"]
     findings = lint_certificate(issuer, issuing, post_quantum=post_quantum)
@@ -505,7 +510,7 @@ def _x509_name(name: Name) -> x509.Name:
     # The encoder warns of these lengths and lets them pass.
     for attribute in name.attributes:
         shortest, longest = _ENCODER_LENGTHS.get(attribute.oid, (0, MAX_CERTIFICATE_SIZE))
-        if not shortest <= len((attribute.value or "").encode()) <= longest:
+        if not shortest <= len(attribute.value or "") <= longest:
             raise _refused(f"a name whose attribute {attribute.oid} has a wrong length", "build.name")
     try:
         return asn1.decode_der(x509.Name, name.der)
@@ -598,8 +603,8 @@ def _signed(
     post_quantum: UnsafePostQuantum | None = None,
 ) -> bytes:
     """Sign what a builder holds; the digest is the one that goes with the signer's curve."""
-    digest = signer.public_key.algorithm_for(post_quantum).hash
-    rehearsed = signer.public_key.curve.experimental is not None
+    digest = signing_key_of(signer).algorithm_for(post_quantum).hash
+    rehearsed = signing_key_of(signer).curve.experimental is not None
     if digest is None and not rehearsed and not isinstance(builder, x509.CertificateSigningRequestBuilder):
         raise _refused("certificates and CRLs are signed with an EC key", "build.signer", "18013-5 Annex B")
     try:
