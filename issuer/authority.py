@@ -17,26 +17,28 @@ before the signing, so a crash leaves a gap in the numbers, and never one number
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
 from issuer.audit import Actor, Checkpoint, Event, Finding, KeptRecord, compare_log, sign_checkpoint, verify_log
-from issuer.batches import BatchIssuer, SignMany
+from issuer.batches import BatchIssuer, RefusedOrder, SignMany, check_orders
 from issuer.certificate_files import PublishedCrl, crl_record, last_crl, make_folder
 from issuer.certifying import MAX_SIGNER_DAYS, Certifying, IssuedRoot, IssuedSigner
 from issuer.custody import PIN_FILE, make_softhsm, new_softhsm_uri
 from issuer.folder import PinSource, State, StorePlace, lock, read_file, unwritable, write_file
 from issuer.founding import MAX_CRL_DAYS, Founding
+from issuer.issuance import Order
 from issuer.keystore import SecretHandler
-from issuer.open_signers import OpenSigners, take_back
-from issuer.policy import IssuancePolicy, PolicyInForce
+from issuer.open_signers import OpenSigners, issuer_without_key, take_back
+from issuer.policy import IssuancePolicy, PolicyInForce, find_time_zone
 from issuer.restoring import CHECKPOINT_FOLDER
 from issuer.signers import Roots
 from issuer.store import (
@@ -49,8 +51,8 @@ from issuer.store import (
 )
 from issuer.workplace import SOFTHSM_FOLDER, STATE_FILE, STORE_FILE, refusals
 from mdl.doctypes import find_doctype
-from mdl.errors import DecodeError, LocalProtocolError, SigningError
-from mdl.keys import PublicKey, Signer
+from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, SigningError
+from mdl.keys import PublicKey, Signer, signing_key_of
 from mdl.pki import Certificate, Crl
 
 __all__ = [
@@ -232,6 +234,7 @@ class Authority(Certifying):
         at: Clock | None = None,
         plan: StatusPlan | None = None,
         sign_many: SignMany | None = None,
+        time_zone: str | None = None,
     ) -> Iterator[BatchIssuer]:
         """Open the document signers for issuing.
 
@@ -243,6 +246,8 @@ class Authority(Certifying):
             plan: Where the status of the credentials will be told; None takes the `status` of each order as it is.
             sign_many: Signs with the key of the document signer that is the newest now, and only with that one,
                 `issuer.keystore.SigningProcesses` for one; None lets the token do it one by one.
+            time_zone: IANA name of where the authority's days begin; None for the policy's or, if it names none, that
+                of the founding. Where the policy names one, it is that one.
 
         Raises:
             LocalProtocolError: There is no document signer yet (code ``authority.no_signer``).
@@ -257,6 +262,7 @@ class Authority(Certifying):
                     doctype = _doctype(reader)
                     if plan is not None:
                         IssuancePolicy.of_store(reader).check_status_plan(plan.uri)
+                    zone = _time_zone(reader, time_zone)
                 custody = stack.enter_context(self._custody(state))
                 signers = OpenSigners(store, custody, stack, doctype=doctype, clock=clock, sign_many=sign_many)
                 newest = signers.newest()
@@ -271,7 +277,36 @@ class Authority(Certifying):
                 plan=plan,
                 following=None if sign_many is not None else signers.following,
                 policy=PolicyInForce(store),
+                time_zone=zone,
             )
+
+    def check_orders(
+        self,
+        orders: Sequence[Order],
+        *,
+        order_keys: Sequence[str | None] | None = None,
+        at: Clock | None = None,
+        time_zone: str | None = None,
+    ) -> tuple[RefusedOrder, ...]:
+        """Tell which orders would be refused now, and why: nothing is issued or recorded, and no token is needed.
+
+        Args:
+            orders: The orders.
+            order_keys: Their order keys, to name them by; whether one was given before is not looked up.
+            at: The clock, as for `open_issuer`.
+            time_zone: As for `open_issuer`.
+
+        Raises:
+            LocalProtocolError: There is no document signer yet (code ``authority.no_signer``).
+            IssuanceError: None may be used (code ``authority.signer_revoked``).
+        """
+        clock = self._now if at is None else at
+        with self._opened() as (_, store), store.reading() as reader:
+            zone = _time_zone(reader, time_zone)
+            issuer = issuer_without_key(reader, orders, doctype=_doctype(reader), at=clock())
+            keys = [None] * len(orders) if order_keys is None else order_keys
+            policy = IssuancePolicy.of_store(reader)
+            return check_orders(reader, issuer, orders, keys, policy=policy, clock=clock, time_zone=zone)
 
     # --- the audit log ---
 
@@ -310,20 +345,26 @@ class Authority(Certifying):
             if not keys and label not in custody.labels():
                 custody.generate(label, "P-256")
             with custody.open(label) as signer:
+                key = signing_key_of(signer)
+                other_key = SigningError(
+                    "the key of the checkpoints in the token is another than before: it is another token",
+                    code="signing.wrong_key",
+                )
                 with store.transaction(at=at, actor=Actor.AUDITOR) as tx:
                     if not keys:
-                        tx.add_signer(label, Role.AUDIT, signer.public_key.spki, state=SignerState.ACTIVE)
-                    elif keys[-1].public_key != signer.public_key.spki:
-                        message = "the key of the checkpoints in the token is another than before: it is another token"
-                        raise SigningError(message, code="signing.wrong_key")
+                        tx.add_signer(label, Role.AUDIT, key.spki, state=SignerState.ACTIVE)
+                    elif keys[-1].public_key != key.spki:
+                        raise other_key
                     tx.use_key(label, "checkpoint")
                     tx.record(Event.CHECKPOINT, label=label)
                     head, log_id, now = tx.audit_head(), tx.log_id, tx.at
                 checkpoint = sign_checkpoint(signer, log_id=log_id, head=head, at=now)
+                if checkpoint.key != hashlib.sha256(key.spki).digest():
+                    raise other_key
             file = self._folder / CHECKPOINT_FOLDER / f"{head.sequence:09}.cbor"
             key_file = self._folder / f"{label}.pem"
             make_folder(file.parent)
-            write_file(key_file, signer.public_key.pem)
+            write_file(key_file, key.pem)
             write_file(file, checkpoint.encode())
             return PublishedCheckpoint(checkpoint=checkpoint, file=file, key_file=key_file)
 
@@ -476,3 +517,17 @@ def _doctype(reader: Reader) -> str:
         message = "the store names no document type that is known here: restore it, or use the version that wrote it"
         raise DecodeError(message, code="authority.state", path="doctype")
     return doctype
+
+
+def _time_zone(reader: Reader, asked: str | None) -> tzinfo | None:
+    """Where the authority's days begin: as the policy says, else as somebody asks, else as it was founded."""
+    settings = reader.settings()
+    document = {} if settings is None else settings.document
+    policy = IssuancePolicy.of_settings(document)
+    if policy.time_zone is not None and asked not in (None, policy.time_zone):
+        message = f"the policy of this authority judges days in {policy.time_zone}, and in no other time zone"
+        raise IssuanceError(message, code="policy.time_zone")
+    name = policy.time_zone or asked or document.get("time_zone")
+    if name is not None and not isinstance(name, str):
+        raise DecodeError("the store names no time zone: restore it", code="authority.state", path="time_zone")
+    return None if name is None else find_time_zone(name)

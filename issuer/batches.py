@@ -13,17 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import tzinfo
 from typing import TypeAlias
 
 from issuer.audit import Actor
-from issuer.issuance import CredentialIssuer, Order
+from issuer.issuance import CredentialIssuer, Order, order_violation, refuse_order
 from issuer.policy import IssuancePolicy
-from issuer.store import Batch, Clock, CredentialRecord, Reservation, StatusPlan, Store
-from mdl.errors import IssuanceError, MdlError, SigningError
+from issuer.store import Batch, Clock, CredentialRecord, Reader, Reservation, StatusPlan, Store
+from mdl.errors import IssuanceError, MdlError
+from mdl.keys import signatures_of
 from mdl.mdoc import IssuerSigned
 from mdl.pki import Certificate
 
-__all__ = ["BatchIssuer", "BoundSigner", "IssuedCredential", "SignMany"]
+__all__ = ["BatchIssuer", "BatchResult", "BoundSigner", "IssuedCredential", "RefusedOrder", "SignMany", "check_orders"]
 
 SignMany: TypeAlias = Callable[[list[bytes]], list[bytes]]
 """Signs a list of messages with the document signer's key, in order; see `issuer.keystore`."""
@@ -40,6 +42,34 @@ class IssuedCredential:
 
     record: CredentialRecord
     credential: IssuerSigned | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedOrder:
+    """An order that may not be carried out.
+
+    Attributes:
+        index: Its index among the orders, from 0 on.
+        order_key: Its order key, or None.
+        error: Why; ``error.violations`` has everything that is wrong with it.
+    """
+
+    index: int
+    order_key: str | None = field(repr=False)
+    error: IssuanceError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """What came of orders of which some may not be carried out.
+
+    Attributes:
+        issued: What came of the others, by the index of the order.
+        refused: Those that were refused.
+    """
+
+    issued: dict[int, IssuedCredential]
+    refused: tuple[RefusedOrder, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +102,7 @@ class BatchIssuer:
         status_certificate: bytes | None = None,
         following: Callable[[Sequence[Order]], BoundSigner | None] | None = None,
         policy: Callable[[], IssuancePolicy] = IssuancePolicy,
+        time_zone: tzinfo | None = None,
     ) -> None:
         """Bind an issuer to the store.
 
@@ -86,11 +117,13 @@ class BatchIssuer:
             following: Asked before each batch which document signer is to sign it; None as its answer keeps the one
                 before, and None here keeps `issuer` for good.
             policy: Asked before each batch what the authority allows.
+            time_zone: Where the authority's days begin, if the policy names none.
         """
         self._store = store
         self._signer = BoundSigner(issuer=issuer, key=key, sign_many=sign_many)
         self._following = following
         self._policy = policy
+        self._time_zone = time_zone
         self._clock = at
         self._plan = plan
         self._status_certificate = status_certificate
@@ -124,39 +157,114 @@ class BatchIssuer:
 
         Args:
             orders: The orders; some hundred at once are quickest.
-            order_keys: What tells repeated orders from new ones, one for each order; None for no such thing.
+            order_keys: What tells repeated orders from new ones, one for each order; None for no such thing. A key
+                stands for one order: device key, document type, elements and validity as it was asked for.
 
         Returns:
             What came of each order.
 
         Raises:
-            IssuanceError: An order may not be issued, another process took one over, or the document signer was
-                revoked meanwhile; nothing was issued.
+            IssuanceError: An order may not be issued (``places`` has the index of each that may not), an order key was
+                given for another order (code ``store.order_conflict``), another process took one over, or the document
+                signer was revoked meanwhile; nothing was issued.
             SigningError: The custodian or the store failed; nothing was issued.
             LocalProtocolError: The clock went back (code ``authority.clock``), or an order is there twice.
         """
-        keys = [None] * len(orders) if order_keys is None else order_keys
+        keys = _keys_of(orders, order_keys)
         signer = self._choose(orders)
+        refused = self._refused(orders, keys, signer)
+        if refused:
+            error = refused[0].error
+            if len(orders) > 1:
+                error = refuse_order(error.violations, places=tuple(one.index for one in refused))
+            raise error
+        return self._issue(orders, keys, signer)
+
+    def issue_good(self, orders: Sequence[Order], *, order_keys: Sequence[str | None] | None = None) -> BatchResult:
+        """Issue credentials for those orders that may be carried out; the others are refused one by one.
+
+        Args:
+            orders: The orders.
+            order_keys: As for `issue_batch`.
+
+        Raises:
+            IssuanceError: As from `issue_batch`, but for an order that may not be issued.
+            SigningError: As there.
+            LocalProtocolError: As there.
+        """
+        keys = _keys_of(orders, order_keys)
+        signer = self._choose(orders)
+        refused = self._refused(orders, keys, signer)
+        while True:
+            bad = {one.index for one in refused}
+            good = [index for index in range(len(orders)) if index not in bad]
+            if not good:
+                return BatchResult(issued={}, refused=refused)
+            try:
+                issued = self._issue([orders[index] for index in good], [keys[index] for index in good], signer)
+            except IssuanceError as exc:
+                if not exc.places:
+                    raise
+                places = [good[place] for place in exc.places]
+                more = [RefusedOrder(index=one, order_key=keys[one], error=exc) for one in places]
+                refused = tuple(sorted((*refused, *more), key=lambda one: one.index))
+            else:
+                return BatchResult(issued=dict(zip(good, issued, strict=True)), refused=refused)
+
+    def check(
+        self, orders: Sequence[Order], *, order_keys: Sequence[str | None] | None = None
+    ) -> tuple[RefusedOrder, ...]:
+        """Tell which orders would be refused, and why, as things are now. Nothing is issued and nothing is recorded."""
+        keys = _keys_of(orders, order_keys)
+        with self._store.reading() as reader:
+            return check_orders(
+                reader,
+                self._choose(orders).issuer,
+                orders,
+                keys,
+                policy=self._policy(),
+                clock=self._clock,
+                time_zone=self._time_zone,
+            )
+
+    def _refused(
+        self, orders: Sequence[Order], keys: Sequence[str | None], signer: BoundSigner
+    ) -> tuple[RefusedOrder, ...]:
+        policy = self._policy()
+        with self._store.reading() as reader:
+            refused = check_orders(
+                reader, signer.issuer, orders, keys, policy=policy, clock=self._clock, time_zone=self._time_zone
+            )
+        for one in refused:
+            self._refuse(one.error, signer)
+        return refused
+
+    def _issue(
+        self, orders: Sequence[Order], keys: Sequence[str | None], signer: BoundSigner
+    ) -> list[IssuedCredential]:
+        """Reserve, sign and record orders that have been checked."""
+        doctype = signer.issuer.doctype
+        wanted = [
+            Reservation(
+                valid_from=order.validity.valid_from,
+                valid_until=order.validity.valid_until,
+                order_key=key,
+                content=None if key is None else order.digest(doctype),
+            )
+            for order, key in zip(orders, keys, strict=True)
+        ]
         try:
-            policy = self._policy()
-            for order in orders:
-                signer.issuer.check(order)
-                policy.check_order(order, signer.issuer.doctype)
+            with self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
+                batch = tx.reserve_batch(
+                    wanted,
+                    signer=signer.issuer.certificate.fingerprint,
+                    key=signer.key,
+                    doctype=doctype,
+                    plan=self._plan,
+                )
         except IssuanceError as exc:
             self._refuse(exc, signer)
             raise
-        wanted = [
-            Reservation(valid_from=order.validity.valid_from, valid_until=order.validity.valid_until, order_key=key)
-            for order, key in zip(orders, keys, strict=True)
-        ]
-        with self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
-            batch = tx.reserve_batch(
-                wanted,
-                signer=signer.issuer.certificate.fingerprint,
-                key=signer.key,
-                doctype=signer.issuer.doctype,
-                plan=self._plan,
-            )
         try:
             issued = self._sign(batch, orders, signer)
             with self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
@@ -185,14 +293,12 @@ class BatchIssuer:
 
     def _sign(self, batch: Batch, orders: Sequence[Order], signer: BoundSigner) -> list[IssuedCredential]:
         prepared = {
-            index: signer.issuer.prepare(self._with_status(order, record))
+            index: signer.issuer.build(self._with_status(order, record))
             for index, (order, record) in enumerate(zip(orders, batch.credentials, strict=True))
             if not batch.is_repeated(record)
         }
-        signatures = signer.sign_many([one.to_be_signed for one in prepared.values()]) if prepared else []
-        if len(signatures) != len(prepared):
-            message = "the custodian gave a wrong number of signatures; nothing of this batch was issued"
-            raise SigningError(message, code="signing.wrong_count")
+        messages = [one.to_be_signed for one in prepared.values()]
+        signatures = signatures_of(signer.sign_many, messages) if prepared else []
         credentials = {
             index: one.complete(signature) for (index, one), signature in zip(prepared.items(), signatures, strict=True)
         }
@@ -215,3 +321,46 @@ class BatchIssuer:
         code = exc.code if isinstance(exc, MdlError) else "issuance.interrupted"
         with suppress(MdlError), self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
             tx.abandon_batch(batch, code=code)
+
+
+def check_orders(
+    reader: Reader,
+    issuer: CredentialIssuer,
+    orders: Sequence[Order],
+    order_keys: Sequence[str | None],
+    *,
+    policy: IssuancePolicy,
+    clock: Clock,
+    time_zone: tzinfo | None = None,
+) -> tuple[RefusedOrder, ...]:
+    """Tell which orders may not be carried out, and everything that is wrong with each.
+
+    Args:
+        reader: The store.
+        issuer: Would build the credentials.
+        orders: The orders.
+        order_keys: One for each, or None.
+        policy: What the authority allows.
+        clock: The clock.
+        time_zone: Where the authority's days begin, if the policy names none.
+    """
+    own = {one.public_key for one in reader.signers()} | {one.certificate.spki for one in reader.certificates()}
+    zone, now = policy.zone or time_zone, clock()
+    refused = []
+    for index, (order, key) in enumerate(zip(orders, order_keys, strict=True)):
+        found = issuer.violations(order, time_zone=zone) + policy.violations(order, issuer.doctype, at=now)
+        if order.device_key.spki in own and not any(one.where == "device_key" for one in found):
+            what = "the device key is a key of this authority"
+            found += (order_violation("issuance.device_key", "device_key", what),)
+        if found:
+            places = (index,) if len(orders) > 1 else ()
+            refused.append(RefusedOrder(index=index, order_key=key, error=refuse_order(found, places=places)))
+    return tuple(refused)
+
+
+def _keys_of(orders: Sequence[Order], order_keys: Sequence[str | None] | None) -> Sequence[str | None]:
+    keys: Sequence[str | None] = [None] * len(orders) if order_keys is None else order_keys
+    if len(keys) != len(orders):
+        msg = "one order key for each order"
+        raise ValueError(msg)
+    return keys

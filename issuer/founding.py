@@ -10,7 +10,7 @@ from issuer.addresses import check_address
 from issuer.certificates import Iaca
 from issuer.custody import check_token, parse_token
 from issuer.folder import PinSource, StorePlace
-from issuer.policy import IssuancePolicy
+from issuer.policy import IssuancePolicy, find_time_zone
 from issuer.store import Role
 from issuer.store.postgres import check_dsn
 from mdl.doctypes import find_doctype
@@ -44,6 +44,8 @@ class Founding:
             any other token's PIN is asked for each time.
         store: A store in PostgreSQL, empty yet; None makes one in a file of the folder.
         policy: What the authority shall allow; None for all that the program does.
+        time_zone: Where its days begin and end, an IANA name as ``America/Denver``; None where that is not said: then
+            a day of issue or expiry may be that of any time zone, and nobody comes of age before it is so in all.
     """
 
     subject: Subject
@@ -59,6 +61,7 @@ class Founding:
     pin: PinSource | None = None
     store: StorePlace | None = None
     policy: IssuancePolicy | None = None
+    time_zone: str | None = None
 
     def rehearse(self, at: datetime) -> None:
         """Make root and CRL with a throwaway key, so that whatever is wrong with them is told before a key is made.
@@ -72,6 +75,8 @@ class Founding:
             message = "name a way to contact the authority: an e-mail address or a URI"
             raise ProfileError(message, code="authority.contact", clause="18013-5 B.1.2")
         check_address(self.crl_uri)
+        if self.time_zone is not None:
+            find_time_zone(self.time_zone)
         if self.token is not None:
             check_token(self.token, self.pin)
             parse_token(self.token).for_key(self.iaca_key)
@@ -88,7 +93,8 @@ class Founding:
     def settings(self) -> dict[str, Any]:
         """What the store keeps of it."""
         policy = {} if self.policy is None else {"policy": self.policy.to_settings()}
-        return {"doctype": self.doctype, **policy}
+        zone = {} if self.time_zone is None else {"time_zone": self.time_zone}
+        return {"doctype": self.doctype, **zone, **policy}
 
     def root(self, signer: Signer, at: datetime, serial: int | None = None) -> Iaca:
         """Make the root for a key; see `issuer.certificates.CertificateAuthority.create`."""

@@ -1,7 +1,8 @@
 """Issue credentials: check the order, salt and digest its elements, have the security object signed.
 
 Signing is prepare → to_be_signed → complete, so a software key, an HSM and a remote service differ only in who turns
-`PreparedMdoc.to_be_signed` into a signature. Nothing leaves here whose signature has not been verified.
+`PreparedMdoc.to_be_signed` into a signature. Nothing leaves here whose signature has not been verified with the key in
+the document signer's certificate, whatever key the signer names meanwhile.
 
 Spec:
     18013-5 first edition 9.1.2.3 to 9.1.2.5; facts sheet mdoc §1.3, §1.4, §2.1, §2.2.
@@ -13,7 +14,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from struct import unpack
 from types import MappingProxyType
@@ -21,14 +22,14 @@ from typing import Any, Final
 
 from mdl.cbor import FullDate, Tagged24, TDate, bstr, encode, head, wrap24
 from mdl.cose import X5CHAIN, CoseSign1, encode_key, protected_header, sig_structure
-from mdl.doctypes import MDL_NAMESPACE, violations
+from mdl.doctypes import DOCTYPES, MDL_NAMESPACE, Violation, civil_day, violations
 from mdl.errors import DecodeError, IssuanceError, ProfileError, SigningError, UnsupportedError, VerificationError
-from mdl.keys import PublicKey, Signer, UnsafePostQuantum
+from mdl.keys import PublicKey, Signer, UnsafePostQuantum, signature_of, signatures_of, signing_key_of
 from mdl.mdoc import DIGEST_ALGORITHMS, IssuerSigned, KeyAuthorizations, ValidityInfo
 from mdl.pki import DOCUMENT_SIGNER, Certificate, Severity, lint_certificate
 from mdl.status import StatusReference
 
-__all__ = ["CredentialIssuer", "Order", "PreparedMdoc"]
+__all__ = ["CredentialIssuer", "Order", "PreparedMdoc", "order_violation", "refuse_order"]
 
 _RANDOM_SIZE: Final = 32
 # Digest counts are filled up to a multiple of this with random digests, so that a count tells little about the holder.
@@ -51,6 +52,8 @@ class Order:
         validity: When the security object is signed and valid; whole seconds, in UTC.
         key_authorizations: What the device key may sign by itself; None for nothing.
         status: The security object's ``status`` member, or None.
+        has_fixed_end: Whether validUntil was asked for as a moment, and not as a length of time from validFrom on. An
+            order that is repeated later under its order key has the same end then, otherwise the same length.
     """
 
     namespaces: Mapping[str, Mapping[str, Any]] = field(repr=False)  # a log line is no place for it
@@ -58,6 +61,58 @@ class Order:
     validity: ValidityInfo
     key_authorizations: KeyAuthorizations | None = None
     status: Mapping[str, Any] | None = None
+    has_fixed_end: bool = False
+
+    def digest(self, doctype: str) -> bytes:
+        """SHA-256 of what is ordered, whenever that is: by which an order is told from another with its order key.
+
+        Args:
+            doctype: The document type.
+        """
+        start, end = self.validity.valid_from, self.validity.valid_until
+        asked = TDate.of(end) if self.has_fixed_end else int((end - start).total_seconds())
+        rights = None if self.key_authorizations is None else _sorted(self.key_authorizations.to_cbor())
+        content = [doctype, self.device_key.spki, asked, _sorted(self.namespaces), rights]
+        return hashlib.sha256(encode(content)).digest()
+
+
+def _sorted(value: Any) -> Any:
+    """A value in which the order of members tells nothing."""
+    if isinstance(value, Mapping):
+        return sorted(([encode(key), _sorted(inner)] for key, inner in value.items()), key=lambda pair: pair[0])
+    return [_sorted(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def order_violation(code: str, where: str, message: str) -> Violation:
+    """What is wrong with an order and with no element of it.
+
+    Args:
+        code: The code.
+        where: The member of the order, as ``validity.signed``.
+        message: What should have been.
+    """
+    return Violation(namespace="", identifier="", code=code, message=message, where=where)
+
+
+def refuse_order(found: tuple[Violation, ...], *, places: tuple[int, ...] = ()) -> IssuanceError:
+    """Make the error about an order; its code is that of the first violation.
+
+    Args:
+        found: What is wrong, at least one thing.
+        places: The order's index in its batch, or nothing.
+    """
+    first = found[0]
+    code = first.code if first.code.startswith(("issuance.", "policy.")) else f"issuance.{first.code}"
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    which = f"order {places[0]}: " if places else ""
+    message = f"not issued: {which}{first.path} {first.message}".rstrip() + more
+    return IssuanceError(message, code=code, clause=_CLAUSES.get(code), violations=found, places=places)
+
+
+_CLAUSES: Final = {
+    "issuance.device_key": "18013-5 9.1.5.2",
+    "issuance.key_authorizations": "18013-5 9.1.2.4",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +140,9 @@ class PreparedMdoc:
         Raises:
             SigningError: It is not the document signer's signature over these bytes (code ``signing.wrong_signature``).
         """
+        # Custodians are anybody's code: what is no byte string is no signature.
+        answer: object = signature
+        signature = bytes(answer) if isinstance(answer, bytes | bytearray) else b""
         try:
             self._key.verify(signature, self.to_be_signed)
         except VerificationError as exc:
@@ -127,7 +185,8 @@ class CredentialIssuer:
         if digest_algorithm not in DIGEST_ALGORITHMS:
             msg = "the digest algorithm is one of SHA-256, SHA-384 and SHA-512"
             raise ValueError(msg)
-        if certificate.key_for(post_quantum) != signer.public_key:
+        key = certificate.key_for(post_quantum)
+        if key != signing_key_of(signer):
             msg = "the certificate is not of the signer's key"
             raise SigningError(msg, code="signing.wrong_key")
         findings = tuple(
@@ -139,13 +198,14 @@ class CredentialIssuer:
             msg = f"the document signer's certificate breaks its profile: {findings[0].message}"
             raise ProfileError(msg, code="issuance.certificate_profile", clause="18013-5 B.1.4", findings=findings)
         self._signer = signer
+        self._key = key
         self._certificate = certificate
         self._doctype = doctype
         self._digest = getattr(hashlib, DIGEST_ALGORITHMS[digest_algorithm])
         self._digest_size: int = self._digest().digest_size
         self._random = random
         self._post_quantum = post_quantum
-        self._algorithm = signer.public_key.algorithm_for(post_quantum).cose_id
+        self._algorithm = key.algorithm_for(post_quantum).cose_id
         self._protected = protected_header(self._algorithm)
         self._unprotected = MappingProxyType({X5CHAIN: certificate.der})
         # The parts of the security object that all credentials of this issuer share.
@@ -162,54 +222,58 @@ class CredentialIssuer:
         """The document type that it issues."""
         return self._doctype
 
-    def check(self, order: Order) -> None:
+    def check(self, order: Order, *, time_zone: tzinfo | None = None) -> None:
         """Refuse an order that may not be issued.
+
+        Args:
+            order: The order.
+            time_zone: Where the authority's days begin; None where that is not known (`mdl.doctypes.civil_day`).
 
         Raises:
             IssuanceError: It may not; ``.violations`` has everything that is wrong with it.
         """
+        found = self.violations(order, time_zone=time_zone)
+        if found:
+            raise refuse_order(found)
+
+    def violations(self, order: Order, *, time_zone: tzinfo | None = None) -> tuple[Violation, ...]:
+        """Tell everything for which an order may not be issued; the arguments are those of `check`."""
         if not isinstance(order, Order):
             msg = "an Order is issued"
             raise TypeError(msg)
-        problem = _form_problem(order.validity)
-        found = violations(self._doctype, order.namespaces, valid_from=None if problem else order.validity.valid_from)
-        problem = problem or self._validity_problem(order.validity, order.namespaces)
-        problem = problem or self._subject_problem(order.namespaces)
-        if problem is None and not (order.namespaces and all(order.namespaces.values())):
+        malformed = _form_problem(order.validity)
+        elements = violations(
+            self._doctype,
+            order.namespaces,
+            valid_from=None if malformed is not None else order.validity.valid_from,
+            time_zone=time_zone,
+        )
+        found = [malformed] if malformed is not None else self._validity_problems(order, time_zone)
+        found += self._subject_problems(order.namespaces)
+        if not (order.namespaces and all(order.namespaces.values())):
             # A namespace of decoys alone would be issued as an empty array, which no reader takes.
-            problem = "issuance.empty", "the order or a namespace of it has no elements"
-        if found or problem:
-            code, what = problem or (f"issuance.{found[0].code}", f"{found[0].path} {found[0].message}".lstrip())
-            msg = f"not issued: {what}" + (f" (and {len(found) - 1} more)" if not problem and len(found) > 1 else "")
-            raise IssuanceError(msg, code=code, violations=found)
-        try:
-            order.device_key.algorithm_for(self._post_quantum)
-        except UnsupportedError as exc:
-            msg = f"not issued: a device key on {order.device_key.curve.name} cannot sign"
-            raise IssuanceError(msg, code="issuance.device_key", clause="18013-5 9.1.5.2") from exc
-        if order.device_key == self._signer.public_key:
-            msg = "not issued: the device key is the document signer's own key"
-            raise IssuanceError(msg, code="issuance.device_key")
-        if order.status is not None:
-            try:
-                StatusReference.decode(order.status)
-            except DecodeError as exc:
-                msg = "not issued: the status is none that a reader could look up"
-                raise IssuanceError(msg, code="issuance.status") from exc
-        if order.key_authorizations is not None:
-            try:
-                KeyAuthorizations.decode(order.key_authorizations.to_cbor(), "keyAuthorizations")
-            except DecodeError as exc:
-                msg = "not issued: the key authorizations are empty, or give a namespace both whole and in part"
-                raise IssuanceError(msg, code="issuance.key_authorizations", clause="18013-5 9.1.2.4") from exc
+            found.append(order_violation("issuance.empty", "", "the order or a namespace of it has no elements"))
+        return (*found, *elements, *self._key_problems(order), *_status_problems(order.status))
 
-    def prepare(self, order: Order) -> PreparedMdoc:
-        """Check an order and build everything but the signature.
+    def prepare(self, order: Order, *, time_zone: tzinfo | None = None) -> PreparedMdoc:
+        """Check an order and build everything but the signature; the arguments are those of `check`.
 
         Raises:
             IssuanceError: The order may not be issued; ``.violations`` has everything that is wrong with it.
         """
-        self.check(order)
+        self.check(order, time_zone=time_zone)
+        return self.build(order)
+
+    def build(self, checked: Order) -> PreparedMdoc:
+        """Build everything but the signature for an order that `check` has let pass, and that is not checked again.
+
+        Raises:
+            IssuanceError: The credential would be too large, or its status is none.
+        """
+        order = checked
+        found = _status_problems(order.status)  # the one member that may be put in after the check
+        if found:
+            raise refuse_order(found)
         items: dict[str, tuple[list[bytes], list[bytes]]] = {}
         digests: list[bytes] = []
         for namespace, elements in order.namespaces.items():
@@ -237,27 +301,27 @@ class CredentialIssuer:
             or sum(len(raw) for _, raws in items.values() for raw in raws) > _MAX_ITEMS
             or any(len(elements) > _MAX_ELEMENTS for elements in order.namespaces.values())
         ):
-            msg = "not issued: the credential would be larger than readers take"
-            raise IssuanceError(msg, code="issuance.too_large")
+            what = "the credential would be larger than readers take"
+            raise refuse_order((order_violation("issuance.too_large", "namespaces", what),))
         return PreparedMdoc(
             sig_structure(self._protected, payload),
             items,
             self._protected,
             self._unprotected,
             payload,
-            self._signer.public_key,
+            self._key,
             self._algorithm,
         )
 
-    def issue(self, order: Order) -> IssuerSigned:
-        """Check, build and sign one credential.
+    def issue(self, order: Order, *, time_zone: tzinfo | None = None) -> IssuerSigned:
+        """Check, build and sign one credential; the arguments are those of `check`.
 
         Raises:
             IssuanceError: The order may not be issued.
             SigningError: The custodian refused, failed or gave a wrong signature; nothing was issued.
         """
-        prepared = self.prepare(order)
-        return prepared.complete(self._signer.sign(prepared.to_be_signed))
+        prepared = self.prepare(order, time_zone=time_zone)
+        return prepared.complete(signature_of(self._signer, prepared.to_be_signed))
 
     def issue_many(
         self, orders: Iterable[Order], sign_many: Callable[[list[bytes]], list[bytes]], *, batch: int = 256
@@ -326,63 +390,136 @@ class CredentialIssuer:
             position += self._digest_size
         return contents, raws, head(5, total) + b"".join(by_id)
 
-    def _validity_problem(
-        self, validity: ValidityInfo, namespaces: Mapping[str, Mapping[str, Any]]
-    ) -> tuple[str, str] | None:
+    def _validity_problems(self, order: Order, time_zone: tzinfo | None) -> list[Violation]:
+        validity, certificate = order.validity, self._certificate
+        found = []
         if not validity.signed <= validity.valid_from < validity.valid_until:
-            return "issuance.validity_order", "signed, validFrom and validUntil are not in order"
-        certificate = self._certificate
+            what = "signed, validFrom and validUntil are not in order"
+            found.append(order_violation("issuance.validity_order", "validity", what))
         if not certificate.not_before <= validity.signed <= certificate.not_after:
-            return "issuance.signed_outside_certificate", "signed lies outside the document signer's validity"
+            what = "signed lies outside the document signer's validity"
+            found.append(order_violation("issuance.signed_outside_certificate", "validity.signed", what))
         if validity.valid_until > certificate.not_after:
-            return "issuance.outlives_certificate", "validUntil lies behind the document signer's notAfter"
-        elements = namespaces.get(MDL_NAMESPACE, {})
-        start, end = _moment(elements.get("issue_date"), time.min), _moment(elements.get("expiry_date"), time.max)
-        if start is not None and validity.valid_from < start:
-            return "issuance.before_issue_date", "validFrom lies before the licence's issue_date"
-        if end is not None and validity.valid_until > end:
-            return "issuance.after_expiry_date", "validUntil lies behind the licence's expiry_date"
-        return None
+            what = "validUntil lies behind the document signer's notAfter"
+            found.append(order_violation("issuance.outlives_certificate", "validity.valid_until", what))
+        # A licence is issued and expires on days of the authority's own calendar.
+        first, last = civil_day(validity.valid_from, time_zone).last, civil_day(validity.valid_until, time_zone).certain
+        for namespace in DOCTYPES[self._doctype].namespaces if self._doctype in DOCTYPES else ():
+            elements = order.namespaces.get(namespace.name, {})
+            issued, expires = (
+                elements.get(name) for name in (_ISSUED.get(namespace.name, "issue_date"), "expiry_date")
+            )
+            if _is_before(validity.valid_from, first, issued):
+                what = "validFrom lies before the licence's issue_date"
+                found.append(order_violation("issuance.before_issue_date", "validity.valid_from", what))
+            if _is_behind(validity.valid_until, last, expires):
+                what = "validUntil lies behind the licence's expiry_date"
+                found.append(order_violation("issuance.after_expiry_date", "validity.valid_until", what))
+        return found
 
-    def _subject_problem(self, namespaces: Mapping[str, Mapping[str, Any]]) -> tuple[str, str] | None:
+    def _subject_problems(self, namespaces: Mapping[str, Mapping[str, Any]]) -> list[Violation]:
+        found = []
+        country, state = self._certificate.country, self._certificate.state
         elements = namespaces.get(MDL_NAMESPACE, {})
-        if elements.get("issuing_country", self._certificate.country) != self._certificate.country:
-            return "issuance.country", "issuing_country is not the document signer's country"
-        state = self._certificate.state
+        if elements.get("issuing_country", country) != country:
+            what = "is not the document signer's country"
+            found.append(_element_violation("issuance.country", "issuing_country", what))
         if state is not None and elements.get("issuing_jurisdiction", state) != state:
-            return "issuance.jurisdiction", "issuing_jurisdiction is not the document signer's state"
-        return None
+            what = "is not the document signer's state"
+            found.append(_element_violation("issuance.jurisdiction", "issuing_jurisdiction", what))
+        if state is not None and "issuing_jurisdiction" not in elements:
+            # Without it nothing but the certificate says whose namespace may be used.
+            foreign = [
+                name
+                for name in namespaces
+                if type(name) is str
+                and name.startswith(f"{MDL_NAMESPACE}.")
+                and "-" in name
+                and not name.endswith(state)
+            ]
+            found += [
+                Violation(
+                    namespace=name,
+                    identifier="",
+                    code="namespace.foreign",
+                    message="is the namespace of another state than the document signer's",
+                )
+                for name in foreign
+            ]
+        return found
+
+    def _key_problems(self, order: Order) -> list[Violation]:
+        found = []
+        try:
+            order.device_key.algorithm_for(self._post_quantum)
+        except UnsupportedError:
+            what = f"a device key on {order.device_key.curve.name} cannot sign"
+            found.append(order_violation("issuance.device_key", "device_key", what))
+        if order.device_key == self._key:
+            what = "the device key is the document signer's own key"
+            found.append(order_violation("issuance.device_key", "device_key", what))
+        if order.key_authorizations is not None:
+            try:
+                KeyAuthorizations.decode(order.key_authorizations.to_cbor(), "keyAuthorizations")
+            except DecodeError:
+                what = "the key authorizations are empty, or give a namespace both whole and in part"
+                found.append(order_violation("issuance.key_authorizations", "key_authorizations", what))
+        return found
+
+
+# Where the day of issue has another name.
+_ISSUED: Final = {"eu.europa.ec.eudi.pid.1": "issuance_date"}
+
+
+def _element_violation(code: str, identifier: str, message: str) -> Violation:
+    return Violation(namespace=MDL_NAMESPACE, identifier=identifier, code=code, message=message)
+
+
+def _status_problems(status: Mapping[str, Any] | None) -> tuple[Violation, ...]:
+    if status is None:
+        return ()
+    try:
+        StatusReference.decode(status)
+    except DecodeError:
+        return (order_violation("issuance.status", "status", "the status is none that a reader could look up"),)
+    return ()
 
 
 def _complete_all(
     pending: list[PreparedMdoc], sign_many: Callable[[list[bytes]], list[bytes]]
 ) -> Iterator[IssuerSigned]:
-    signatures = sign_many([prepared.to_be_signed for prepared in pending])
-    if len(signatures) != len(pending):
-        msg = "the custodian gave a wrong number of signatures; nothing of this batch was issued"
-        raise SigningError(msg, code="signing.wrong_count")
+    signatures = signatures_of(sign_many, [prepared.to_be_signed for prepared in pending])
     # All of a batch or nothing of it: a custodian that errs once is not trusted with the rest.
     yield from [prepared.complete(signature) for prepared, signature in zip(pending, signatures, strict=True)]
 
 
-def _form_problem(validity: ValidityInfo) -> tuple[str, str] | None:
+def _form_problem(validity: ValidityInfo) -> Violation | None:
     """Whole seconds in UTC: in other zones two different moments may compare equal, when the clocks go back."""
     for moment in (validity.signed, validity.valid_from, validity.valid_until, validity.expected_update):
         if moment is not None and (moment.utcoffset() != _NO_OFFSET or moment.microsecond):
-            return "issuance.validity_form", "the validity's moments are whole seconds in UTC"
+            what = "the validity's moments are whole seconds in UTC"
+            return order_violation("issuance.validity_form", "validity", what)
     return None
 
 
-def _moment(value: object, at: time) -> datetime | None:
-    """A licence date as a moment: a full-date counts from its first to its last second."""
+def _is_before(moment: datetime, day: date, value: object) -> bool:
+    """Whether a moment, of that day at the latest, lies before a licence's date."""
     try:
         if isinstance(value, FullDate):
-            return datetime.combine(value.date, at, UTC)
-        if isinstance(value, TDate):
-            return value.datetime
+            return day < value.date
+        return isinstance(value, TDate) and moment < value.datetime
     except DecodeError:
-        return None  # a violation of its own
-    return None
+        return False  # a violation of its own
+
+
+def _is_behind(moment: datetime, day: date, value: object) -> bool:
+    """Whether a moment, of that day at the earliest, lies behind a licence's date."""
+    try:
+        if isinstance(value, FullDate):
+            return day > value.date
+        return isinstance(value, TDate) and moment > value.datetime
+    except DecodeError:
+        return False
 
 
 # Tag 24 with the head of a byte string, by its length.

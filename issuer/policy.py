@@ -13,6 +13,9 @@
     doctypes = ["org.iso.18013.5.1.mDL"]
     namespaces = ["org.iso.18013.5.1", "org.iso.18013.5.1.aamva"]
     days = 14                                     # longest life of a security object, from signed to validUntil
+    signed_back_hours = 24                        # how long ago, at most, signed may be said to be
+    valid_from_ahead_days = 7                     # how long after the time of issuing, at most, validFrom may be
+    time_zone = "America/Denver"                  # where the days of the calendar begin and end
     mandatory."org.iso.18013.5.1" = ["age_over_21"]
 
     [addresses]                                   # where CRLs and status lists may be looked for
@@ -42,27 +45,31 @@ Spec:
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from issuer.addresses import check_template
 from issuer.audit import Actor
-from issuer.issuance import Order
+from issuer.issuance import Order, order_violation, refuse_order
 from issuer.signers import CERTIFIED
 from issuer.store import Reader, Role, Store
+from issuer.toml import load_toml
 from mdl.doctypes import DOCTYPES, Violation, find_doctype, plain_name
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, ProfileError
 from mdl.keys import CURVES, PublicKey
 
-__all__ = ["COMMANDS", "MAX_POLICY_BYTES", "IssuancePolicy", "PolicyInForce"]
+__all__ = ["COMMANDS", "MAX_POLICY_BYTES", "SIGNED_AHEAD", "IssuancePolicy", "PolicyInForce", "find_time_zone"]
 
-MAX_POLICY_BYTES: Final = 256 * 1024
+MAX_POLICY_BYTES: Final = 64 * 1024
 """Largest policy file, in bytes, inclusive."""
+SIGNED_AHEAD: Final = timedelta(minutes=5)
+"""How far ``signed`` may lie ahead of the authority's clock: as far as the clocks of its hosts differ."""
 
 _SIGNING: Final = tuple(one.name for one in CURVES.values() if one.algorithm is not None)
 _ON_CURVES: Final = tuple(one.name for one in CURVES.values() if one.algorithm is not None and one.kind == "EC")
@@ -107,6 +114,12 @@ class IssuancePolicy:
         namespaces: Which namespaces a credential may have, or None for all that the document type allows.
         credential_days: How long a security object may live, from ``signed`` to ``validUntil``, in days, inclusive;
             None for no limit but the document signer's.
+        signed_back_hours: How long ago ``signed`` may be said to be, in hours, inclusive: so that many credentials can
+            have one moment, and nobody is known by it.
+        valid_from_ahead_days: How long after the time of issuing ``validFrom`` may be, in days, inclusive. It is never
+            before ``signed``.
+        time_zone: Where the authority's days begin and end, an IANA name, or None for what the authority was founded
+            with.
         mandatory: Elements that every credential has here, by namespace, beside those of the standard.
         commands: Which commands are whose.
         role_required: Whether nothing is done for somebody who names no role.
@@ -119,6 +132,9 @@ class IssuancePolicy:
     doctypes: frozenset[str] = frozenset(DOCTYPES)
     namespaces: frozenset[str] | None = None
     credential_days: int | None = None
+    signed_back_hours: int = 24
+    valid_from_ahead_days: int = 31
+    time_zone: str | None = None
     mandatory: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     commands: Mapping[Actor, frozenset[str]] = field(default_factory=lambda: _COMMANDS)
     role_required: bool = False
@@ -197,29 +213,44 @@ class IssuancePolicy:
             IssuanceError: It is not (code ``policy.doctype``).
         """
         if doctype not in self.doctypes:
-            message = "the policy of this authority does not allow this document type"
-            raise IssuanceError(message, code="policy.doctype")
+            raise IssuanceError(_NOT_ISSUED, code="policy.doctype")
 
-    def check_order(self, order: Order, doctype: str) -> None:
-        """Refuse an order that is not carried out here.
+    @property
+    def zone(self) -> tzinfo | None:
+        """The time zone, or None where the policy names none."""
+        return None if self.time_zone is None else find_time_zone(self.time_zone)
+
+    def check_order(self, order: Order, doctype: str, *, at: datetime | None = None) -> None:
+        """Refuse an order that is not carried out here; the arguments are those of `violations`.
+
+        Raises:
+            IssuanceError: It is not; ``.violations`` has all that is wrong with it.
+        """
+        found = self.violations(order, doctype, at=at)
+        if found:
+            raise refuse_order(found)
+
+    def violations(self, order: Order, doctype: str, *, at: datetime | None = None) -> tuple[Violation, ...]:
+        """Tell everything for which an order is not carried out here.
 
         Args:
             order: The order, which may be issued by all that is general.
             doctype: The document type that it will be.
+            at: The time, aware UTC; None tells nothing of when it is signed.
 
-        Raises:
-            IssuanceError: It is of another document type, lives too long (code ``policy.credential_days``), has a
-                namespace that is not allowed (``policy.namespace``), or lacks an element (``policy.mandatory``);
-                ``.violations`` has all that is wrong with its elements.
+        Returns:
+            That it is of another document type (code ``policy.doctype``), is signed at another time
+            (``policy.signed``), will be valid too late (``policy.valid_from``), lives too long
+            (``policy.credential_days``), has a namespace that is not allowed (``policy.namespace``), or lacks an
+            element (``policy.mandatory``).
         """
-        self.check_doctype(doctype)
-        validity = order.validity
-        if self.credential_days is not None and validity.valid_until - validity.signed > timedelta(
-            days=self.credential_days
-        ):
-            message = f"not issued: by the policy a credential lives {self.credential_days} days at most"
-            raise IssuanceError(message, code="policy.credential_days")
-        found = [
+        found = []
+        if doctype not in self.doctypes:
+            found.append(order_violation("policy.doctype", "", _NOT_ISSUED))
+        moments = (order.validity.signed, order.validity.valid_from, order.validity.valid_until)
+        if all(moment.utcoffset() is not None for moment in moments):  # else a violation of its own
+            found += self._untimely(order, at)
+        found += [
             Violation(
                 namespace=plain_name(namespace),
                 identifier="",
@@ -240,10 +271,28 @@ class IssuancePolicy:
             for identifier in sorted(identifiers - order.namespaces.get(namespace, {}).keys())
             if _defines(doctype, namespace)
         ]
-        if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            message = f"not issued: {found[0].path} {found[0].message}{more}"
-            raise IssuanceError(message, code=found[0].code, violations=tuple(found))
+        return tuple(found)
+
+    def _untimely(self, order: Order, at: datetime | None) -> list[Violation]:
+        found = []
+        validity, days = order.validity, self.credential_days
+        if at is not None:
+            if not at - timedelta(hours=self.signed_back_hours) <= validity.signed <= at + SIGNED_AHEAD:
+                what = (
+                    f"must be the time of issuing, or at most {self.signed_back_hours} hours before it"
+                    " (credentials.signed_back_hours in the policy)"
+                )
+                found.append(order_violation("policy.signed", "validity.signed", what))
+            if validity.valid_from > at + timedelta(days=self.valid_from_ahead_days) + SIGNED_AHEAD:
+                what = (
+                    f"must be at most {self.valid_from_ahead_days} days after the time of issuing"
+                    " (credentials.valid_from_ahead_days in the policy)"
+                )
+                found.append(order_violation("policy.valid_from", "validity.valid_from", what))
+        if days is not None and validity.valid_until - validity.signed > timedelta(days=days):
+            what = f"must be at most {days} days after signed, by the policy"
+            found.append(order_violation("policy.credential_days", "validity.valid_until", what))
+        return found
 
     def check_actor(self, actor: Actor | None, command: str) -> None:
         """Refuse a command to a role whose command it is not.
@@ -281,14 +330,7 @@ class IssuancePolicy:
                 (``policy.form``), names what does not exist (``policy.unknown``), or contradicts itself or the
                 profiles (``policy.contradiction``). `path` says where.
         """
-        if len(text) > MAX_POLICY_BYTES:
-            raise DecodeError(f"{source} is larger than {MAX_POLICY_BYTES} bytes", code="policy.toml")
-        try:
-            document = tomllib.loads(text if isinstance(text, str) else text.decode("utf-8"))
-        except UnicodeDecodeError as exc:
-            raise DecodeError(f"{source} is not UTF-8", code="policy.toml") from exc
-        except (tomllib.TOMLDecodeError, RecursionError) as exc:
-            raise DecodeError(f"{source} is not TOML: {plain_name(str(exc))}", code="policy.toml") from exc
+        document = load_toml(text, source=source, code="policy.toml", most=MAX_POLICY_BYTES)
         return _Reading(source).policy(document)
 
     @classmethod
@@ -314,6 +356,10 @@ class IssuancePolicy:
             credentials["namespaces"] = sorted(self.namespaces)
         if self.credential_days is not None:
             credentials["days"] = self.credential_days
+        credentials["signed_back_hours"] = self.signed_back_hours
+        credentials["valid_from_ahead_days"] = self.valid_from_ahead_days
+        if self.time_zone is not None:
+            credentials["time_zone"] = self.time_zone
         if self.mandatory:
             credentials["mandatory"] = {name: sorted(elements) for name, elements in sorted(self.mandatory.items())}
         addresses = {
@@ -341,6 +387,27 @@ class IssuancePolicy:
             for key, value in inner.items():
                 lines += ["", f"[{name}.{key}]", *(_line(*one) for one in value.items())]
         return "\n".join(lines) + "\n"
+
+
+_NOT_ISSUED: Final = "the policy of this authority does not allow this document type"
+
+
+@lru_cache(maxsize=64)
+def find_time_zone(name: str) -> tzinfo:
+    """The time zone of an IANA name, as this machine knows it.
+
+    Raises:
+        DecodeError: It knows none of that name (code ``authority.time_zone``).
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    message = (
+        "there is no such time zone on this machine: give an IANA name, as America/Denver (on a machine without the"
+        " time zones install the package tzdata)"
+    )
+    raise DecodeError(message, code="authority.time_zone")
 
 
 class PolicyInForce:
@@ -392,7 +459,9 @@ class _Reading:
         curves = {**_default_curves(), **self._curves(parts.get("keys", {}))}
         days = {**_default_days(), **self._days(parts.get("days", {}))}
         credentials = self._table(
-            parts.get("credentials", {}), "credentials", ("doctypes", "namespaces", "days", "mandatory")
+            parts.get("credentials", {}),
+            "credentials",
+            ("doctypes", "namespaces", "days", "signed_back_hours", "valid_from_ahead_days", "time_zone", "mandatory"),
         )
         doctypes = frozenset(DOCTYPES)
         if "doctypes" in credentials:
@@ -409,6 +478,7 @@ class _Reading:
             doctypes=doctypes,
             namespaces=namespaces,
             credential_days=life,
+            **self._times(credentials),
             mandatory=self._mandatory(credentials.get("mandatory", {})),
             **self._addresses(parts.get("addresses", {})),
             **self._roles(parts.get("roles", {})),
@@ -435,6 +505,22 @@ class _Reading:
             most = _default_days().get(role)
             if most is not None and found[role] > most:
                 self._refuse("contradiction", f"days.{name}", f"more than the profile's {most} days")
+        return found
+
+    def _times(self, credentials: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, what in (("signed_back_hours", "hours"), ("valid_from_ahead_days", "days")):
+            if name in credentials:
+                found[name] = self._number(credentials[name], f"credentials.{name}", least=0, what=what)
+        if "time_zone" in credentials:
+            path, zone = "credentials.time_zone", credentials["time_zone"]
+            if type(zone) is not str:
+                self._refuse("form", path, "must be a text")
+            try:
+                find_time_zone(zone)
+            except DecodeError as exc:
+                self._refuse("unknown", path, exc.message)
+            found["time_zone"] = zone
         return found
 
     def _mandatory(self, table: Any) -> Mapping[str, frozenset[str]]:
@@ -521,9 +607,9 @@ class _Reading:
                 self._refuse("unknown", f"{path}[{index}]", f"there is no such {what}")
         return frozenset(value)
 
-    def _number(self, value: Any, path: str) -> int:
-        if type(value) is not int or not 1 <= value <= 100_000:
-            self._refuse("form", path, "must be a whole number of days, at least 1")
+    def _number(self, value: Any, path: str, *, least: int = 1, what: str = "days") -> int:
+        if type(value) is not int or not least <= value <= 100_000:
+            self._refuse("form", path, f"must be a whole number of {what}, at least {least}")
         return value
 
     def _refuse(self, kind: str, path: str, reason: str) -> NoReturn:

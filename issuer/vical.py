@@ -21,14 +21,14 @@ Spec:
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn
 
+from issuer.toml import load_toml
 from mdl.errors import DecodeError, LocalProtocolError, MdlError, ProfileError, SigningError, VerificationError
-from mdl.keys import Signer
+from mdl.keys import Signer, signature_of
 from mdl.pki import IACA, VICAL_PROVIDER_CA, VICAL_SIGNER, Certificate, Severity, lint_certificate
 from mdl.vical import VICAL_ALGORITHMS, VICAL_VERSION, CertificateInfo, Vical, prepare_vical
 
@@ -48,6 +48,7 @@ _NO_ROOT: Final = "iaca.issuer.self"
 _MEMBERS: Final = frozenset(("certificate", "doctypes", "issuing_authority", "profiles"))
 _TEXTS: Final = frozenset(("doctypes", "profiles"))
 _LONGEST: Final = 256
+_MAX_TOML: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +93,13 @@ def parse_entries(text: str, *, read_file: Callable[[str], bytes]) -> tuple[Vica
     """
     document: Any = None
     try:
-        document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (ValueError, RecursionError) as exc:
+        is_json = text.removeprefix("\ufeff").lstrip().startswith("{")
+        document = (
+            json.loads(text.removeprefix("\ufeff"))
+            if is_json
+            else load_toml(text, source="the file", code="vical.entries", most=_MAX_TOML)
+        )
+    except (ValueError, RecursionError, DecodeError) as exc:
         raise _malformed("", "neither TOML nor JSON") from exc
     if type(document) is not dict or document.keys() != {"entry"} or type(document["entry"]) is not list:
         raise _malformed("", "it has entries under 'entry', and nothing else")
@@ -190,7 +196,7 @@ def sign_vical(
         )
     except ValueError as exc:
         raise LocalProtocolError(f"no list: {exc}", code="vical.chain", clause=_CLAUSE) from exc
-    encoded = prepared.complete(signer.sign(prepared.to_be_signed))
+    encoded = prepared.complete(signature_of(signer, prepared.to_be_signed))
     return SignedVical(encoded=encoded, vical=_read_back(encoded, infos, chain, number))
 
 

@@ -179,11 +179,21 @@ class IssuanceError(MdlError):
 
     Attributes:
         violations: Everything that is wrong with the order (``mdl.doctypes.Violation``).
+        places: Which orders of a batch are meant, by their index, from 0 on; empty where a single order is.
     """
 
-    def __init__(self, message: str, *, code: str, clause: str | None = None, violations: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        clause: str | None = None,
+        violations: tuple[Any, ...] = (),
+        places: tuple[int, ...] = (),
+    ) -> None:
         super().__init__(message, code=code, clause=clause)
         self.violations = violations
+        self.places = places
 
 
 class SigningError(MdlError):

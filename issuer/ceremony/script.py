@@ -31,7 +31,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import tomllib
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -43,6 +42,7 @@ from issuer.keystore import Pkcs11Uri
 from issuer.policy import IssuancePolicy
 from issuer.signers import CERTIFIED
 from issuer.store import Role
+from issuer.toml import load_toml
 from mdl.doctypes import plain_name
 from mdl.errors import DecodeError, MdlError
 from mdl.keys import CURVES
@@ -338,14 +338,7 @@ class Script:
                 ``ceremony.operators``, ``ceremony.order``, ``policy.…``); `path` says where.
         """
         data = read_file(file)
-        if len(data) > _MAX_SCRIPT_BYTES:
-            raise DecodeError(f"{file} is larger than {_MAX_SCRIPT_BYTES} bytes", code="ceremony.toml")
-        try:
-            document = tomllib.loads(data.decode("utf-8"))
-        except UnicodeDecodeError as exc:
-            raise DecodeError(f"{file} is not UTF-8", code="ceremony.toml") from exc
-        except (tomllib.TOMLDecodeError, RecursionError) as exc:
-            raise DecodeError(f"{file} is not TOML: {plain_name(str(exc))}", code="ceremony.toml") from exc
+        document = load_toml(data, source=str(file), code="ceremony.toml", most=_MAX_SCRIPT_BYTES)
         return _Reading(file).script(document, hashlib.sha256(data).digest())
 
 

@@ -7,7 +7,11 @@ PIN is ever an argument, and nothing of a licence but its size and its dates is 
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -34,12 +38,11 @@ from issuer.cli.publishing import add_publishing
 from issuer.cli.restoring import add_restoring
 from issuer.cli.revocation import add_revocation, add_status_plan, status_plan
 from issuer.folder import PinSource, output_file
+from issuer.holder_keys import parse_holder_key
 from issuer.issuance import Order
 from issuer.keystore import SecretHandler
 from issuer.records import LicenceRecord, parse_record, read_below
-from mdl.cbor import decode
 from mdl.cli import terminal
-from mdl.cose import decode_key
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError
 from mdl.keys import PublicKey
 from mdl.mdoc import ValidityInfo
@@ -116,6 +119,12 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--doctype", default="org.iso.18013.5.1.mDL", metavar="TYPE", help="what is issued (default: the mDL)"
     )
     keys.add_argument("--policy", metavar="FILE", help="the issuance policy, TOML (default: all that can be done)")
+    keys.add_argument(
+        "--time-zone",
+        metavar="NAME",
+        help="where days of issue, expiry and birth begin and end, an IANA name as America/Denver (default: not said; "
+        "then nobody comes of age before it is so in every time zone)",
+    )
     store = verb.add_argument_group("the store (default: a file in the folder)")
     store.add_argument(
         "--store",
@@ -136,9 +145,15 @@ def _add_issue(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--device-key",
         required=True,
         metavar="FILE",
-        help="the holder's public key: PEM, DER (SubjectPublicKeyInfo) or COSE_Key (CBOR or hex)",
+        help="the holder's public key: PEM or DER (SubjectPublicKeyInfo, certificate), JWK, or COSE_Key (CBOR, hex)",
     )
-    verb.add_argument("--out", required=True, metavar="FILE", help="where to write the IssuerSigned structure, CBOR")
+    verb.add_argument(
+        "--out", metavar="FILE", help="where to write the IssuerSigned structure, CBOR; - for the standard output"
+    )
+    verb.add_argument("--replace", action="store_true", help="replace the file if it is there")
+    verb.add_argument(
+        "--check", action="store_true", help="only tell whether the order would be carried out; nothing is issued"
+    )
     verb.add_argument(
         "--valid-days", type=_count, default=30, metavar="N", help="days until it must be issued again (default: 30)"
     )
@@ -146,7 +161,18 @@ def _add_issue(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--at",
         type=terminal.argument_time,
         metavar="TIME",
-        help="signed and valid from then on, as 2026-01-31T00:00:00Z (default: now)",
+        help="signed and valid from then on, as 2026-01-31T00:00:00Z (default: now); the policy says how far back",
+    )
+    verb.add_argument(
+        "--valid-from",
+        type=terminal.argument_time,
+        metavar="TIME",
+        help="valid from then on (default: from when it is signed); the policy says how far ahead",
+    )
+    verb.add_argument(
+        "--time-zone",
+        metavar="NAME",
+        help="where the authority's days begin and end, an IANA name (default: as the policy or the founding says)",
     )
     add_status_plan(verb, "revocation of single credentials (default: none, only of their document signer)")
 
@@ -186,31 +212,8 @@ def _now() -> datetime:
 
 
 def parse_device_key(data: bytes) -> PublicKey:
-    """Read a holder's public key in any of the forms it comes in.
-
-    Args:
-        data: PEM, a DER SubjectPublicKeyInfo, or a COSE_Key as CBOR; the latter two also as hex or base64 text.
-
-    Raises:
-        DecodeError: It is none of these, or a private key (code ``device_key.private``).
-        UnsupportedError: Its curve is not implemented here.
-    """
-    if b"PRIVATE KEY-----" in data:
-        message = "this is a private key, which must not leave the device: give its public half"
-        raise DecodeError(message, code="device_key.private")
-    if data.lstrip().startswith(b"-----BEGIN"):
-        return PublicKey.from_pem(data.strip() + b"\n")
-    found = terminal.open_armour(data).data
-    if found[:1] == b"\x30":
-        return PublicKey.from_spki(found)
-    try:
-        key = decode(found)
-    except DecodeError as exc:
-        raise DecodeError("neither PEM nor DER nor a COSE_Key", code="device_key.form") from exc
-    if isinstance(key, dict) and -4 in key:
-        message = "this COSE_Key holds a private key, which must not leave the device: give its public half"
-        raise DecodeError(message, code="device_key.private")
-    return decode_key(key)
+    """Read a holder's public key; see `issuer.holder_keys.parse_holder_key`. Bytes may come as hex or base64 text."""
+    return parse_holder_key(data, open_armour=lambda text: terminal.open_armour(text).data)
 
 
 # --- verbs -----------------------------------------------------------------------------------------------------------
@@ -237,6 +240,7 @@ def _init(arguments: argparse.Namespace) -> int:
         pin=_pin_source(arguments),
         store=_store_place(arguments),
         policy=None if arguments.policy is None else read_policy(arguments.policy),
+        time_zone=arguments.time_zone,
     )
     authority = Authority.found(arguments.dir, founding, at=_now())
     root, crl = authority.root, authority.current_crl
@@ -256,45 +260,56 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _issue(arguments: argparse.Namespace) -> int:
     try:
-        plan = status_plan(arguments)
-        record = _read_record(arguments.record)
-        data = terminal.read_input(arguments.device_key, label="device-key")
-        with terminal.labelled("device-key"):
-            device_key = parse_device_key(data)
-        authority = _authority(arguments)
-        if record.doctype != authority.doctype:
-            message = "not issued: the record is of another document type than this authority issues"
-            authority.refuse("issue", "authority.doctype", at=_now)
-            raise IssuanceError(message, code="authority.doctype")
-        at = (arguments.at or _now()).replace(microsecond=0)
-        validity = ValidityInfo(signed=at, valid_from=at, valid_until=at + timedelta(days=arguments.valid_days))
-        order = Order(namespaces=record.namespaces, device_key=device_key, validity=validity)
-        with (
-            output_file(Path(arguments.out), private=True) as commit,
-            authority.open_issuer(at=_now, plan=plan) as issuer,
-        ):
-            (issued,) = issuer.issue_batch([order])
-            encoded = issued.credential.encode() if issued.credential is not None else b""
-            try:
-                commit(encoded)
-            except SigningError:
-                with suppress(MdlError):
-                    issuer.withdraw(issued.record)
-                raise
-            signer = issuer.certificate
+        return _issue_or_check(arguments)
     except IssuanceError as exc:
-        if len(exc.violations) < 2:
+        if not exc.violations:
             raise
         return _refuse(exc, as_json=arguments.json)
+
+
+def _issue_or_check(arguments: argparse.Namespace) -> int:
+    _check_output(arguments)
+    plan = status_plan(arguments)
+    record = _read_record(arguments.record)
+    data = terminal.read_input(arguments.device_key, label="device-key")
+    with terminal.labelled("device-key"):
+        device_key = parse_device_key(data)
+    authority = _authority(arguments)
+    if record.doctype != authority.doctype:
+        message = "not issued: the record is of another document type than this authority issues"
+        if not arguments.check:
+            authority.refuse("issue", "authority.doctype", at=_now)
+        raise IssuanceError(message, code="authority.doctype")
+    at = (arguments.at or _now()).replace(microsecond=0)
+    start = at if arguments.valid_from is None else arguments.valid_from
+    validity = ValidityInfo(signed=at, valid_from=start, valid_until=start + timedelta(days=arguments.valid_days))
+    order = Order(namespaces=record.namespaces, device_key=device_key, validity=validity)
+    if arguments.check:
+        return _tell_check(authority, order, arguments)
+    with (
+        _output(arguments.out, replace=arguments.replace) as commit,
+        authority.open_issuer(at=_now, plan=plan, time_zone=arguments.time_zone) as issuer,
+    ):
+        (issued,) = issuer.issue_batch([order])
+        encoded = issued.credential.encode() if issued.credential is not None else b""
+        try:
+            commit(encoded)
+        except SigningError:
+            with suppress(MdlError):
+                issuer.withdraw(issued.record)
+            raise
+        signer = issuer.certificate
     elements = sum(map(len, record.namespaces.values()))
+    file = arguments.out if arguments.out == _STDOUT else str(Path(arguments.out).absolute())
     if arguments.json:
         terminal.write_json(
             {
-                "file": str(Path(arguments.out).absolute()),
+                "file": file,
                 "doctype": record.doctype,
                 "bytes": len(encoded),
                 "elements": elements,
                 "signed": moment(validity.signed),
+                "valid_from": moment(validity.valid_from),
                 "valid_until": moment(validity.valid_until),
                 "document_signer": f"{signer.serial:x}",
                 "reference": issued.record.reference.hex(),
@@ -303,7 +318,7 @@ def _issue(arguments: argparse.Namespace) -> int:
         )
         return 0
     rows = [
-        ("file", str(Path(arguments.out).absolute())),
+        ("file", file),
         ("content", f"{record.doctype}, {elements} elements, {len(encoded)} bytes"),
         ("valid", f"{moment(validity.valid_from)} to {moment(validity.valid_until)}"),
         ("signed by", f"{signer.subject}, serial number {signer.serial:x}"),
@@ -311,8 +326,79 @@ def _issue(arguments: argparse.Namespace) -> int:
     ]
     if issued.record.place is not None:
         rows.append(("status", f"told at {issued.record.place.uri} (run mdl issuer publish before it is used)"))
+    if arguments.out == _STDOUT:
+        # The licence itself is there.
+        for line in terminal.columns(rows):
+            terminal.write_error(line)
+        return 0
     write_result("The licence is issued.", rows, "next: give the file to the holder")
     return 0
+
+
+def _tell_check(authority: Authority, order: Order, arguments: argparse.Namespace) -> int:
+    """Tell whether an order would be carried out, without the token."""
+    for refused in authority.check_orders([order], at=_now, time_zone=arguments.time_zone):
+        raise refused.error
+    if arguments.json:
+        terminal.write_json({"accepted": True, "doctype": authority.doctype})
+    else:
+        terminal.write([terminal.paint("The licence may be issued.", "bold")])
+    return 0
+
+
+_STDOUT: Final = "-"
+
+
+def _check_output(arguments: argparse.Namespace) -> None:
+    """Refuse an output that cannot be meant.
+
+    Raises:
+        LocalProtocolError: There is none (code ``output.missing``), it is there already (``output.exists``), or two
+            things would go to the standard output (``output.twice``).
+    """
+    if arguments.check:
+        return
+    if not arguments.out or "\0" in arguments.out:
+        raise LocalProtocolError("name where to write the licence: --out FILE", code="output.missing")
+    if arguments.out == _STDOUT:
+        if arguments.json:
+            message = "the licence and the JSON would both go to the standard output: give --out FILE"
+            raise LocalProtocolError(message, code="output.twice")
+        return
+    path = Path(arguments.out)
+    if not arguments.replace and (path.is_file() or path.is_symlink()):
+        message = "the file for the licence is there already: name another one, or give --replace"
+        raise LocalProtocolError(message, code="output.exists")
+
+
+@contextmanager
+def _output(name: str, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
+    """Where the licence goes: a file, whole or not at all, or the standard output."""
+    if name != _STDOUT:
+        path = Path(name)
+        with output_file(path, private=True) as commit:
+
+            def commit_new(content: bytes) -> None:
+                if not replace and os.path.lexists(path):  # it came meanwhile
+                    message = f"{path} is there now: nothing was written"
+                    raise SigningError(message, code="authority.unwritable")
+                commit(content)
+
+            yield commit_new
+        return
+
+    def write(content: bytes) -> None:
+        try:
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        except OSError as exc:
+            message = f"cannot write to the standard output: {exc.strerror or type(exc).__name__}; nothing was issued"
+            raise SigningError(message, code="authority.unwritable") from exc
+
+    yield write
 
 
 def _read_record(name: str) -> LicenceRecord:
@@ -332,7 +418,10 @@ def _refuse(error: IssuanceError, *, as_json: bool) -> int:
         violations = [{"path": one.path, "code": one.code, "message": one.message} for one in error.violations]
         inner = {"code": error.code, "message": error.message, "path": "", "violations": violations}
         terminal.write_json({"error": inner})
+    if len(error.violations) == 1:
+        terminal.write_error(str(error))
+        return _REJECTED
     for one in error.violations:
-        terminal.write_error(f"{one.path}: {one.message} [{one.code}]")
-    terminal.write_error(f"nothing was issued: {len(error.violations)} things are wrong with the record [{error.code}]")
+        terminal.write_error(str(one))
+    terminal.write_error(f"nothing was issued: {len(error.violations)} things are wrong with the order [{error.code}]")
     return _REJECTED

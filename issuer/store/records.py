@@ -249,11 +249,14 @@ class Reservation:
         valid_until: End of its validity, inclusive.
         order_key: What tells a repeated order from a new one, or None: the store keeps a salted digest of it. An order
             number is best; of a name or a licence number somebody with the store could guess the digest.
+        content: SHA-256 of what is ordered, or None for nothing that could be compared. The store keeps a keyed digest
+            of it until the credential has expired, so that an order key stands for one order only.
     """
 
     valid_from: datetime
     valid_until: datetime
     order_key: str | None = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

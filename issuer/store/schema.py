@@ -221,8 +221,14 @@ _FOURTH: Final = (
     "ALTER TABLE status_lists ADD COLUMN place TEXT",
 )
 
+# What an order key was given for, as a keyed digest, as long as the credential has not expired.
+_ORDERS: Final = (
+    "ALTER TABLE credentials ADD COLUMN order_content {bytes}",
+    "CREATE INDEX credentials_by_order ON credentials (valid_until) WHERE order_content IS NOT NULL",
+)
+
 # A step is added at the end and never changed.
-_STEPS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_STEPS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _ORDERS)
 
 TABLES: Final = (
     *("store", "settings", "audit", "serials", "certificates", "signers", "crl_numbers", "crls", "status_lists"),

@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from issuer.addresses import check_template
@@ -47,6 +48,8 @@ __all__ = ["Reader", "Transaction", "initialise"]
 KindT = TypeVar("KindT", bound=StrEnum)
 
 _REFERENCE_SIZE: Final = 16
+# Keeps the digest of an order's content apart from that of an order key.
+_CONTENT: Final = b"\x00content of an order\x00"
 _SALT_SIZE: Final = 32
 # How many parameters one statement gets: well below what any database takes.
 _AT_ONCE: Final = 400
@@ -222,7 +225,7 @@ class Reader:
         found = []
         for fingerprint, role, issuer, key, der, issued_at, revoked_at, reason in rows:
             try:
-                certificate = Certificate.decode(der)
+                certificate = _decoded(der)
             except MdlError as exc:
                 raise _damaged("a certificate") from exc
             if certificate.fingerprint != fingerprint:
@@ -447,6 +450,12 @@ class Reader:
     def order_digest(self, order_key: str) -> bytes:
         """The salted digest by which a repeated order is known again."""
         return hmac.digest(self._salt, order_key.encode(), "sha256")
+
+    def _content_digest(self, reservation: Reservation) -> bytes | None:
+        """The keyed digest of what is ordered under an order key; an order without a key cannot be repeated."""
+        if reservation.order_key is None or reservation.content is None:
+            return None
+        return hmac.digest(self._salt, _CONTENT + reservation.content, "sha256")
 
 
 class Transaction(Reader):
@@ -966,7 +975,9 @@ class Transaction(Reader):
             plan: Where the credentials' status will be told, or None.
 
         Raises:
-            IssuanceError: The signer's key may not be used (code ``store.signer_state``).
+            IssuanceError: The signer's key may not be used (code ``store.signer_state``), or an order key was given
+                before for an order with other content, or for one whose credential has expired (code
+                ``store.order_conflict``; `places` says which reservations).
             LocalProtocolError: Two reservations have one order key (code ``store.order_twice``).
         """
         known = self.signer(key)
@@ -977,7 +988,21 @@ class Transaction(Reader):
         given = [digest for digest in digests if digest is not None]
         if len(set(given)) != len(given):
             raise LocalProtocolError("two orders of one batch have the same key", code="store.order_twice")
-        earlier = self._of_orders(given)
+        self._forget_contents()
+        contents = [self._content_digest(one) for one in reservations]
+        known_orders = self._of_orders(given)
+        conflicts = tuple(
+            index
+            for index, (digest, content) in enumerate(zip(digests, contents, strict=True))
+            if digest is not None and digest in known_orders and content not in (None, known_orders[digest][1])
+        )
+        if conflicts:
+            message = (
+                f"not issued: the order key of order {conflicts[0]} stands for an order with other content, or for one "
+                "whose credential has expired: a new order has a new key"
+            )
+            raise IssuanceError(message, code="store.order_conflict", places=conflicts)
+        earlier = {digest: one for digest, (one, _) in known_orders.items()}
         broken_off = [one.reference for one in earlier.values() if one.state is CredentialState.RESERVED]
         if broken_off:
             self._abandon(broken_off)
@@ -1004,14 +1029,15 @@ class Transaction(Reader):
         ]
         self._sql.run_many(
             "INSERT INTO credentials (reference, batch, signer, doctype, valid_from, valid_until, list_id, list_index,"
-            " identifier, order_digest, state, state_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " identifier, order_digest, order_content, state, state_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     *(one.reference, batch, signer, doctype, _seconds(one.valid_from), _seconds(one.valid_until)),
                     *_place_columns(one.place),
-                    *(digest, CredentialState.RESERVED.value, _seconds(self.at)),
+                    *(digest, content, CredentialState.RESERVED.value, _seconds(self.at)),
                 )
-                for one, digest in zip(credentials, digests, strict=True)
+                for one, digest, content in zip(credentials, digests, contents, strict=True)
                 if one.batch == batch
             ],
         )
@@ -1108,22 +1134,36 @@ class Transaction(Reader):
             self.record(Event.CREDENTIAL_REVOKED, count=count, reason=reason, **subject)
         return count
 
-    def _of_orders(self, digests: Sequence[bytes]) -> dict[bytes, CredentialRecord]:
-        """What was reserved or issued on these orders before."""
-        found: dict[bytes, CredentialRecord] = {}
+    def _of_orders(self, digests: Sequence[bytes]) -> dict[bytes, tuple[CredentialRecord, bytes | None]]:
+        """What was reserved or issued on these orders before, and the digest of what was ordered."""
+        found: dict[bytes, tuple[CredentialRecord, bytes | None]] = {}
         for start in range(0, len(digests), _AT_ONCE):
             some = digests[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
-            statement = _CREDENTIAL.replace(" FROM", ", c.order_digest FROM", 1)
-            for row in self._sql.rows(f"{statement} WHERE c.order_digest IN ({marks})", some):
-                found[row[-1]] = _credential(row[:-1])
+            statement = _CREDENTIAL.replace(" FROM", ", c.order_digest, c.order_content FROM", 1)
+            for *row, digest, content in self._sql.rows(f"{statement} WHERE c.order_digest IN ({marks})", some):
+                found[digest] = _credential(row), content
         return found
+
+    def _forget_contents(self) -> None:
+        """Forget what was ordered where the credential has expired: nobody needs it any more."""
+        self._sql.run(
+            "UPDATE credentials SET order_content = NULL WHERE order_content IS NOT NULL AND valid_until < ?",
+            (_seconds(self.at),),
+        )
 
     def _abandon(self, references: Sequence[bytes]) -> None:
         self._sql.run_many(
-            "UPDATE credentials SET state = ?, state_at = ?, order_digest = NULL WHERE reference = ?",
+            "UPDATE credentials SET state = ?, state_at = ?, order_digest = NULL, order_content = NULL"
+            " WHERE reference = ?",
             [(CredentialState.ABANDONED.value, _seconds(self.at), one) for one in references],
         )
+
+
+@lru_cache(maxsize=512)
+def _decoded(der: bytes) -> Certificate:
+    """A certificate, decoded once: every batch asks for those of the document signers."""
+    return Certificate.decode(der)
 
 
 def _credential(row: Sequence[Any]) -> CredentialRecord:

@@ -51,6 +51,10 @@ MAX_INPUT: Final = 24 * 1024 * 1024
 # --- input ------------------------------------------------------------------------------------------------------------
 
 
+_BOM: Final = b"\xef\xbb\xbf"
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
 class Input(NamedTuple):
     """What a file holds, out of its armour.
 
@@ -71,7 +75,7 @@ def read_input(name: str, *, label: str) -> bytes:
         label: The argument that named it; errors say this and not the name, which may be a person's.
 
     Raises:
-        DecodeError: It cannot be read, is empty or is too large (codes ``input.…``).
+        DecodeError: It cannot be read, is empty, is too large, or is text in UTF-16 (codes ``input.…``).
     """
     try:
         if name == "-":
@@ -88,6 +92,11 @@ def read_input(name: str, *, label: str) -> bytes:
     if len(data) > MAX_INPUT:
         msg = f"the file is longer than {MAX_INPUT} bytes"
         raise DecodeError(msg, code="input.too_large", path=label)
+    # Nothing that is read here begins with these bytes unless it is text, and so are no part of it.
+    data = data.removeprefix(_BOM)
+    if data.startswith(_UTF_16):
+        msg = "the file is text in UTF-16: save it as UTF-8"
+        raise DecodeError(msg, code="input.utf_16", path=label)
     if not data:
         msg = "the file is empty"
         raise DecodeError(msg, code="input.empty", path=label)

@@ -7,7 +7,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -351,7 +351,7 @@ def test_every_item_is_what_the_plain_encoder_writes() -> None:
             assert item.raw == wrap24(item.content)
 
 
-@pytest.mark.parametrize("size", [22, 100, 158, 159, 160, 161, 170, 255, 256, 65_400, 65_453, 65_454, 65_600])
+@pytest.mark.parametrize("size", [23, 100, 158, 159, 160, 161, 170, 255, 256, 65_400, 65_453, 65_454, 65_600])
 def test_every_length_of_a_value_has_the_shortest_heads(size: int) -> None:
     """Around the lengths at which the head of an item, or of the value in it, becomes longer."""
     issued = an_issuer().issue(an_order(a_licence(portrait=sample_image(size))))
@@ -510,7 +510,7 @@ FAULTY_ELEMENTS: dict[Code, dict[str, Any]] = {
             PRIVILEGE | {"issue_date": FullDate("2025-05-05"), "expiry_date": FullDate("2024-04-04")}
         ]
     },
-    Code.DATES_BIRTH: AGELESS | {"birth_date": FullDate("2024-02-12")},
+    Code.DATES_BIRTH: AGELESS | {"birth_date": FullDate("2024-02-12"), "driving_privileges": [PRIVILEGE]},
     Code.AGE_OVER: {"age_over_37": True},
     Code.AGE_IN_YEARS: {"age_in_years": 35},
     Code.AGE_BIRTH_YEAR: {"age_birth_year": 1991},
@@ -521,8 +521,11 @@ FAULTY_NAMESPACES: dict[Code, Namespaces] = {
     Code.RANGE: a_licence() | {DOMESTIC: {"grains_on_the_board": 2**64}},
     Code.STRUCTURE: a_licence() | {DOMESTIC: {"hobby": [[[[[[[[["falconry"]]]]]]]]]}},
     Code.FORMAT: sample_licence(aamva=True),
+    Code.CONTRADICTION: sample_licence(aamva=True),
+    Code.NAMESPACE_FOREIGN: a_licence() | {"org.iso.18013.5.1.US-NV": {"hobby": "falconry"}},
 }
 FAULTY_NAMESPACES[Code.FORMAT][AAMVA_NAMESPACE]["resident_county"] = "thirteen"
+FAULTY_NAMESPACES[Code.CONTRADICTION][AAMVA_NAMESPACE]["sex"] = 1
 
 TOO_LATE = AUTHORITY.ds_certificate.not_after + timedelta(seconds=1)
 TOO_EARLY = AUTHORITY.ds_certificate.not_before - timedelta(seconds=1)
@@ -552,7 +555,7 @@ FAULTY_ORDERS: list[tuple[str, Order]] = [
         ),
     ),
     ("issuance.outlives_certificate", an_order(validity=validity(valid_until=TOO_LATE))),
-    ("issuance.before_issue_date", an_order(a_licence(issue_date=FullDate("2026-06-01")))),
+    ("issuance.before_issue_date", an_order(a_licence(issue_date=FullDate("2026-06-02")))),
     ("issuance.before_issue_date", an_order(a_licence(issue_date=TDate("2026-05-31T12:00:01Z")))),
     ("issuance.after_expiry_date", an_order(a_licence(expiry_date=FullDate("2026-06-29")))),
     ("issuance.after_expiry_date", an_order(a_licence(expiry_date=TDate("2026-06-30T11:59:59Z")))),
@@ -643,7 +646,15 @@ def test_a_document_type_that_is_not_issued_is_refused(code: Code, doctype: str)
 def test_an_order_that_contradicts_itself_or_its_signer_is_refused_for_just_that(number: int) -> None:
     code, order = FAULTY_ORDERS[number]
     error = refused(order, code)
-    assert (error.violations == ()) == (MDL_NAMESPACE in order.namespaces and order.namespaces[MDL_NAMESPACE] != {})
+    told = [one.code for one in error.violations]
+    assert told[0] == code
+    assert error.violations[0].message in str(error)
+    also = {
+        "issuance.signed_outside_certificate": ["issuance.outlives_certificate"],
+        "issuance.country": ["issuance.jurisdiction"],
+    }
+    if order.namespaces.get(MDL_NAMESPACE):  # otherwise every element is missing
+        assert told in ([code], [code, *also.get(code, [])])
 
 
 def test_every_reason_to_refuse_has_an_order_that_is_refused_for_it() -> None:
@@ -655,6 +666,82 @@ def test_every_reason_to_refuse_has_an_order_that_is_refused_for_it() -> None:
         Code.DATE_FORM,  # only a reader makes the difference
     }
     assert {*FAULTY_ELEMENTS, *FAULTY_NAMESPACES} | in_tests_of_their_own == {*Code}
+
+
+DENVER, AUCKLAND = ZoneInfo("America/Denver"), ZoneInfo("Pacific/Auckland")
+
+
+@pytest.mark.parametrize(
+    "valid_from, zone, latest",
+    [
+        # The latest issue_date that such an order may have.
+        ("2026-06-01T05:59:59Z", DENVER, "2026-05-31"),
+        ("2026-06-01T06:00:00Z", DENVER, "2026-06-01"),
+        ("2026-05-31T11:59:59Z", AUCKLAND, "2026-05-31"),
+        ("2026-05-31T12:00:00Z", AUCKLAND, "2026-06-01"),
+        ("2026-05-31T00:00:00Z", None, "2026-06-01"),
+        ("2026-05-31T23:59:59Z", None, "2026-06-01"),
+        ("2026-06-01T00:00:00Z", None, "2026-06-02"),
+    ],
+)
+def test_a_day_of_issue_begins_where_the_authority_is(valid_from: str, zone: tzinfo | None, latest: str) -> None:
+    start, day = datetime.fromisoformat(valid_from), date.fromisoformat(latest)
+    for issued, right in ((day, True), (day + DAY, False)):
+        order = an_order(
+            a_licence(issue_date=FullDate.of(issued), driving_privileges=[]),
+            validity=validity(signed=start, valid_from=start),
+        )
+        codes = [one.code for one in an_issuer().violations(order, time_zone=zone)]
+        assert codes == ([] if right else ["issuance.before_issue_date"])
+
+
+@pytest.mark.parametrize(
+    "valid_until, zone, earliest",
+    [
+        # The earliest expiry_date that such an order may have.
+        ("2026-06-20T05:59:59Z", DENVER, "2026-06-19"),
+        ("2026-06-20T06:00:00Z", DENVER, "2026-06-20"),
+        ("2026-06-20T11:59:59Z", AUCKLAND, "2026-06-20"),
+        ("2026-06-20T12:00:00Z", AUCKLAND, "2026-06-21"),
+        ("2026-06-20T11:59:59Z", None, "2026-06-19"),
+        ("2026-06-20T12:00:00Z", None, "2026-06-20"),
+    ],
+)
+def test_a_day_of_expiry_ends_where_the_authority_is(valid_until: str, zone: tzinfo | None, earliest: str) -> None:
+    end, day = datetime.fromisoformat(valid_until), date.fromisoformat(earliest)
+    for expires, right in ((day, True), (day - DAY, False)):
+        order = an_order(
+            a_licence(expiry_date=FullDate.of(expires), driving_privileges=[]),
+            validity=validity(valid_until=end),
+        )
+        codes = [one.code for one in an_issuer().violations(order, time_zone=zone)]
+        assert codes == ([] if right else ["issuance.after_expiry_date"])
+
+
+def test_the_namespace_of_another_state_is_not_used_where_only_the_certificate_names_the_state() -> None:
+    for name, right in (("org.iso.18013.5.1.US-UT", True), ("org.iso.18013.5.1.US-NV", False)):
+        order = an_order(a_licence(issuing_jurisdiction=None) | {name: {"hobby": "falconry"}})
+        codes = [one.code for one in an_issuer().violations(order)]
+        assert codes == ([] if right else [Code.NAMESPACE_FOREIGN])
+
+
+def test_everything_that_is_wrong_with_an_order_is_told_at_once() -> None:
+    order = an_order(
+        a_licence(family_name="", height=0, issuing_jurisdiction="US-NV"),
+        validity=validity(valid_until=TOO_LATE),
+        device_key=AUTHORITY.ds_key.public_key,
+        status={"status_list": {}},
+    )
+    error = refused(order, "issuance.outlives_certificate")
+    assert [(one.code, one.path) for one in error.violations] == [
+        ("issuance.outlives_certificate", "validity.valid_until"),
+        ("issuance.jurisdiction", f"{MDL_NAMESPACE}/issuing_jurisdiction"),
+        (Code.EMPTY, f"{MDL_NAMESPACE}/family_name"),
+        (Code.RANGE, f"{MDL_NAMESPACE}/height"),
+        ("issuance.device_key", "device_key"),
+        ("issuance.status", "status"),
+    ]
+    assert "(and 5 more)" in str(error)
 
 
 @pytest.mark.parametrize(
