@@ -725,7 +725,7 @@ class EvidenceBundle:
             if exc.code == "bundle.damaged":
                 raise
             raise _fault(exc.message) from exc
-        except (LookupError, TypeError, ValueError) as exc:
+        except Exception as exc:  # what the checks above have not foreseen is a fault of the file's all the same
             raise _fault("a part of a wrong type") from exc
         return _with_verified_seal(bundle, seal)
 
@@ -1035,6 +1035,8 @@ def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
 
 def _anchor(fields: Any) -> TrustAnchor:
     doctypes, since, until = fields["doctypes"], fields["since"], fields["until"]
+    if type(fields["signer_purposes"]) is not dict:
+        raise _fault("the purposes of an anchor's signers are no map")
     return TrustAnchor(
         certificate=Certificate.decode(fields["certificate"]),
         doctypes=ANY_DOCTYPE if doctypes is None else frozenset(doctypes),
