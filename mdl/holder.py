@@ -4,6 +4,8 @@ A simulator for tests, demonstrations and conformance work, not a wallet: it has
 keeps the rules that a wallet must keep:
 
 * Only what was requested, is held and is permitted leaves it, and every disclosed item leaves as it was issued.
+* No response carries more than two age statements, however the request is divided. Responses are not remembered: a
+  reader who asks several times gets two each time, and to stop that is for whoever grants the requests.
 * What is not held and what is not permitted look the same to the reader.
 * A device key authenticates by signature or by MAC, and by that form for the rest of its life.
 * The device key signs no element that the security object does not authorise it for.
@@ -26,7 +28,7 @@ from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 from mdl.cbor import Tagged24, decode_sequence, encode, wrap24
 from mdl.cose import ALG, HMAC_256_256, CoseMac0, CoseSign1, mac_structure, protected_header, sig_structure
 from mdl.doctypes import Namespaces, age_over_threshold, age_statements, answer_age_request
-from mdl.errors import DecodeError, LocalProtocolError, UnsupportedError, VerificationError
+from mdl.errors import DecodeError, LocalProtocolError, RemoteProtocolError, UnsupportedError, VerificationError
 from mdl.keys import KeyAgreement, PublicKey, Signer, hmac_sha256
 from mdl.mdoc import (
     DIGEST_ALGORITHMS,
@@ -42,13 +44,24 @@ from mdl.mdoc import (
     device_mac_key,
 )
 
-__all__ = ["AgreementDeviceKey", "Credential", "DeviceKey", "Holder", "KeyUse", "Permit", "permit_everything"]
+__all__ = [
+    "MAX_DOC_REQUESTS",
+    "AgreementDeviceKey",
+    "Credential",
+    "DeviceKey",
+    "Holder",
+    "KeyUse",
+    "Permit",
+    "permit_everything",
+]
 
 _VERSION: Final = "1.0"
 # The error code for data that is not returned, for whatever reason.
 _NOT_RETURNED: Final = 0
-# An mDL does not return more age statements than this at once: together they would narrow down the birth date.
+# A response does not carry more age statements than this: together they would narrow down the birth date.
 _MAX_AGE_STATEMENTS: Final = 2
+MAX_DOC_REQUESTS: Final = 64
+"""How many documents one request may ask for, inclusive: the device key may have to sign for each of them."""
 
 
 @runtime_checkable
@@ -239,8 +252,8 @@ class Holder:
         """Answer a request.
 
         A document of which nothing would be disclosed is not returned at all, and is reported just as one that is not
-        held. Of several credentials of one document type the first serves whose device key may authenticate in the
-        form that is due.
+        held; a document type of which some document is returned is not reported. Of several credentials of one
+        document type the first serves whose device key may authenticate in the form that is due.
 
         Args:
             request: What the reader asks. Its signatures are not verified here; `permit` may.
@@ -255,6 +268,8 @@ class Holder:
             The response, status 0, also where nothing is returned.
 
         Raises:
+            RemoteProtocolError: The request asks for more than `MAX_DOC_REQUESTS` documents (code
+                ``holder.doc_requests``). Nothing has been signed then.
             LocalProtocolError: The only device keys that could authenticate have been used in the other form (code
                 ``holder.key_use``), or cannot authenticate at all (code ``holder.key_unfit``); an element to be signed
                 by the device is not authorised (code ``holder.element_unauthorized``) or is in the credential already
@@ -262,26 +277,37 @@ class Holder:
             SigningError: The device key's custodian refused or failed.
             DecodeError: The reader's ephemeral key leads to no shared secret.
         """
+        if len(request.doc_requests) > MAX_DOC_REQUESTS:
+            msg = f"a request for {len(request.doc_requests)} documents, and at most {MAX_DOC_REQUESTS} are answered"
+            raise RemoteProtocolError(msg, code="holder.doc_requests")
         answers: list[_Answer] = []
-        errors: dict[str, int] = {}
+        ages: set[tuple[str, str]] = set()
+        asked = dict.fromkeys(one.items_request.doctype for one in request.doc_requests)
         for doc_request in request.doc_requests:
-            doctype = doc_request.items_request.doctype
-            answer = self._prepare(doc_request, permit, mac_with, (device_elements or {}).get(doctype, {}))
-            if answer is None:
-                errors[doctype] = _NOT_RETURNED
-            else:
+            elements = (device_elements or {}).get(doc_request.items_request.doctype, {})
+            answer = self._prepare(doc_request, permit, mac_with, elements, ages)
+            if answer is not None:
                 answers.append(answer)
+        returned = {answer.credential.doctype for answer in answers}
         return DeviceResponse(
             version=_VERSION,
             documents=tuple(self._authenticate(answer, transcript, mac_with) for answer in answers),
-            document_errors=tuple({doctype: code} for doctype, code in errors.items()),
+            document_errors=tuple({doctype: _NOT_RETURNED} for doctype in asked if doctype not in returned),
             status=0,
         )
 
     def _prepare(
-        self, doc_request: DocRequest, permit: Permit, mac_with: PublicKey | None, device_elements: Namespaces
+        self,
+        doc_request: DocRequest,
+        permit: Permit,
+        mac_with: PublicKey | None,
+        device_elements: Namespaces,
+        ages: set[tuple[str, str]],
     ) -> _Answer | None:
-        """Decide what one document will hold and which key will authenticate it; None where nothing is returned."""
+        """Decide what one document will hold and which key will authenticate it; None where nothing is returned.
+
+        `ages` are the age statements of the response so far, by namespace and identifier; those chosen here are added.
+        """
         doctype = doc_request.items_request.doctype
         candidates = [one for one in self._credentials if one.doctype == doctype]
         if not candidates:
@@ -289,8 +315,8 @@ class Holder:
         able = [(one, use) for one in candidates if (use := one.key_use(mac_with)) is not None]
         free = [(one, use) for one, use in able if self._uses.get(one.device_key.public_key, use) is use]
         credential = free[0][0] if free else candidates[0]
-        items = _disclosed_items(credential, doc_request, permit)
-        elements = _device_elements(credential, doc_request, permit, device_elements)
+        items = _disclosed_items(credential, doc_request, permit, ages)
+        elements = _device_elements(credential, doc_request, permit, device_elements, ages)
         if not items and not elements:
             return None
         if not free:
@@ -328,10 +354,11 @@ class Holder:
         )
 
 
-def _disclosed_items(credential: Credential, doc_request: DocRequest, permit: Permit) -> dict[str, list[Tagged24]]:
-    """The items that leave, in the order of the credential."""
+def _disclosed_items(
+    credential: Credential, doc_request: DocRequest, permit: Permit, ages: set[tuple[str, str]]
+) -> dict[str, list[Tagged24]]:
+    """The items that leave, in the order of the credential; `ages` are the age statements of the response so far."""
     result: dict[str, list[Tagged24]] = {}
-    age_statements_left = _MAX_AGE_STATEMENTS
     wanted = doc_request.items_request.name_spaces
     for namespace, held in credential.items.items():
         chosen: set[str] = set()
@@ -339,15 +366,26 @@ def _disclosed_items(credential: Credential, doc_request: DocRequest, permit: Pe
             identifier: str | None = requested
             threshold = age_over_threshold(requested)
             if threshold is not None:
-                identifier = _age_answer(credential.ages[namespace], threshold) if age_statements_left else None
+                identifier = _age_answer(credential.ages[namespace], threshold)
             if identifier is None or identifier not in held or identifier in chosen:
                 continue
-            if permit(doc_request, namespace, identifier):
+            if _fits(ages, namespace, identifier) and permit(doc_request, namespace, identifier):
+                _count(ages, namespace, identifier)
                 chosen.add(identifier)
-                age_statements_left -= threshold is not None
         if chosen:
             result[namespace] = [item for identifier, item in held.items() if identifier in chosen]
     return result
+
+
+def _fits(ages: set[tuple[str, str]], namespace: str, identifier: str) -> bool:
+    """Whether the response may carry that element beside the age statements that it carries already."""
+    statement = (namespace, identifier)
+    return age_over_threshold(identifier) is None or statement in ages or len(ages) < _MAX_AGE_STATEMENTS
+
+
+def _count(ages: set[tuple[str, str]], namespace: str, identifier: str) -> None:
+    if age_over_threshold(identifier) is not None:
+        ages.add((namespace, identifier))
 
 
 def _age_answer(statements: Mapping[int, bool], threshold: int) -> str | None:
@@ -357,7 +395,7 @@ def _age_answer(statements: Mapping[int, bool], threshold: int) -> str | None:
 
 
 def _device_elements(
-    credential: Credential, doc_request: DocRequest, permit: Permit, given: Namespaces
+    credential: Credential, doc_request: DocRequest, permit: Permit, given: Namespaces, ages: set[tuple[str, str]]
 ) -> dict[str, dict[str, object]]:
     """The elements that the device key will sign: all given ones must be authorised, the requested ones leave."""
     authorizations = credential.security_object.key_authorizations
@@ -371,6 +409,8 @@ def _device_elements(
             if identifier in credential.items.get(namespace, {}):
                 msg = "an element that the device key is to sign is in the credential already"
                 raise LocalProtocolError(msg, code="holder.element_twice")
-            if identifier in requested and permit(doc_request, namespace, identifier):
+            fits = identifier in requested and _fits(ages, namespace, identifier)
+            if fits and permit(doc_request, namespace, identifier):
+                _count(ages, namespace, identifier)
                 result.setdefault(namespace, {})[identifier] = value
     return result

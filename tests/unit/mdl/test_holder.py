@@ -1,6 +1,6 @@
 """The software holder: what leaves it, what does not, and how it authenticates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,11 +15,12 @@ from mdl.errors import (
     DecodeError,
     LocalProtocolError,
     MdlError,
+    RemoteProtocolError,
     SigningError,
     UnsupportedError,
     VerificationError,
 )
-from mdl.holder import Credential, Holder
+from mdl.holder import MAX_DOC_REQUESTS, Credential, Holder
 from mdl.keys import EphemeralKey, PublicKey, SoftwareSigner
 from mdl.mdoc import (
     DeviceRequest,
@@ -28,6 +29,7 @@ from mdl.mdoc import (
     DocRequest,
     Document,
     IssuerSigned,
+    ItemsRequest,
     SessionTranscript,
     device_authentication_bytes,
     device_mac_key,
@@ -318,6 +320,74 @@ def test_a_refused_age_statement_does_not_use_up_the_two() -> None:
     holder = holder_with(Recipe(namespaces={MDL_NAMESPACE: stored}))
     response = holder.respond(ask(*stored), SESSION, permit=lambda *what: what[2] != "age_over_18")
     assert disclosed(response.documents[0]) == {"age_over_21": True, "age_over_65": False}
+
+
+def age_licence() -> Holder:
+    return holder_with(Recipe(namespaces={MDL_NAMESPACE: {f"age_over_{nn:02d}": True for nn in range(99)}}))
+
+
+def asking(*groups: Sequence[str]) -> DeviceRequest:
+    """One request, which asks for one document several times."""
+    items = [ItemsRequest(MDL_DOCTYPE, {MDL_NAMESPACE: dict.fromkeys(group, False)}) for group in groups]
+    return DeviceRequest(tuple(DocRequest.of(one) for one in items))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 99])
+def test_two_age_statements_are_all_however_the_request_is_divided(size: int) -> None:
+    wanted = [f"age_over_{nn:02d}" for nn in range(99)]
+    groups = [wanted[start : start + size] for start in range(0, len(wanted), size)][:MAX_DOC_REQUESTS]
+    response = age_licence().respond(asking(*groups), SESSION)
+    assert [disclosed(document) for document in response.documents] == [
+        dict.fromkeys(group, True) for group in ([wanted[:1], wanted[1:2]] if size == 1 else [wanted[:2]])
+    ]
+    assert response.document_errors == ()
+
+
+def test_the_same_age_statement_is_given_again() -> None:
+    response = age_licence().respond(asking(["age_over_18"], ["age_over_18", "age_over_21"], ["age_over_18"]), SESSION)
+    assert [set(disclosed(one)) for one in response.documents] == [
+        {"age_over_18"},
+        {"age_over_18", "age_over_21"},
+        {"age_over_18"},
+    ]
+
+
+def test_each_request_gets_two_age_statements_as_none_is_remembered() -> None:
+    holder = age_licence()
+    for wanted in (["age_over_18", "age_over_19", "age_over_20"], ["age_over_30", "age_over_31", "age_over_32"]):
+        (document,) = holder.respond(asking(wanted), SESSION).documents
+        assert list(disclosed(document)) == wanted[:2]
+
+
+def test_age_statements_that_the_device_signs_count_too() -> None:
+    authorised = {"nameSpaces": ["org.example"]}
+    stored = {MDL_NAMESPACE: {"age_over_18": True, "age_over_21": True}}
+    holder = holder_with(Recipe(namespaces=stored, key_authorizations=authorised))
+    more = {MDL_DOCTYPE: {"org.example": {"age_over_30": True, "note": 1}}}
+    request = request_for(
+        (MDL_DOCTYPE, {MDL_NAMESPACE: ["age_over_18", "age_over_21"], "org.example": ["age_over_30", "note"]})
+    )
+    (document,) = holder.respond(request, SESSION, device_elements=more).documents
+    assert set(disclosed(document)) == {"age_over_18", "age_over_21"}
+    assert device_signed(document).name_spaces == {"org.example": {"note": 1}}
+
+
+def test_what_is_returned_is_not_listed_as_not_returned() -> None:
+    holder = holder_with()
+    response = holder.respond(asking(["family_name"], ["no_such_element"]), SESSION)
+    assert (len(response.documents), response.document_errors) == (1, ())
+    response = holder.respond(asking(["no_such_element"], ["family_name"]), SESSION)
+    assert (len(response.documents), response.document_errors) == (1, ())
+    response = holder.respond(asking(["no_such_element"], ["neither"]), SESSION)
+    assert (len(response.documents), response.document_errors) == (0, ({MDL_DOCTYPE: 0},))
+
+
+def test_a_request_for_too_many_documents_is_not_answered() -> None:
+    holder = holder_with()
+    assert len(holder.respond(asking(*[["sex"]] * MAX_DOC_REQUESTS), SESSION).documents) == MAX_DOC_REQUESTS
+    with pytest.raises(RemoteProtocolError) as caught:
+        holder.respond(asking(*[["sex"]] * (MAX_DOC_REQUESTS + 1)), SESSION)
+    assert caught.value.code == "holder.doc_requests"
 
 
 def test_two_age_statements_are_all_even_from_two_namespaces() -> None:
