@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from cryptography.hazmat import asn1
+from cryptography.x509 import ObjectIdentifier
 
 from mdl.cli.tree import Node
 from mdl.errors import MdlError, SigningError, integer_text
@@ -34,6 +35,7 @@ from mdl.pki import (
     lint_certificate,
     lint_crl,
 )
+from mdl.pki import structures as der_types
 
 __all__ = [
     "certificate_nodes",
@@ -254,13 +256,26 @@ class _EncryptedKey:
     data: bytes
 
 
+@asn1.sequence
+class _Encryption:
+    """Its algorithm: always one with parameters, the salt at least."""
+
+    oid: ObjectIdentifier
+    parameters: asn1.TLV
+
+
+# PKCS #5 and PKCS #12: the algorithms that encrypt by a password.
+_PASSWORD_BASED: Final = ("1.2.840.113549.1.5.", "1.2.840.113549.1.12.1.")
+
+
 def is_encrypted_key(der: bytes) -> bool:
-    """Whether the DER has the form of an encrypted PKCS#8 key; it is not opened."""
+    """Whether the DER is an encrypted PKCS#8 key; it is not opened."""
     try:
-        found = asn1.decode_der(_EncryptedKey, der)
+        algorithm = asn1.decode_der(_EncryptedKey, der).algorithm
+        found = asn1.decode_der(_Encryption, der_types.encoded(algorithm))
     except (ValueError, TypeError, OverflowError):
         return False
-    return found.algorithm.tag_bytes == b"\x30"
+    return found.oid.dotted_string.startswith(_PASSWORD_BASED)
 
 
 def private_key_nodes(data: bytes) -> tuple[Node, ...] | None:

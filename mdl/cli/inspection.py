@@ -9,7 +9,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +30,7 @@ from mdl.doctypes import DOCTYPES, violations
 from mdl.errors import DecodeError, MdlError
 from mdl.keys import PublicKey
 from mdl.pki import PROFILES, Certificate, Crl, decode_csr
+from mdl.pki.certificate import pem_blocks as pem_contents
 
 if TYPE_CHECKING:
     from issuer.records import LicenceRecord
@@ -266,10 +267,8 @@ def _inspect_block(label: str, block: bytes, *, full: bool, profile: str | None)
         case "PUBLIC KEY":
             key = PublicKey.from_pem(block)
             return _public_key(key, len(key.spki), "PEM")
-        case "ENCRYPTED PRIVATE KEY":
-            return _encrypted_key(len(block), "PEM")
-        case "PRIVATE KEY" | "EC PRIVATE KEY":
-            return _private_key(block, "PEM")
+        case "ENCRYPTED PRIVATE KEY" | "PRIVATE KEY" | "EC PRIVATE KEY":
+            return _labelled_private_key(label, block)
         case _:
             msg = "a PEM block of a kind that is not known here"
             raise DecodeError(msg, code="input.pem")
@@ -358,6 +357,19 @@ def _encrypted_key(size: int, form: str) -> Inspection:
         form=form,
         nodes=(Node("private key", "encrypted", "not opened"),),
     )
+
+
+def _labelled_private_key(label: str, block: bytes) -> Inspection:
+    """What stands in the block decides what it is; a label that says otherwise is a fault."""
+    if b"Proc-Type:" in block:  # the older form, whose content cannot be told from noise
+        return _private_key(block, "PEM")
+    (der,) = pem_contents(block, label, code="input.pem")
+    encrypted = is_encrypted_key(der)
+    found = _encrypted_key(len(block), "PEM") if encrypted else _private_key(der, "PEM")
+    if encrypted == (label == "ENCRYPTED PRIVATE KEY"):
+        return replace(found, size=len(block))
+    is_not = "encrypted" if encrypted else "not encrypted"
+    return replace(found, size=len(block), faults=(f"the label is {label}, and the key is {is_not} [input.label]",))
 
 
 def _private_key(data: bytes, form: str) -> Inspection:

@@ -18,7 +18,7 @@ from mdl.cli.anatomy import KINDS, Anatomy, recognise
 from mdl.cli.certificates import likely_profile
 from mdl.cli.inspection import inspect
 from mdl.cose import CoseSign1, encode_key, protected_header
-from mdl.errors import MdlError
+from mdl.errors import DecodeError, MdlError
 from mdl.keys import EphemeralKey, SoftwareSigner
 from mdl.mdoc import DeviceResponse, DocRequest, ItemsRequest, device_authentication_bytes, reader_authentication_bytes
 from mdl.pki import PROFILES, Certificate, Crl, Subject, build_csr
@@ -721,3 +721,58 @@ def test_deep_arrays_around_much_are_not_written_once_for_each_level() -> None:
     assert inspection._as_lines(found)
     (found,) = inspect(encode([[1, {"b": "short"}, b"1234"]]))
     assert found.nodes[0].value == '[[1, {"b": "short"}, h\'31323334\']]'
+
+
+# --- labels of private keys -------------------------------------------------------------------------------------------
+
+
+def _pem(label: str, der: bytes) -> bytes:
+    body = base64.encodebytes(der).decode()
+    return f"-----BEGIN {label}-----\n{body}-----END {label}-----\n".encode()
+
+
+PLAIN_DER = base64.b64decode(b"".join(deterministic_key("plain").to_pkcs8(password=None).splitlines()[1:-1]))
+LOCKED_DER = base64.b64decode(b"".join(LOCKED_PEM.splitlines()[1:-1]))
+
+
+@pytest.mark.parametrize(
+    ("label", "der", "kind", "faults"),
+    [
+        ("ENCRYPTED PRIVATE KEY", LOCKED_DER, "encrypted-private-key", ()),
+        ("PRIVATE KEY", PLAIN_DER, "private-key", ()),
+        (
+            "ENCRYPTED PRIVATE KEY",
+            PLAIN_DER,
+            "private-key",
+            ("the label is ENCRYPTED PRIVATE KEY, and the key is not encrypted [input.label]",),
+        ),
+        (
+            "PRIVATE KEY",
+            LOCKED_DER,
+            "encrypted-private-key",
+            ("the label is PRIVATE KEY, and the key is encrypted [input.label]",),
+        ),
+    ],
+)
+def test_what_stands_under_the_label_of_a_private_key_decides(
+    label: str, der: bytes, kind: str, faults: tuple[str, ...]
+) -> None:
+    (found,) = inspect(_pem(label, der))
+    assert (found.kind, found.faults) == (kind, faults)
+    assert PLAIN_DER.hex() not in str(found)
+
+
+@pytest.mark.parametrize(
+    "der",
+    [
+        b"hello",
+        b"",
+        bytes.fromhex("3005300004013f"),  # an empty algorithm
+        bytes.fromhex("300f300a06082a864886f70d0205040101"),  # MD5: a DigestInfo, not a key
+        bytes.fromhex("3011300d06092a864886f70d01050d0500040101")[:-1],
+    ],
+)
+def test_what_is_no_key_is_none_under_that_label_too(der: bytes) -> None:
+    with pytest.raises(DecodeError) as caught:
+        inspect(_pem("ENCRYPTED PRIVATE KEY", der))
+    assert caught.value.code in {"key.malformed", "input.pem"}
