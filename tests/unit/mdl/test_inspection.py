@@ -774,5 +774,5 @@ def test_what_stands_under_the_label_of_a_private_key_decides(
 )
 def test_what_is_no_key_is_none_under_that_label_too(der: bytes) -> None:
     with pytest.raises(DecodeError) as caught:
-        inspect(_pem("ENCRYPTED PRIVATE KEY", der))
+        list(inspect(_pem("ENCRYPTED PRIVATE KEY", der)))
     assert caught.value.code in {"key.malformed", "input.pem"}
