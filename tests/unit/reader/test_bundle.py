@@ -29,6 +29,7 @@ from mdl.testing import (
     present,
     request_for,
     sample_licence,
+    sample_transcript,
     throwaway_authority,
 )
 from reader import bundle as module
@@ -538,6 +539,23 @@ def test_a_refusal_of_then_stays_one_on_every_terms() -> None:
         assert refused.value.code == "request.elements"
 
 
+def test_a_part_that_does_not_hold_is_vouched_for_by_nobody() -> None:
+    """By whatever stands in the bundle: a signature of another session, a list that revokes, or no list at all."""
+    elsewhere = sample_transcript(HONEST.reader_key.public_key, seed="elsewhere")
+    bundle = kept(present(disclose=SHOWN, device_transcript=elsewhere))
+    parts = {one.part: one for one in bundle.replay(trust=TRUST).parts}
+    assert parts[Part.ISSUER].by is Voucher.PROOF
+    for part in (Part.DEVICE, Part.SESSION):
+        assert (parts[part].by, parts[part].detail) == (Voucher.NOBODY, "no device signature holds")
+    revoked = _SIGNED.replay(trust=TRUST, evidence=Evidence(crls=(REVOKING_CRL,)))
+    assert {one.part: one.detail for one in revoked.parts}[Part.REVOCATION] == "a revocation check refuses"
+    unknown = EvidenceBundle.decode(kept(evidence=Evidence()).encode(KEY)).replay(trust=TRUST, signed_by=KEY.public_key)
+    assert unknown.accepted
+    (revocation,) = (one for one in unknown.parts if one.part is Part.REVOCATION)
+    assert revocation.by is Voucher.NOBODY
+    assert revocation.detail == "neither your evidence nor the bundle's determines it"
+
+
 def test_a_bundle_without_a_request_says_that_there_is_none() -> None:
     bundle = EvidenceBundle.decode(kept(request=UnsafeNoRequest()).encode(KEY))
     replay = bundle.replay(trust=TRUST, signed_by=KEY.public_key)
@@ -645,6 +663,14 @@ def test_a_verdict_that_does_not_follow_from_the_evidence_is_told() -> None:
     forged = replace(refused, verdict=kept().verdict)
     with pytest.raises(VerificationError) as told:
         opened(forged).verify(trust=OWN)
+    assert told.value.code == "bundle.verdict"
+
+
+def test_what_the_verdict_says_of_the_request_is_found_out_anew_where_nothing_is_redacted() -> None:
+    refused = kept(request=request_for((MDL_DOCTYPE, {MDL_NAMESPACE: (*SHOWN, "sex")})))
+    assert refused.replay(trust=OWN).report.failed == ("request.elements",)
+    with pytest.raises(VerificationError) as told:
+        opened(replace(refused, verdict=kept().verdict)).replay(trust=OWN)
     assert told.value.code == "bundle.verdict"
 
 
