@@ -135,7 +135,19 @@ def _schemas() -> Mapping[type[Document], tuple[Any, Callable[[Any], Facts]]]:
     return {
         Certificate: (with_fields(certificates.Certificate, {"tbs_certificate": body}), _certificate_facts),
         Crl: (with_fields(crl.CertificateList, {"tbs_cert_list": crl_body}), _crl_facts),
-        CertificateRequest: (csr.CertificationRequest, _request_facts),
+        # Attributes stay octets: one that asn1crypto does not know is no fault of the request.
+        CertificateRequest: (
+            with_fields(
+                csr.CertificationRequest,
+                {
+                    "certification_request_info": with_fields(
+                        csr.CertificationRequestInfo,
+                        {"attributes": type("Attributes", (core.SetOf,), {"_child_spec": core.Any})},
+                    )
+                },
+            ),
+            _request_facts,
+        ),
     }
 
 
@@ -157,7 +169,7 @@ def _read_by_asn1crypto(document: Document) -> tuple[Facts | None, tuple[str, ..
             reencoded += _reencoded_signature(document.signature)
     except _REFUSALS:
         return None, (), ()
-    foreign = []
+    foreign = [] if not isinstance(document, CertificateRequest) else _foreign_attributes(outer, reencoded)
     for oid, kind_of_value, contents in extensions:
         try:
             if _is_reencoded(kind_of_value, contents):
@@ -205,6 +217,30 @@ def _crl_facts(outer: Any) -> Facts:
         "the list": revoked,
         "the entries' extensions": frozenset(on_entries.items()),
     }
+
+
+def _foreign_attributes(outer: Any, reencoded: list[str]) -> list[str]:
+    """Attributes of a request that are not what they are called; those that are only BER are added to `reencoded`.
+
+    Spec:
+        RFC 2986 4.1: an attribute may be of any type.
+    """
+    from asn1crypto import csr
+
+    foreign = []
+    for one in _members(outer["certification_request_info"]["attributes"]):
+        contents = one.dump()
+        identifier = "?"
+        try:
+            kind = csr.CRIAttribute.load(contents)["type"]
+            identifier = kind.dotted
+            if kind.native == identifier:  # not known to asn1crypto, so what can be looked at is the form
+                _require_der(contents)
+            elif _is_reencoded(csr.CRIAttribute, contents):
+                reencoded.append(f"attribute {identifier}")
+        except _REFUSALS:
+            foreign.append(identifier)
+    return foreign
 
 
 def _request_facts(outer: Any) -> Facts:
@@ -518,7 +554,8 @@ DER_RULES: Final[tuple[Rule[SecondReading], ...]] = (
           asks="Every value is DER and not only BER: encoded again, it gives the same octets.",
           remedy="Issue it again with an encoder that writes DER."),
     _rule("extension", _foreign, Severity.WARNING,
-          asks="The value of each extension is one element of DER, of the type that its identifier stands for.",
-          remedy="Encode the extension's value as its definition says, or leave the extension out."),
+          asks="The value of each extension, and of each attribute of a request, is one element of DER, of the type "
+          "that its identifier stands for.",
+          remedy="Encode the value as its definition says, or leave the extension or the attribute out."),
 )
 # fmt: on

@@ -38,6 +38,7 @@ from mdl.pki import (
     lint_crl,
 )
 from mdl.pki.certificate import is_pem
+from mdl.pki.encoding import NOT_DER
 from mdl.pki.lint import examine
 
 __all__ = [
@@ -56,6 +57,7 @@ AUTO: Final = "auto"
 """The profile that suggests itself."""
 
 _LABEL: Final = "FILE"
+_ENCODING: Final = "der.encoding"
 _SUFFIXES: Final = frozenset({".pem", ".cer", ".crt", ".der", ".crl", ".csr"})
 _MOST_FILES: Final = 10_000
 _CERTIFICATE, _CRL = "CERTIFICATE", "X509 CRL"
@@ -214,7 +216,9 @@ def _unreadable(file: str, exc: MdlError, line: int | None = None) -> Unreadable
     path = exc.path if isinstance(exc, DecodeError) else ""
     # The file is named beside it; what inside it is at fault, an extension for example, is not.
     message = f"{exc.message} at {path}" if path not in ("", _LABEL) else exc.message
-    return Unreadable(file=file, line=line, code=exc.code, message=message)
+    # Nobody can hold against a profile what cannot be read; but what is only BER has its place, and a rule.
+    code = _ENCODING if exc.message.startswith(NOT_DER) else exc.code
+    return Unreadable(file=file, line=line, code=code, message=message)
 
 
 def _read(file: str, unreadable: list[Unreadable]) -> list[_Found]:

@@ -23,6 +23,7 @@ from mdl.errors import DecodeError, MdlError, ProfileError, SigningError, Unsupp
 from mdl.keys import PublicKey, Signer, UnsafePostQuantum, signing_key_of, x509_signing_key
 from mdl.pki import structures as der_types
 from mdl.pki.certificate import (
+    ECDSA_SIGNATURES,
     MAX_CERTIFICATE_SIZE,
     AttributeId,
     Certificate,
@@ -40,6 +41,7 @@ from mdl.pki.certificate import (
 )
 from mdl.pki.checks import key_identifier
 from mdl.pki.crl import Crl
+from mdl.pki.encoding import REQUEST, explain
 from mdl.pki.lint import Finding, lint_certificate, lint_crl
 from mdl.pki.profiles import CRL, PROFILES, Profile
 from mdl.pki.rules import Severity
@@ -60,6 +62,7 @@ _ENCODER_LENGTHS: Final[Mapping[str, tuple[int, int]]] = {
     AttributeId.COMMON_NAME: (1, 64),
     "1.3.6.1.4.1.311.60.2.1.3": (2, 2),  # jurisdictionCountryName
 }
+_WEAK_SIGNATURES: Final = {"1.2.840.10045.4.1": "ECDSA with SHA-1", "1.2.840.10045.4.3.1": "ECDSA with SHA-224"}
 _LENGTHS: Final[Mapping[AttributeId, int]] = {
     AttributeId.STATE: 128,
     AttributeId.LOCALITY: 128,
@@ -160,7 +163,8 @@ class CertificateRequest:
         DecodeError: Not one whole request in strict DER (``request.malformed``, ``request.size``), or its key is
             malformed.
         UnsupportedError: A key that certificates here cannot carry.
-        VerificationError: The request is not signed by its own key (``request.possession``).
+        VerificationError: The request is not signed by its own key (``request.possession``), or with an algorithm that
+            proves nothing, as SHA-1 (``request.algorithm``).
     """
 
     der: bytes
@@ -168,9 +172,15 @@ class CertificateRequest:
     public_key: PublicKey = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        malformed = "request.malformed"
         if len(self.der) > MAX_CERTIFICATE_SIZE:
             raise DecodeError(f"a request of more than {MAX_CERTIFICATE_SIZE} bytes", code="request.size")
+        try:
+            self._decode()
+        except DecodeError as exc:
+            raise explain(exc, self.der, REQUEST) from exc.__cause__
+
+    def _decode(self) -> None:
+        malformed = "request.malformed"
         outer = der_types.decode(der_types.Signed, self.der, code=malformed, path="")
         if outer.signature.padding_bits():
             raise DecodeError("a signature is whole bytes", code=malformed, path="signature")
@@ -182,6 +192,13 @@ class CertificateRequest:
         algorithm = algorithm_of(outer.algorithm, code=malformed, path="signatureAlgorithm")
         key = public_key_of(der_types.encoded(body.spki))
         signed, signature = der_types.encoded(outer.body), outer.signature.as_bytes()
+        if key.curve.kind == "EC" and algorithm.oid not in ECDSA_SIGNATURES:
+            weak = _WEAK_SIGNATURES.get(algorithm.oid, "an algorithm that is not ECDSA with SHA-2")
+            raise VerificationError(
+                f"the request is signed with {weak}, which proves nothing: sign it with SHA-256, SHA-384 or SHA-512",
+                code="request.algorithm",
+                clause="18013-5 Annex B",
+            )
         try:
             if key.curve.kind == "EC":
                 verify_x509_signature(key, algorithm, signed, signature)

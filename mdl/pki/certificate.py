@@ -28,6 +28,7 @@ from cryptography.x509 import ObjectIdentifier
 from mdl.errors import DecodeError, VerificationError
 from mdl.keys import CURVES, EXPERIMENTAL_CURVES, PublicKey, UnsafePostQuantum, unsupported_spki
 from mdl.pki import structures as der_types
+from mdl.pki.encoding import CERTIFICATE, explain
 
 ValueT = TypeVar("ValueT")
 
@@ -398,6 +399,12 @@ class Certificate:
     def __post_init__(self) -> None:
         if len(self.der) > MAX_CERTIFICATE_SIZE:
             raise DecodeError(f"a certificate of more than {MAX_CERTIFICATE_SIZE} bytes", code="certificate.size")
+        try:
+            self._decode()
+        except DecodeError as exc:
+            raise explain(exc, self.der, CERTIFICATE) from exc.__cause__
+
+    def _decode(self) -> None:
         malformed = "certificate.malformed"
         outer = der_types.decode(der_types.Signed, self.der, code=malformed, path="")
         if outer.signature.padding_bits():

@@ -27,6 +27,7 @@ from mdl.pki.certificate import (
     to_pem,
     verify_x509_signature,
 )
+from mdl.pki.encoding import CRL, explain
 
 MAX_CRL_SIZE: Final = 8_388_608
 """Largest CRL that is decoded, in bytes, inclusive: some two hundred thousand entries."""
@@ -81,6 +82,12 @@ class Crl:
     def __post_init__(self) -> None:
         if len(self.der) > MAX_CRL_SIZE:
             raise DecodeError(f"a CRL of more than {MAX_CRL_SIZE} bytes", code="crl.size")
+        try:
+            self._decode()
+        except DecodeError as exc:
+            raise explain(exc, self.der, CRL) from exc.__cause__
+
+    def _decode(self) -> None:
         malformed = "crl.malformed"
         outer = der_types.decode(der_types.Signed, self.der, code=malformed, path="")
         if outer.signature.padding_bits():

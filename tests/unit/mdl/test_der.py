@@ -7,13 +7,25 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from asn1crypto import core, crl, x509
+from asn1crypto import core, crl, csr, x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mdl.cli.der import DER_RULES, Document, read_again
-from mdl.errors import DecodeError
-from mdl.pki import DOCUMENT_SIGNER, PROFILES, READER_AUTHENTICATION, Certificate, Crl, Profile, Severity, build_csr
+from mdl.errors import DecodeError, VerificationError
+from mdl.pki import (
+    DOCUMENT_SIGNER,
+    PROFILES,
+    READER_AUTHENTICATION,
+    Certificate,
+    Crl,
+    Profile,
+    Severity,
+    build_csr,
+    decode_csr,
+)
 from mdl.pki.lint import examine
 from mdl.testing import deterministic_key
 from tests.x509_forgery import CONTACT, KEY, START, SUBJECT, forge, forge_crl, honest, put, rename, root, set_field
@@ -387,3 +399,63 @@ def test_whatever_the_bytes_are_the_other_readers_give_findings_and_no_failure(
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
     for message in rules_found(taken_for(document, bytes(changed))).values():
         assert message.isprintable()
+
+
+# --- attributes of requests -------------------------------------------------------------------------------------------
+
+
+def request_with(attributes: bytes, *, digest: hashes.HashAlgorithm | None = None) -> bytes:
+    """A request with attributes put in, signed again by its own key."""
+    outer = csr.CertificationRequest.load(REQUEST.der)
+    body = outer["certification_request_info"]
+    parts = [body[name].dump() for name in ("version", "subject", "subject_pk_info")]
+    content = b"".join(parts) + bytes((0xA0, len(attributes))) + attributes
+    tbs = core.Sequence(contents=content).dump()
+    key = serialization.load_pem_private_key(KEY.to_pkcs8(password=None), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    signature = key.sign(tbs, ec.ECDSA(digest or hashes.SHA256()))
+    algorithm = outer["signature_algorithm"].dump()
+    if digest is not None:
+        algorithm = bytes.fromhex("300906072a8648ce3d0401")
+    bits = b"\x03" + bytes((len(signature) + 1, 0)) + signature
+    return bytes(core.Sequence(contents=tbs + algorithm + bits).dump())
+
+
+UNSTRUCTURED_NAME = bytes.fromhex("06092a864886f70d010902")
+CHALLENGE = bytes.fromhex("06092a864886f70d010907")
+TEXT = bytes.fromhex("0c0161")
+
+
+def attribute(oid: bytes, *values: bytes) -> bytes:
+    body = b"".join(values)
+    inner = oid + bytes((0x31, len(body))) + body
+    return bytes((0x30, len(inner))) + inner
+
+
+@pytest.mark.parametrize(
+    ("attributes", "rules"),
+    [
+        (b"", {}),
+        (attribute(UNSTRUCTURED_NAME, TEXT), {}),
+        (attribute(UNSTRUCTURED_NAME, TEXT) + attribute(CHALLENGE, TEXT), {}),
+        # What is known and not what it is called; what is unknown and no DER.
+        (attribute(CHALLENGE, bytes.fromhex("0101ff")), {"der.extension"}),
+        (attribute(UNSTRUCTURED_NAME, bytes.fromhex("010101")), {"der.extension"}),
+    ],
+)
+def test_an_attribute_that_another_reader_does_not_know_is_no_fault_of_the_request(
+    attributes: bytes, rules: set[str]
+) -> None:
+    assert rules_found(decode_csr(request_with(attributes))).keys() == set(rules)
+
+
+def test_a_request_signed_over_sha_1_is_not_said_to_be_of_another_key() -> None:
+    with pytest.raises(VerificationError) as caught:
+        decode_csr(request_with(b"", digest=hashes.SHA1()))
+    assert caught.value.code == "request.algorithm"
+    assert "ECDSA with SHA-1" in caught.value.message
+    spoilt = bytearray(request_with(b""))
+    spoilt[-1] ^= 1
+    with pytest.raises(VerificationError) as caught:
+        decode_csr(bytes(spoilt))
+    assert caught.value.code == "request.possession"

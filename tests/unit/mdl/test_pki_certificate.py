@@ -427,7 +427,8 @@ def test_a_fraction_of_a_second_is_refused() -> None:
 
     with pytest.raises(DecodeError) as caught:
         forge(DS, change)
-    assert caught.value.path == "notBefore"
+    assert caught.value.path == "tbsCertificate.validity.notBefore"
+    assert caught.value.message == "not DER: a GeneralizedTime with a fraction of a second"
 
 
 def test_a_signature_of_broken_bytes_is_refused() -> None:
