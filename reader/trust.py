@@ -38,7 +38,7 @@ from mdl.pki import (
     Severity,
     lint_certificate,
 )
-from reader.report import Outcome, Revocation
+from reader.report import Outcome, Policy, Revocation
 from reader.revocation import CrlJudge
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "TrustAnchor",
     "TrustStore",
     "check_signer_purposes",
+    "deviation_code",
     "follow_link",
     "wrong_purpose",
 ]
@@ -237,7 +238,9 @@ class TrustAnchor:
             findings = lint_certificate(certificate, _PROFILES[purpose], at=at)
         grave = tuple(one for one in findings if one.security or one.rule == _NO_ROOT)
         if grave:
-            msg = f"not to be trusted as a root: {grave[0].message}"
+            more = f" (and {', '.join(one.rule for one in grave[1:])})" if grave[1:] else ""
+            first = grave[0]
+            msg = f"not to be trusted as a root: {first.message} [{first.rule}]{more}. The rule: {first.requirement}"
             raise ProfileError(msg, code="trust.profile", clause=grave[0].clause, findings=grave)
         if purpose is Purpose.DOCUMENT_SIGNING:
             for limit, own, what in (
@@ -275,6 +278,14 @@ class TrustAnchor:
             until = one.not_after if until is None else min(until, one.not_after)
         return replace(self, since=since, until=until)
 
+    @property
+    def refused_by(self) -> Mapping[Policy, tuple[str, ...]]:
+        """The policies that refuse every document under this root, and the rules of its profile that they do so for."""
+        found = {
+            policy: tuple(one.rule for one in self.findings if policy.refuses(deviation_code(one))) for policy in Policy
+        }
+        return {policy: rules for policy, rules in found.items() if rules}
+
     def is_current(self, at: datetime) -> bool:
         """Whether the trust has begun, and has not ended yet."""
         return (self.since is None or self.since <= at) and (self.until is None or at <= self.until)
@@ -301,6 +312,13 @@ class TrustAnchor:
         if not self.is_current(at):
             return "the trust in the root has ended, or not begun: the list or link that it rests on is not valid then"
         return None
+
+
+def deviation_code(finding: Finding) -> str:
+    """The code by which the policies judge a finding about a document signer or its root."""
+    if finding.security:
+        return finding.rule
+    return "profile" if finding.severity is Severity.ERROR else "profile.minor"
 
 
 def check_signer_purposes(chosen: object) -> None:

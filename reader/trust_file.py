@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from mdl.cbor import TDate
-from mdl.errors import DecodeError, MdlError, VerificationError
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, VerificationError
 from mdl.pki import Certificate
 from reader.files import write_whole
 from reader.report import Revocation
@@ -45,6 +45,7 @@ _VERSION: Final = 1
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_STALE_DAYS: Final = 3660
 _ANY: Final = "any"
+_DISTRUSTED: Final = "the root's key is distrusted in this trust store; lift that first"
 T = TypeVar("T")
 
 
@@ -86,11 +87,13 @@ class AssembledTrust:
         given: The roots of the user's own choice that may be trusted then.
         imports: The lists that verify then.
         refusals: What is not trusted then: an expired root, a list that is too old.
+        distrusted: The keys (DER of SubjectPublicKeyInfo) that the file says not to trust, whoever vouches for them.
     """
 
     given: tuple[TrustAnchor, ...]
     imports: tuple[VicalImport, ...]
     refusals: tuple[TrustRefusal, ...]
+    distrusted: frozenset[bytes] = frozenset()
 
     @property
     def anchors(self) -> tuple[TrustAnchor, ...]:
@@ -117,10 +120,12 @@ class TrustFile:
     Attributes:
         roots: IACA roots of the user's own choice, each certificate once.
         vicals: Lists, at most one for each pinned root.
+        distrusted: Roots whose keys are not to be trusted, whoever vouches for them: a list, say, that still has them.
     """
 
     roots: tuple[TrustAnchor, ...] = ()
     vicals: tuple[HeldVical, ...] = ()
+    distrusted: tuple[Certificate, ...] = ()
 
     # changes
 
@@ -138,7 +143,10 @@ class TrustFile:
 
         Raises:
             ProfileError: It may not be admitted; see `TrustAnchor.admit`.
+            LocalProtocolError: Its key is distrusted (code ``trust.distrusted``).
         """
+        if certificate.spki in self._distrusted_keys:
+            raise LocalProtocolError(_DISTRUSTED, code="trust.distrusted")
         anchor = TrustAnchor.admit(
             certificate, doctypes=doctypes, country=country, state=state, signer_purposes=signer_purposes, at=at
         )
@@ -186,6 +194,41 @@ class TrustFile:
         new = HeldVical(provider=provider, data=data, accepted=found.accepted, max_stale=max_stale)
         return replace(self, vicals=(*(one for one in self.vicals if one is not held), new)), found
 
+    def without(self, certificate: Certificate) -> TrustFile:
+        """Take a root out: one of the user's own choice, or a provider's with its list and what is remembered of it.
+
+        Raises:
+            LocalProtocolError: The file has no such root; one that only a list names can be distrusted (code
+                ``trust.unknown``).
+        """
+        roots = tuple(one for one in self.roots if one.certificate != certificate)
+        vicals = tuple(one for one in self.vicals if one.provider.certificate != certificate)
+        if len(roots) + len(vicals) == len(self.roots) + len(self.vicals):
+            raise LocalProtocolError(
+                "the trust store holds no such root of your own choice, and no list under it", code="trust.unknown"
+            )
+        return replace(self, roots=roots, vicals=vicals)
+
+    def with_distrust(self, certificate: Certificate) -> TrustFile:
+        """Trust no root with that one's key any more, whoever vouches for it; it goes from the roots, too."""
+        others = tuple(one for one in self.distrusted if one != certificate)
+        roots = tuple(one for one in self.roots if one.certificate.spki != certificate.spki)
+        return replace(self, roots=roots, distrusted=(*others, certificate))
+
+    def without_distrust(self, certificate: Certificate) -> TrustFile:
+        """Lift it: what lists say of the root counts again. A root of the user's own choice must be added again.
+
+        Raises:
+            LocalProtocolError: It is not distrusted (code ``trust.unknown``).
+        """
+        if certificate not in self.distrusted:
+            raise LocalProtocolError("the trust store does not distrust that root", code="trust.unknown")
+        return replace(self, distrusted=tuple(one for one in self.distrusted if one != certificate))
+
+    @property
+    def _distrusted_keys(self) -> frozenset[bytes]:
+        return frozenset(one.spki for one in self.distrusted)
+
     def held_from(self, root: Certificate) -> HeldVical | None:
         """The list of the provider with that pinned root, or None."""
         return next((one for one in self.vicals if one.provider.certificate == root), None)
@@ -203,6 +246,7 @@ class TrustFile:
         given: list[TrustAnchor] = []
         imports: list[VicalImport] = []
         refusals: list[TrustRefusal] = []
+        distrusted = self._distrusted_keys
         for root in self.roots:
             try:
                 given.append(
@@ -215,23 +259,28 @@ class TrustFile:
                         at=at,
                     )
                 )
-            except MdlError as exc:
-                refusals.append(TrustRefusal(root, exc))
+            except Exception as exc:  # noqa: BLE001 - of one root nothing may take the others away
+                refusals.append(TrustRefusal(root, _as_error(exc)))
         for held in self.vicals:
             try:
-                imports.append(
-                    import_vical(
-                        held.data,
-                        providers=TrustStore([held.provider]),
-                        accepted=held.accepted,
-                        at=at,
-                        max_stale=held.max_stale,
-                        crls=crls,
-                    )
+                if held.provider.certificate.spki in distrusted:
+                    raise LocalProtocolError(_DISTRUSTED, code="trust.distrusted")
+                found = import_vical(
+                    held.data,
+                    providers=TrustStore([held.provider]),
+                    accepted=held.accepted,
+                    at=at,
+                    max_stale=held.max_stale,
+                    crls=crls,
                 )
-            except MdlError as exc:
-                refusals.append(TrustRefusal(held, exc))
-        return AssembledTrust(given=tuple(given), imports=tuple(imports), refusals=tuple(refusals))
+            except Exception as exc:  # noqa: BLE001 - of one list nothing may take the others away
+                refusals.append(TrustRefusal(held, _as_error(exc)))
+            else:
+                anchors = tuple(one for one in found.anchors if one.certificate.spki not in distrusted)
+                imports.append(replace(found, anchors=anchors))
+        return AssembledTrust(
+            given=tuple(given), imports=tuple(imports), refusals=tuple(refusals), distrusted=distrusted
+        )
 
     # the file
 
@@ -252,6 +301,7 @@ class TrustFile:
                 }
                 for one in self.vicals
             ],
+            **({"distrusted": [_base64(one.der) for one in self.distrusted]} if self.distrusted else {}),
         }
         return (json.dumps(document, indent=1) + "\n").encode("ascii")
 
@@ -272,17 +322,18 @@ class TrustFile:
             raise _damaged("not a trust store")
         if type(document[_FORMAT]) is not int or document[_FORMAT] != _VERSION:
             raise DecodeError("a trust store of another version", code="trust.version")
-        members = _Fields(document, "", {_FORMAT, "roots", "vicals"})
+        members = _Fields(document, "", {_FORMAT, "roots", "vicals"}, frozenset({"distrusted"}))
         roots = [
             _anchor(fields, f"roots[{index}]", Purpose.DOCUMENT_SIGNING)
             for index, fields in enumerate(members.get("roots", list))
         ]
         vicals = [_held(fields, f"vicals[{index}]") for index, fields in enumerate(members.get("vicals", list))]
+        distrusted = _distrusted(members)
         if _has_twice(one.certificate.der for one in roots) or _has_twice(
             one.provider.certificate.der for one in vicals
         ):
             raise _damaged("a root stands there twice")
-        return cls(roots=tuple(roots), vicals=tuple(vicals))
+        return cls(roots=tuple(roots), vicals=tuple(vicals), distrusted=distrusted)
 
     @staticmethod
     def is_one(content: bytes) -> bool:
@@ -387,6 +438,31 @@ def _anchor(value: object, path: str, purpose: Purpose) -> TrustAnchor:
             signer_purposes=purposes,
         ),
     )
+
+
+def _distrusted(members: _Fields) -> tuple[Certificate, ...]:
+    if not members.has("distrusted"):
+        return ()
+    found = members.get("distrusted", list)
+    if not found or not all(isinstance(one, str) for one in found):
+        raise _damaged("not a list of base64", "distrusted")
+    certificates = members.made(
+        "distrusted", lambda: tuple(Certificate.decode(base64.b64decode(one, validate=True)) for one in found)
+    )
+    if _has_twice(one.der for one in certificates):
+        raise _damaged("a root stands there twice", "distrusted")
+    return certificates
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _as_error(exc: Exception) -> MdlError:
+    """What kept a part of the file from being used; of an error that nobody foresaw its kind, and not its text."""
+    if isinstance(exc, MdlError):
+        return exc
+    return VerificationError(f"it could not be examined ({type(exc).__name__})", code="trust.unexamined")
 
 
 def _signer_purposes(fields: _Fields) -> SignerPurposes:

@@ -41,7 +41,7 @@ from mdl.mdoc import (
     MobileSecurityObject,
     ValidityInfo,
 )
-from mdl.pki import Certificate, PathResult, Severity, validate_path
+from mdl.pki import Certificate, PathResult, validate_path
 from mdl.status import StatusReference
 from reader.checks import (
     Findings,
@@ -58,7 +58,7 @@ from reader.checks import (
 from reader.report import CHECKS, Check, Outcome, Policy, Report, Revocation
 from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence
 from reader.status import NO_TOKEN, StatusJudge
-from reader.trust import MDL_DOCTYPE, TrustAnchor, TrustStore, wrong_purpose
+from reader.trust import MDL_DOCTYPE, TrustAnchor, TrustStore, deviation_code, wrong_purpose
 
 __all__ = [
     "MAX_CLOCK_SKEW",
@@ -505,12 +505,12 @@ class Verifier:
         found = [one for one in path.profile.findings if one.rule not in left]
         # The gravest first: the first one that refuses is the reason that is told.
         for finding in sorted(found, key=lambda one: not one.security):
-            error = "profile" if finding.severity is Severity.ERROR else "profile.minor"
+            code = deviation_code(finding)
             if finding.rule in _ML_DSA_RULES:  # outside the rehearsal it is one of security, and goes by its rule
-                error = "post_quantum.certificate"
+                code = finding.rule if finding.security else "post_quantum.certificate"
             elif finding.rule == _STATE_ABSENT_RULE and certificate.state is not None:
-                error = "state.one_sided"
-            deviations.setdefault(finding.rule if finding.security else error, str(finding))
+                code = "state.one_sided"
+            deviations.setdefault(code, str(finding))
         return _DocumentSigner(certificate, _usable_key(certificate, self._post_quantum), path, anchor, deviations)
 
     def _path(self, certificate: Certificate, anchors: Iterable[TrustAnchor], at: datetime) -> PathResult:

@@ -54,7 +54,7 @@ _STATUS: Final[tuple[tuple[type[MdlError], int], ...]] = (
 _STATES: Final = frozenset({
     "authority.clock", "authority.overtaken", "authority.serial_unknown", "handover.crl_number", "publish.conflict",
     "publish.foreign", "publish.rollback", "status.needed", "store.behind", "store.conflict", "store.final",
-    "store.signer_state", "store.unknown", "vical.order",
+    "store.signer_state", "store.unknown", "trust.distrusted", "trust.unknown", "vical.order",
 })  # fmt: skip
 # Which extra brings a module that is missing.
 _EXTRAS: Final = {"pkcs11": "hsm", "asn1crypto": "issuer", "boto3": "aws", "rich": "cli"}

@@ -71,7 +71,7 @@ def add_diagnose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _diagnose(arguments: argparse.Namespace) -> int:
     known = _known(arguments)
     response = inputs.read_bytes(arguments.response, "RESPONSE")
-    with terminal.labelled("RESPONSE"):
+    with inputs.expecting("device-response", data=response, label="RESPONSE"):
         diagnosis = diagnose(response, known)
     if arguments.json:
         terminal.write_json(_as_json(diagnosis))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from mdl.cbor import Tagged24, decode_view
 from mdl.cli import terminal
-from mdl.errors import MdlError, VerificationError
+from mdl.cli.inspection import Inspection, inspect
+from mdl.errors import DecodeError, MdlError, VerificationError
 from mdl.keys import EphemeralKey
 from mdl.mdoc import DeviceRequest, SessionTranscript
 from mdl.pki import Certificate
@@ -27,6 +30,7 @@ __all__ = [
     "add_judging_arguments",
     "add_session_arguments",
     "add_trust_arguments",
+    "expecting",
     "read_bytes",
     "read_evidence",
     "read_reader_key",
@@ -130,25 +134,75 @@ def read_bytes(name: str, label: str) -> bytes:
         return terminal.open_armour(data).data
 
 
+_EXPECTED: Final = {
+    "certificate": "an X.509 certificate",
+    "crl": "a certificate revocation list",
+    "device-request": "a DeviceRequest",
+    "device-response": "a DeviceResponse",
+    "private-key": "a private key",
+    "session-transcript": "a SessionTranscript",
+    "vical": "a VICAL",
+}
+# What the inspector calls what it does not recognise: there is nothing to name then.
+_NAMELESS: Final = frozenset({"cbor", "unreadable", "image"})
+
+
+@contextmanager
+def expecting(*kinds: str, data: bytes, label: str) -> Iterator[None]:
+    """Read an input: an error names the argument, and where the input is of another kind, what it is instead.
+
+    Args:
+        kinds: What may stand there, as `mdl inspect` calls it; the first ones of `_EXPECTED`.
+        data: The input, out of its armour.
+        label: The argument that named it.
+
+    Raises:
+        DecodeError: The input is not what is expected (code ``input.kind`` where it is of a known kind).
+    """
+    with terminal.labelled(label):
+        try:
+            yield
+        except DecodeError as exc:
+            found = _recognised(data)
+            if found is None or found.kind in kinds:
+                raise
+            wanted = " or ".join(_EXPECTED[kind] for kind in kinds)
+            raise DecodeError(f"expected {wanted}, found: {found.title}", code="input.kind") from exc
+
+
+def _recognised(data: bytes) -> Inspection | None:
+    """What the inspector takes the input for; None where it knows no name for it."""
+    try:
+        found = next(inspect(data), None)
+    except Exception:  # noqa: BLE001 - it only helps to say what is wrong, and that stands without it
+        return None
+    return None if found is None or found.kind in _NAMELESS else found
+
+
 def read_trust(arguments: argparse.Namespace, *, at: datetime | None = None) -> TrustStore:
     """The roots, trusted for the document types that were named, and what trust stores hold at the time."""
     doctypes = frozenset(arguments.trust_doctype) if arguments.trust_doctype else ANY_DOCTYPE
     at = at or getattr(arguments, "at", None) or datetime.now(UTC)
     anchors: list[TrustAnchor] = []
     failure: MdlError | None = None
+    distrusted: frozenset[bytes] = frozenset()
     for index, name in enumerate(arguments.trust):
         label = f"--trust[{index}]"
         data = read_bytes(name, label)
         if not TrustFile.is_one(data):
-            roots = _decode_roots(data, label)
+            with expecting("certificate", data=data, label=label):
+                roots = _decode_roots(data)
             anchors += [TrustAnchor(certificate=root, doctypes=doctypes) for root in roots]
             continue
         with terminal.labelled(label):
             assembled = TrustFile.decode(data).assemble(at=at)
         anchors += _narrowed(assembled.anchors, doctypes)
+        distrusted |= assembled.distrusted
         for refusal in assembled.refusals:
             failure = failure or refusal.error
             terminal.write_error(f"{label}: not used: {refusal.error}")
+    # What one trust store distrusts, nothing else that is named beside it brings back.
+    anchors = [one for one in anchors if one.certificate.spki not in distrusted]
     if not anchors:
         msg = "no root is trusted at that time, for these document types"
         raise failure or VerificationError(msg, code="trust.nothing")
@@ -164,17 +218,16 @@ def _narrowed(anchors: Iterable[TrustAnchor], doctypes: frozenset[str] | AnyDoct
             yield replace(anchor, doctypes=both)
 
 
-def _decode_roots(data: bytes, label: str) -> tuple[Certificate, ...]:
-    with terminal.labelled(label):
-        if b"-----BEGIN" in data and not data.startswith(b"\x30"):
-            return Certificate.parse_pem_bundle(data)
-        return (Certificate.decode(data),)
+def _decode_roots(data: bytes) -> tuple[Certificate, ...]:
+    if b"-----BEGIN" in data and not data.startswith(b"\x30"):
+        return Certificate.parse_pem_bundle(data)
+    return (Certificate.decode(data),)
 
 
 def read_transcript(name: str) -> SessionTranscript:
     """The session transcript, bare or in tag 24."""
     data = read_bytes(name, "--transcript")
-    with terminal.labelled("--transcript"):
+    with expecting("session-transcript", data=data, label="--transcript"):
         value = decode_view(data)
         return SessionTranscript(value.content if type(value) is Tagged24 else data)
 
@@ -184,7 +237,7 @@ def read_reader_key(name: str | None) -> EphemeralKey | None:
     if name is None:
         return None
     data = read_bytes(name, "--reader-key")
-    with terminal.labelled("--reader-key"):
+    with expecting("private-key", data=data, label="--reader-key"):
         return EphemeralKey.from_pkcs8(data)
 
 
@@ -193,7 +246,7 @@ def read_request(name: str | None) -> DeviceRequest | UnsafeNoRequest:
     if name is None:
         return UnsafeNoRequest()
     data = read_bytes(name, "--request")
-    with terminal.labelled("--request"):
+    with expecting("device-request", data=data, label="--request"):
         return DeviceRequest.decode(data)
 
 

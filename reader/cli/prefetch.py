@@ -85,7 +85,7 @@ def _prefetch(arguments: argparse.Namespace) -> int:
     for index, name in enumerate(arguments.response):
         label = f"--response[{index}]"
         data = inputs.read_bytes(name, label)
-        with terminal.labelled(label):
+        with inputs.expecting("device-response", data=data, label=label):
             needs |= dict.fromkeys(needs_of(data, trust))
     for url in arguments.status_list:
         needs[Need(kind=EvidenceKind.STATUS_LIST, urls=(url,), issuers=roots)] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,10 +14,11 @@ from typing import Any, Final
 
 from mdl.cbor import TDate
 from mdl.cli import terminal
-from mdl.errors import LocalProtocolError, ProfileError, VerificationError
-from mdl.pki import Certificate, Severity
-from mdl.vical import Vical
-from reader.cli.inputs import read_bytes
+from mdl.cli.certificates import likely_profile
+from mdl.errors import LocalProtocolError, MdlError, ProfileError, VerificationError
+from mdl.pki import IACA, Certificate, Severity
+from mdl.vical import CertificateInfo, MalformedInfo, Vical
+from reader.cli.inputs import expecting, read_bytes
 from reader.report import Revocation
 from reader.trust import (
     ANY_DOCTYPE,
@@ -38,13 +40,15 @@ _FINDINGS: Final = 1
 _SOON: Final = 30
 _LONGEST: Final = 3660
 _ANY: Final = "any"
+_SHORTEST: Final = 16
+_HEX: Final = re.compile(rf"[0-9a-f]{{{_SHORTEST},64}}")
 
 
 def add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register ``trust`` and its verbs."""
     trust = commands.add_parser(
         "trust",
-        help="keep the roots that a reader trusts: import, list, diff, check",
+        help="keep the roots that a reader trusts: import, list, check, remove, distrust, diff",
         description="Keep whom a reader trusts in one file: IACA roots of your own choice, and lists of roots (VICALs) "
         "of providers whom you have pinned. Lists are verified again whenever the file is used.",
         allow_abbrev=False,
@@ -73,6 +77,7 @@ def add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
             )
             _add_crls(verb)
         _add_common(verb)
+    _add_removal(verbs)
     diff = verbs.add_parser(
         "diff",
         help="compare two trust stores by what they trust",
@@ -84,6 +89,36 @@ def add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     diff.add_argument("old", type=terminal.argument_file, metavar="OLD", help="a trust store")
     diff.add_argument("new", type=terminal.argument_file, metavar="NEW", help="another one")
     _add_common(diff)
+
+
+def _add_removal(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for name, run, text, more in (
+        (
+            "remove",
+            _remove,
+            "take roots out of a trust store",
+            " A provider's root goes with its list and with what is remembered of it. What a list names, distrust.",
+        ),
+        (
+            "distrust",
+            _distrust,
+            "trust no root with the key of these any more, whoever vouches for it",
+            " A list may go on naming the root: it is left out, today and in every newer list.",
+        ),
+    ):
+        verb = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.{more}", allow_abbrev=False)
+        verb.set_defaults(run=run)
+        verb.add_argument(
+            "root",
+            nargs="+",
+            metavar="ROOT",
+            help=f"the SHA-256 of its certificate as 'list' shows it, {_SHORTEST} hex digits at least; or a file with "
+            "the certificate",
+        )
+        verb.add_argument("--store", required=True, type=terminal.argument_file, metavar="FILE", help="the trust store")
+        if name == "distrust":
+            verb.add_argument("--undo", action="store_true", help="lift it: what lists say of the roots counts again")
+        _add_common(verb)
 
 
 def _add_common(verb: argparse.ArgumentParser) -> None:
@@ -198,18 +233,18 @@ def _import(arguments: argparse.Namespace) -> int:
     file = TrustFile.load(store) if store.exists() else TrustFile()
     pinned = _read_provider_root(arguments)
     crls = _read_crls(arguments)
-    roots: list[Certificate] = []
+    roots: list[TrustAnchor] = []
     imports: list[VicalImport] = []
     for index, name in enumerate(arguments.file):
         label = f"FILE[{index}]"
         data = read_bytes(name, label)
-        with terminal.labelled(label), _named(label):
+        with expecting("certificate", "vical", data=data, label=label), _named(label):
             if data.startswith(b"\x30") or b"-----BEGIN" in data:
                 found = Certificate.parse_pem_bundle(data) if b"-----BEGIN" in data else (Certificate(data),)
                 for number, root in enumerate(found):
-                    with _named(f"certificates[{number}]"):
+                    with _named(f"certificates[{number}], {root.subject}", instead=_other_kind(root)):
                         file = file.with_root(root, at=at, **_root_scope(arguments))
-                    roots.append(root)
+                    roots.append(file.roots[-1])
             else:
                 file, imported = file.with_vical(
                     data,
@@ -225,26 +260,54 @@ def _import(arguments: argparse.Namespace) -> int:
         terminal.write_json(
             {
                 "at": TDate.of(at).text,
-                "roots": [_certificate_json(root) for root in roots],
+                "roots": [{**_certificate_json(one.certificate), **_profile_json(one)} for one in roots],
                 "vicals": [_vical_json(one) for one in imports],
             }
         )
         return _DONE
-    lines = [f"trusted now: {root.subject}" for root in roots]
-    terminal.write([terminal.safe(line) for line in lines])
+    for anchor in roots:
+        terminal.write([terminal.safe(f"trusted now: {anchor.certificate.subject}"), *_profile_lines(anchor)])
     for one in imports:
         terminal.write(_vical_lines(one))
     return _DONE
 
 
 @contextmanager
-def _named(what: str) -> Iterator[None]:
+def _named(what: str, *, instead: str = "") -> Iterator[None]:
     """Say in the message of a refusal what it is about; `DecodeError` has a path for that."""
     try:
         yield
     except (ProfileError, VerificationError) as exc:
-        exc.message = f"{what}: {exc.message}"
+        exc.message = terminal.safe(f"{what}: {instead}{exc.message}")
         raise
+
+
+def _other_kind(certificate: Certificate) -> str:
+    """What a certificate says that it is for, where that is no IACA root; empty where it says nothing of the kind."""
+    profile = likely_profile(certificate)
+    return "" if profile in (None, IACA) else f"a certificate for another role ({profile.title}); "
+
+
+def _profile_json(anchor: TrustAnchor) -> dict[str, Any]:
+    """In what a root deviates from its profile, and who refuses what it issues for that."""
+    return {
+        "findings": [
+            {"rule": one.rule, "severity": one.severity.value, "message": one.message} for one in anchor.findings
+        ],
+        "refused_by": {policy.value: list(rules) for policy, rules in anchor.refused_by.items()},
+    }
+
+
+def _profile_lines(anchor: TrustAnchor) -> list[str]:
+    table = [(one.severity.value, f"{one.message} [{one.rule}]") for one in anchor.findings]
+    by_rules: dict[tuple[str, ...], list[str]] = {}
+    for policy, rules in anchor.refused_by.items():
+        by_rules.setdefault(rules, []).append(policy.value)
+    table += [
+        ("refused", f"{' and '.join(policies)} will refuse every document under this root: {', '.join(rules)}")
+        for rules, policies in by_rules.items()
+    ]
+    return terminal.columns(table, indent="  ") if table else []
 
 
 def _read_crls(arguments: argparse.Namespace) -> tuple[bytes, ...]:
@@ -255,7 +318,7 @@ def _read_provider_root(arguments: argparse.Namespace) -> Certificate | None:
     if arguments.provider_root is None:
         return None
     data = read_bytes(arguments.provider_root, "--provider-root")
-    with terminal.labelled("--provider-root"):
+    with expecting("certificate", data=data, label="--provider-root"):
         return Certificate.decode_any(data)
 
 
@@ -302,6 +365,73 @@ def _provider(
     )
 
 
+# --- remove and distrust ----------------------------------------------------------------------------------------------
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    file, roots = _named_roots(arguments)
+    for root in roots:
+        with _named(str(root.subject)):
+            file = file.without(root)
+    return _save(arguments, file, "removed", roots)
+
+
+def _distrust(arguments: argparse.Namespace) -> int:
+    file, roots = _named_roots(arguments)
+    for root in roots:
+        file = file.without_distrust(root) if arguments.undo else file.with_distrust(root)
+    return _save(arguments, file, "no longer distrusted" if arguments.undo else "distrusted", roots)
+
+
+def _save(arguments: argparse.Namespace, file: TrustFile, what: str, roots: Iterable[Certificate]) -> int:
+    file.save(Path(arguments.store))
+    if arguments.json:
+        terminal.write_json({"done": what, "roots": [_certificate_json(root) for root in roots]})
+    else:
+        terminal.write([terminal.safe(f"{what}: {root.subject}") for root in roots])
+    return _DONE
+
+
+def _named_roots(arguments: argparse.Namespace) -> tuple[TrustFile, list[Certificate]]:
+    """The trust store, and the roots that are named on the command line: by file, or by part of their SHA-256."""
+    file = TrustFile.load(Path(arguments.store))
+    found: list[Certificate] = []
+    known: dict[str, Certificate] | None = None
+    for index, word in enumerate(arguments.root):
+        digits = word.replace(":", "").replace(" ", "").lower()
+        if _HEX.fullmatch(digits) is None:
+            data = read_bytes(word, f"ROOT[{index}]")
+            with expecting("certificate", data=data, label=f"ROOT[{index}]"):
+                found.append(Certificate.decode_any(data))
+            continue
+        known = known if known is not None else _known_roots(file)
+        matching = [certificate for fingerprint, certificate in known.items() if fingerprint.startswith(digits)]
+        if len(matching) != 1:
+            many = "more than one root" if matching else "no root"
+            msg = f"ROOT[{index}]: {many} of the trust store has that SHA-256; 'mdl reader trust list' shows them"
+            raise LocalProtocolError(msg, code="trust.unknown")
+        found += matching
+    return file, found
+
+
+def _known_roots(file: TrustFile) -> dict[str, Certificate]:
+    """Every root that the store has to do with, by its SHA-256: given, named by a list, a provider's, distrusted.
+
+    For this a list is read and not verified: an expired one names roots too.
+    """
+    entries = [entry for held in file.vicals for entry in _entries(held)]
+    listed = [entry.certificate for entry in entries if isinstance(entry, CertificateInfo)]
+    given = [one.certificate for one in (*file.roots, *(held.provider for held in file.vicals))]
+    return {one.fingerprint.hex(): one for one in (*given, *listed, *file.distrusted)}
+
+
+def _entries(held: HeldVical) -> Iterable[CertificateInfo | MalformedInfo]:
+    try:
+        return Vical.decode(held.data).entries
+    except MdlError:
+        return ()
+
+
 # --- list -------------------------------------------------------------------------------------------------------------
 
 
@@ -329,7 +459,8 @@ def _rows(assembled: AssembledTrust) -> list[_Row]:
 
 def _list(arguments: argparse.Namespace) -> int:
     at = _time(arguments)
-    assembled = _assembled(arguments.store, at)
+    file = TrustFile.load(Path(arguments.store))
+    assembled = file.assemble(at=at)
     rows = _rows(assembled)
     if arguments.json:
         terminal.write_json(
@@ -338,6 +469,7 @@ def _list(arguments: argparse.Namespace) -> int:
                 "anchors": [_row_json(row) for row in rows],
                 "vicals": [_vical_json(one) for one in assembled.imports],
                 "not_trusted": _refusals_json(assembled),
+                "distrusted": [_certificate_json(one) for one in file.distrusted],
             }
         )
         return _DONE
@@ -347,6 +479,9 @@ def _list(arguments: argparse.Namespace) -> int:
     for one in assembled.imports:
         terminal.write([*_vical_lines(one), ""])
     terminal.write(_refusal_lines(assembled))
+    terminal.write(
+        [terminal.safe(f"distrusted: {one.subject} (SHA-256 {one.fingerprint.hex()})") for one in file.distrusted]
+    )
     return _DONE
 
 
@@ -380,7 +515,7 @@ def _row_json(row: _Row) -> dict[str, Any]:
         "until": None if anchor.until is None else TDate.of(anchor.until).text,
         "source": "given" if source is None else "vical",
         "provider": None if source is None else source.provider,
-        "findings": [finding.rule for finding in anchor.findings],
+        **_profile_json(anchor),
     }
 
 
@@ -398,9 +533,8 @@ def _row_lines(row: _Row) -> list[str]:
         ("source", "given" if source is None else f"VICAL of {source.provider}, {_number(source)}"),
         ("SHA-256", certificate.fingerprint.hex()),
     ]
-    if anchor.findings:
-        table.append(("deviates", ", ".join(finding.rule for finding in anchor.findings)))
-    return [terminal.paint(terminal.safe(str(certificate.subject)), "bold"), *terminal.columns(table, indent="  ")]
+    head = [terminal.paint(terminal.safe(str(certificate.subject)), "bold")]
+    return [*head, *terminal.columns(table, indent="  "), *_profile_lines(anchor)]
 
 
 def _purposes_text(doctype: str, purposes: str | list[str]) -> str:
@@ -578,7 +712,9 @@ def _anchor_findings(anchor: TrustAnchor, at: datetime, soon: timedelta) -> Iter
         yield _Finding("root.ends", "warning", name, f"ends {TDate.of(certificate.not_after).text}")
     for finding in anchor.findings:
         if finding.severity is not Severity.NOTE:
-            yield _Finding(finding.rule, finding.severity.value, name, finding.message)
+            policies = [policy.value for policy, rules in anchor.refused_by.items() if finding.rule in rules]
+            refused = f"; {' and '.join(policies)} refuse every document under this root" if policies else ""
+            yield _Finding(finding.rule, finding.severity.value, name, f"{finding.message}{refused}")
 
 
 # --- diff -------------------------------------------------------------------------------------------------------------

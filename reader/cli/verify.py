@@ -71,7 +71,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.keep is not None:
         _keep(arguments, verifier, response, case)
     documents: tuple[VerifiedDocument, ...] = ()
-    with terminal.labelled("RESPONSE"):
+    with inputs.expecting("device-response", data=response, label="RESPONSE"):
         try:
             verified = verifier.verify(response, **case)
         except VerificationError as exc:
@@ -93,7 +93,7 @@ def _keep(arguments: argparse.Namespace, verifier: Verifier, response: bytes, ca
         key = terminal.read_input(arguments.keep_key, label="--keep-key")
         with terminal.labelled("--keep-key"):
             signer = SoftwareSigner.from_pkcs8(key)
-    with terminal.labelled("RESPONSE"):
+    with inputs.expecting("device-response", data=response, label="RESPONSE"):
         bundle = examine_and_keep(verifier, response, **case)
     content = bundle.encode(signer)
     write_whole(Path(arguments.keep), content, code="bundle.unwritable", what="the bundle", private=True)

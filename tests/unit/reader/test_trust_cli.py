@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from mdl.cbor import TDate
 from mdl.cli import main
-from mdl.testing import TEST_TIME, ThrowawayAuthority, present, throwaway_authority
+from mdl.testing import TEST_TIME, ThrowawayAuthority, distinguished_name, present, throwaway_authority
+from reader.trust_file import TrustFile
 from tests.vical_forgery import AT, DAY, MDL, PHOTO_ID, Provider, authority, forge, info, provider
 
 Output = pytest.CaptureFixture[str]
@@ -26,6 +28,7 @@ def trust(tmp_path: Path) -> Trust:
     files = {
         "vical": forge(),
         "newer": forge(info(ALASKA, docType=[MDL, PHOTO_ID]), vicalIssueID=8),
+        "newest": forge(info(ALASKA), info(UTAH), vicalIssueID=9),
         "mixed": forge(info(UTAH, serialNumber=5), info(ALASKA)),
         "root": provider().root.der,
         "roots": (UTAH.pem + ALASKA.pem).encode(),
@@ -45,6 +48,8 @@ def trust(tmp_path: Path) -> Trust:
     return run
 
 
+NAMELESS = distinguished_name(CN="A root without a country")
+READERS = {"eku": (x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.0.18013.5.1.6")]), True)}
 IMPORT = ("import", "vical", "--store", "store", "--provider-root", "root")
 
 
@@ -131,14 +136,17 @@ def test_all_files_are_taken_or_none(trust: Trust, tmp_path: Path, capsys: Outpu
     assert trust("import", "roots", "signer", "--store", "store", "--doctype", MDL) == 1
     said = capsys.readouterr()
     assert "FILE" not in said.out
-    assert "mdl: FILE[1]: certificates[0]: not to be trusted as a root" in said.err
+    assert said.err.startswith(
+        "mdl: FILE[1]: certificates[0], C=US, ST=US-UT, CN=Utah document signer: "
+        "a certificate for another role (mDL document signer); not to be trusted as a root: "
+    )
     assert not (tmp_path / "store").exists()
 
 
 def test_a_refused_root_among_several_is_named_by_its_place(trust: Trust, tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "store-mixed.pem").write_text(UTAH.pem + authority().ds_certificate.pem, "ascii")
     assert trust("import", "roots", "store-mixed.pem", "--store", "store", "--doctype", MDL) == 1
-    assert "FILE[1]: certificates[1]: not to be trusted as a root" in capsys.readouterr().err
+    assert "FILE[1]: certificates[1], C=US, ST=US-UT, CN=Utah document signer: " in capsys.readouterr().err
     assert trust("import", "newer", "--store", "store", "--provider-root", "other-root") == 1
     assert capsys.readouterr().err.startswith("mdl: FILE[0]: ")
 
@@ -161,7 +169,176 @@ def test_what_is_no_file_of_these_is_unreadable(trust: Trust, tmp_path: Path, ca
     assert trust("list", "--store", "store-missing") == 3
 
 
-# --- list, check, diff ------------------------------------------------------------------------------------------------
+# --- import: what it says ---------------------------------------------------------------------------------------------
+
+
+def deviant(**changes: Any) -> bytes:
+    return authority().iaca_recipe.with_changes(**changes).build()
+
+
+def test_an_import_says_how_a_root_deviates_and_which_policies_will_refuse_it(
+    trust: Trust, tmp_path: Path, capsys: Output
+) -> None:
+    no_length = {"bc": (x509.BasicConstraints(ca=True, path_length=None), True)}
+    (tmp_path / "store-odd").write_bytes(deviant(extensions=no_length | {"crldp": None}))
+    add = ("import", "store-odd", "--store", "store", "--doctype", "any")
+    assert trust(*add) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "trusted now: C=US, ST=US-UT, CN=Utah IACA" in said
+    assert "no pathLenConstraint [iaca.bc.path-length]" in said
+    assert "[iaca.crldp.missing]" in said
+    assert "iso-strict and aamva will refuse every document under this root: iaca.bc.path-length" in said
+    assert trust(*add, "--json") == 0
+    (root,) = output(capsys)["roots"]
+    assert [one["rule"] for one in root["findings"]] == ["iaca.bc.path-length", "iaca.crldp.missing"]
+    assert root["refused_by"] == {"iso-strict": ["iaca.bc.path-length"], "aamva": ["iaca.bc.path-length"]}
+    for verb in ("list", "check"):
+        trust(verb, "--store", "store")
+        assert "iso-strict and aamva" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_import_of_a_root_in_order_says_nothing_more(trust: Trust, capsys: Output) -> None:
+    assert trust("import", "alaska", "--store", "store", "--doctype", "any") == 0
+    assert capsys.readouterr().out == "trusted now: C=US, ST=US-AK, CN=Alaska IACA\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"subject": NAMELESS, "issuer": NAMELESS},
+            ("CN=A root without a country", "[iaca.subject.country.missing]", "The subject has a countryName."),
+        ),
+        ({"extensions": READERS}, ("(mdoc reader CA)", "[iaca.eku.foreign]", "CN=Utah IACA")),
+    ],
+    ids=["country", "reader-ca"],
+)
+def test_a_refused_root_is_told_with_its_subject_and_the_rule(
+    trust: Trust, tmp_path: Path, capsys: Output, changes: dict[str, Any], says: tuple[str, ...]
+) -> None:
+    (tmp_path / "store-odd").write_bytes(deviant(**changes))
+    assert trust("import", "store-odd", "--store", "store", "--doctype", "any") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("mdl: FILE[0]: certificates[0], ")
+    assert all(one in said for one in says), said
+
+
+HONEST = present()
+KINDS: dict[str, tuple[bytes, str]] = {
+    "a response": (HONEST.response, "DeviceResponse"),
+    "a request": (HONEST.request.encode(), "DeviceRequest"),
+    "a transcript": (HONEST.transcript.encoded, "SessionTranscript"),
+    "a CRL": (authority().crl(), "certificate revocation list"),
+    "a key": (authority().ds_key.public_key.spki, "SubjectPublicKeyInfo"),
+    "a private key": (authority().ds_key.to_pkcs8(password=None), "unencrypted private key"),
+    "a certificate": (UTAH.der, "X.509 certificate"),
+    "a list": (forge(), "VICAL"),
+}
+# Where each of these stands on the command line, and what of them belongs there.
+DOORS: dict[str, tuple[tuple[str, ...], set[str]]] = {
+    "trust import": (("trust", "import", "FILE", "--store", "S", "--doctype", "any"), {"a certificate", "a list"}),
+    "trust distrust": (("trust", "distrust", "FILE", "--store", "T"), {"a certificate"}),
+    "--trust": (("verify", "R", "--trust", "FILE", "--transcript", "X", "--unsafe-no-request"), {"a certificate"}),
+    "RESPONSE": (("verify", "FILE", "--trust", "A", "--transcript", "X", "--unsafe-no-request"), {"a response"}),
+    "--transcript": (("verify", "R", "--trust", "A", "--transcript", "FILE", "--unsafe-no-request"), {"a transcript"}),
+    "--request": (("verify", "R", "--trust", "A", "--transcript", "X", "--request", "FILE"), {"a request"}),
+    "diagnose": (("diagnose", "FILE", "--transcript", "X"), {"a response"}),
+}
+
+
+@pytest.mark.parametrize(("door", "kind"), [(door, kind) for door in DOORS for kind in KINDS])
+def test_a_file_of_another_kind_is_named_as_the_inspector_names_it(
+    tmp_path: Path, capsys: Output, door: str, kind: str
+) -> None:
+    words, own = DOORS[door]
+    data, title = KINDS[kind]
+    files = {"FILE": data, "R": HONEST.response, "A": HONEST.anchors[0].der, "X": HONEST.transcript.encoded, "T": EMPTY}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    status = main(["reader", *(str(tmp_path / word) if word in files or word == "S" else word for word in words)])
+    said = capsys.readouterr().err
+    assert ("[input.kind]" in said) is (kind not in own), said
+    if kind not in own:
+        assert status == 3
+        assert f"found: {title}" in said
+
+
+# --- remove and distrust ----------------------------------------------------------------------------------------------
+
+EMPTY = TrustFile().encode()
+
+
+def roots_of(trust: Trust, capsys: Output, store: str = "store") -> set[str]:
+    capsys.readouterr()
+    assert trust("list", "--store", store, "--json") == 0
+    return {one["fingerprint"] for one in output(capsys)["anchors"]}
+
+
+def test_a_root_is_taken_out(trust: Trust, capsys: Output) -> None:
+    utah, alaska = UTAH.fingerprint.hex(), ALASKA.fingerprint.hex()
+    assert trust("import", "roots", "--store", "store", "--doctype", "any") == 0
+    assert roots_of(trust, capsys) == {utah, alaska}
+    assert trust("remove", utah[:16].upper(), "--store", "store") == 0
+    assert "removed: C=US, ST=US-UT" in capsys.readouterr().out
+    assert roots_of(trust, capsys) == {alaska}
+    assert trust("remove", "alaska", "--store", "store", "--json") == 0
+    assert [one["fingerprint"] for one in output(capsys)["roots"]] == [alaska]
+    assert roots_of(trust, capsys) == set()
+
+
+def test_a_provider_goes_with_its_list(trust: Trust, capsys: Output) -> None:
+    assert trust(*IMPORT) == 0
+    assert trust("remove", "root", "--store", "store") == 0
+    assert roots_of(trust, capsys) == set()
+    assert trust("import", "newer", "--store", "store") == 2  # no provider is remembered
+
+
+def test_one_root_of_a_list_is_distrusted_today_and_in_every_newer_list(trust: Trust, capsys: Output) -> None:
+    alaska = ALASKA.fingerprint.hex()
+    assert trust(*IMPORT) == 0
+    assert trust("import", "newer", "--store", "store") == 0
+    assert roots_of(trust, capsys) == {alaska}
+    assert trust("remove", "alaska", "--store", "store") == 5
+    assert "trust.unknown" in capsys.readouterr().err
+    assert trust("distrust", alaska[:20], "--store", "store") == 0
+    assert roots_of(trust, capsys) == set()
+    assert trust("list", "--store", "store") == 0
+    assert f"distrusted: C=US, ST=US-AK, CN=Alaska IACA (SHA-256 {alaska})" in capsys.readouterr().out
+    assert trust("import", "mixed", "--store", "store") == 1  # an older list, so that it is refused
+    assert trust("import", "newest", "--store", "store") == 0
+    assert roots_of(trust, capsys) == {UTAH.fingerprint.hex()}
+    # It is not added by hand either, before that is lifted.
+    assert trust("import", "alaska", "--store", "store", "--doctype", "any") == 5
+    assert "trust.distrusted" in capsys.readouterr().err
+    assert trust("distrust", alaska, "--undo", "--store", "store") == 0
+    assert roots_of(trust, capsys) == {UTAH.fingerprint.hex(), alaska}
+    assert trust("distrust", alaska, "--undo", "--store", "store") == 5
+
+
+def test_a_distrusted_root_of_the_user_s_own_choice_goes_too(trust: Trust, capsys: Output) -> None:
+    assert trust("import", "roots", "--store", "store", "--doctype", "any") == 0
+    assert trust("distrust", "alaska", "--store", "store") == 0
+    assert roots_of(trust, capsys) == {UTAH.fingerprint.hex()}
+
+
+def test_who_distrusts_a_provider_s_root_trusts_none_of_its_list(trust: Trust, capsys: Output) -> None:
+    assert trust(*IMPORT) == 0
+    assert trust("distrust", "root", "--store", "store") == 0
+    capsys.readouterr()
+    assert trust("list", "--store", "store", "--json") == 0
+    shown = output(capsys)
+    assert (shown["anchors"], [one["code"] for one in shown["not_trusted"]]) == ([], ["trust.distrusted"])
+
+
+@pytest.mark.parametrize("word", ["0" * 16, UTAH.fingerprint.hex()[:16] + "0" * 48])
+def test_a_root_that_the_store_does_not_have_is_not_guessed(trust: Trust, capsys: Output, word: str) -> None:
+    assert trust("import", "roots", "--store", "store", "--doctype", "any") == 0
+    for verb in ("remove", "distrust"):
+        assert trust(verb, word, "--store", "store") == 5
+        assert "trust.unknown" in capsys.readouterr().err
+
+
+# --- list, check, diff: what they show -------------------------------------------------------------------------------
 
 
 def test_the_list_shows_where_an_anchor_comes_from(trust: Trust, capsys: Output) -> None:
