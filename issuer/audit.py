@@ -100,6 +100,10 @@ class Event(StrEnum):
     """A revocation that was published stays in force, though the store lost what it is of."""
     CHECKPOINT_SUPERSEDED = "checkpoint.superseded"
     """A checkpoint tells of records that a restore lost."""
+    CLOCK_CONFIRMED = "clock.confirmed"
+    """Somebody said that the clock is right although something spoke against it."""
+    CLOCK_CORRECTED = "clock.corrected"
+    """Somebody said that the clock was ahead when the records before were written: this one is earlier than they."""
     REFUSAL = "refusal"
     CEREMONY_STEP = "ceremony.step"
     CHECKPOINT = "checkpoint"
@@ -489,7 +493,7 @@ class _Walk:
             self.missing.add(range(self.last + 1, number))
         elif self.tips or number == 1:
             self._follows(tip)
-        if self.time is not None and record.time < self.time:
+        if self.time is not None and record.time < self.time and record.event is not Event.CLOCK_CORRECTED:
             self.find(Defect.TIME, number, "the record is earlier than the one before")
         self.time = record.time
         self.before = self.tips[0].hash if self.tips else b""

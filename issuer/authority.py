@@ -255,10 +255,10 @@ class Authority(Certifying):
             DecodeError: A file of the folder is not what was signed.
             SigningError: The token is not to be had, or refused.
         """
-        clock = self._now if at is None else at
+        clock = self._clock if at is None else at
         with self._opened() as (state, store), ExitStack() as stack:
             with lock(self._folder, exclusive=False), refusals(store, "issue", clock, Actor.ISSUING_SERVICE):
-                with self._current(store) as (reader, _):
+                with self._current(store, clock) as (reader, _):
                     doctype = _doctype(reader)
                     if plan is not None:
                         IssuancePolicy.of_store(reader).check_status_plan(plan.uri)
@@ -319,7 +319,7 @@ class Authority(Certifying):
             at: The time, aware UTC, or a clock.
             actor: Who asked.
         """
-        with self._opened() as (_, store), store.transaction(at=at, actor=actor) as tx:
+        with self._opened() as (_, store), store.refusing(at=at, actor=actor) as tx:
             tx.refuse(verb, code)
 
     def sign_checkpoint(self, *, at: datetime | Clock, token: str | None = None) -> PublishedCheckpoint:
@@ -337,8 +337,12 @@ class Authority(Certifying):
             lock(self._folder, exclusive=True),
             self._opened() as (state, store),
             refusals(store, "checkpoint", at, Actor.AUDITOR),
-            self._custody(state if token is None else replace(state, token=token, softhsm=False, pin=None)) as custody,
+            ExitStack() as stack,
         ):
+            store.check_clock(at)
+            custody = stack.enter_context(
+                self._custody(state if token is None else replace(state, token=token, softhsm=False, pin=None))
+            )
             with store.reading() as reader:
                 keys = reader.signers(Role.AUDIT, state=SignerState.ACTIVE)
             label = keys[-1].key if keys else _AUDIT_KEY

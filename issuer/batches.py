@@ -313,7 +313,7 @@ class BatchIssuer:
         return replace(order, status=record.place.reference(self._status_certificate).to_cbor())
 
     def _refuse(self, exc: MdlError, signer: BoundSigner) -> None:
-        with suppress(MdlError), self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
+        with suppress(MdlError), self._store.refusing(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
             tx.refuse("issue", exc.code, label=signer.key)
 
     def _abandon(self, batch: Batch, exc: BaseException) -> None:

@@ -150,7 +150,7 @@ class Certifying(Workplace):
             if days is not None and not 1 <= days <= longest.days:
                 message = f"a {kind.profile.title} lives 1 to {longest.days} days"
                 raise LocalProtocolError(message, code="authority.signer_days", clause=kind.profile.clause)
-            with self._current(store) as (reader, roots):
+            with self._current(store, at) as (reader, roots):
                 known = {one.key for one in reader.signers()}
                 policy = IssuancePolicy.of_store(reader)
                 _check_count(reader, role, expected)
@@ -226,7 +226,7 @@ class Certifying(Workplace):
             SigningError: The token is not to be had, or refused, or it is another one (code ``signing.wrong_key``).
         """
         with self._opened() as (state, store):
-            with lock(self._folder, exclusive=False), self._current(store) as (reader, _):
+            with lock(self._folder, exclusive=False), self._current(store, at) as (reader, _):
                 now = self._now() if at is None else at() if callable(at) else at
                 chosen = active_signer(reader, role, at=now, issuer=issuer)
             with self._custody(state) as custody, custody.open(chosen.key) as signer:
@@ -353,7 +353,7 @@ class Certifying(Workplace):
             refusals(store, "rekey" if role is Role.IACA else "certify", at, actor),
         ):
             check_crl_days(crl_days)
-            with self._current(store) as (reader, roots):
+            with self._current(store, at) as (reader, roots):
                 known = {one.key for one in reader.signers()}
                 policy = IssuancePolicy.of_store(reader)
                 taken = reader.addresses()
@@ -461,7 +461,7 @@ class Certifying(Workplace):
         ):
             check_crl_days(days)
             now = self._told = at() if callable(at) else at
-            with self._current(store) as (reader, roots):
+            with self._current(store, at) as (reader, roots):
                 to_revoke = [_of_serial(reader, serial) for serial in revoke]
             current = roots.certifying(Role.IACA, now)
             wanted = None if issuers is None else {*issuers}

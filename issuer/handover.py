@@ -179,6 +179,7 @@ class OnlineSide(Workplace):
             self._opened() as (state, store),
             refusals(store, "csr", at, _ACTOR),
         ):
+            store.check_clock(at)  # a key is made before anything is recorded
             with store.reading() as reader:
                 root = Roots(reader).of(Role.IACA)[-1].certificate
                 known = {one.key for one in reader.signers()}
@@ -215,8 +216,8 @@ class OnlineSide(Workplace):
                 here or has a certificate (``handover.key``), it is a root and the fingerprint is another
                 (``handover.fingerprint``), or it is revoked or over (``handover.over``).
             ProfileError: It breaks its profile (``handover.profile``) or the policy (``policy.…``).
-            LocalProtocolError: The CRL is not newer than the last one (``handover.crl_number``), or the clock went
-                back.
+            LocalProtocolError: The CRL is not newer than the last one (``handover.crl_number``) or revokes less
+                (``handover.crl_revokes_less``), or the clock went back.
             SigningError: The folder or the store cannot be written.
         """
         with (
@@ -293,6 +294,11 @@ class OnlineSide(Workplace):
         if last is not None and record.number <= last.number:
             message = f"the CRL has number {record.number}, and the last one had {last.number}"
             raise LocalProtocolError(message, code="handover.crl_number", clause="18013-5 B.3")
+        if last is not None:
+            ended = {one.certificate.serial for one in tx.certificates() if one.certificate.not_after < tx.at}
+            if Crl.decode(last.der).revoked.keys() - crl.revoked.keys() - ended:
+                message = "the CRL does not revoke all that the last one did: nothing that was revoked is taken back"
+                raise LocalProtocolError(message, code="handover.crl_revokes_less", clause="18013-5 B.3")
         tx.adopt_crl_number(issuer, record.number)
         tx.add_crl(record)
         for serial in crl.revoked:

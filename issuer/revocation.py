@@ -168,9 +168,8 @@ def _recorded(
         with store.transaction(at=at, actor=actor) as tx:
             return record(tx)
     except LocalProtocolError as exc:
-        if exc.code != "authority.clock":
-            with store.transaction(at=at, actor=actor) as tx:
-                tx.refuse("revoke", exc.code)
+        with store.refusing(at=at, actor=actor) as tx:
+            tx.refuse("revoke", exc.code)
         raise
 
 
@@ -238,6 +237,7 @@ def due_crls(reader: Reader, *, at: datetime) -> tuple[CertificateRecord, ...]:
         if (
             last is None
             or (root.key is not None and reader.taken_crl_number(fingerprint) > last.number)
+            or at < last.this_update  # signed with a clock that was ahead
             or at >= last.this_update + (last.next_update - last.this_update) / 2
             or not revoked <= Crl.decode(last.der).revoked.keys()
         ):

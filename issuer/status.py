@@ -281,7 +281,8 @@ def _why(
         return Due.CHANGED
     if token.x5chain != (certificate.der,):
         return Due.SIGNER
-    return Due.AGE if at >= issued_at + min(terms.ttl, expires_at - issued_at) / 2 else None
+    # One that was signed with a clock that was ahead is older than it says.
+    return Due.AGE if at < issued_at or at >= issued_at + min(terms.ttl, expires_at - issued_at) / 2 else None
 
 
 def is_ended(reader: Reader, record: StatusListRecord, now: datetime) -> bool:

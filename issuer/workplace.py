@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from issuer.audit import Actor
 from issuer.certificate_files import CRL_FOLDER, CertificateFiles, make_folder
+from issuer.clock import SystemClock
 from issuer.custody import Custody, Turn, open_softhsm, parse_token
 from issuer.folder import State, lock, read_file, write_file
 from issuer.keystore import SecretHandler
@@ -62,6 +63,7 @@ class Workplace:
         self._files = CertificateFiles(self._folder)
         self._secret = secret
         self._told: datetime | None = None
+        self._system = SystemClock()
 
     @property
     def folder(self) -> Path:
@@ -91,13 +93,20 @@ class Workplace:
             yield store
 
     @contextmanager
-    def _current(self, store: Store) -> Iterator[tuple[Reader, Roots]]:
+    def _current(self, store: Store, at: datetime | Clock | None) -> Iterator[tuple[Reader, Roots]]:
         """Read a store with which something may be signed: one that is not behind what was published.
 
+        Args:
+            store: The store.
+            at: The time, aware UTC, or a clock, which are held against the store's last event; None for neither.
+
         Raises:
-            LocalProtocolError: It is behind (code ``store.behind``).
+            LocalProtocolError: It is behind (code ``store.behind``), or the clock is wrong (``authority.clock``,
+                ``authority.clock_doubted``).
             DecodeError: A file of the folder is not what was signed.
         """
+        if at is not None:
+            store.check_clock(at)  # a key of a token is made before anything is recorded
         seen = look(self._folder)  # before the store is opened: it knows all that is there by now
         with store.reading() as reader:
             require_current(reader, seen, folder=self._folder)
@@ -201,8 +210,13 @@ class Workplace:
         return usual if self._actor is None else self._actor
 
     def _now(self) -> datetime:
-        now = datetime.now(UTC)
+        now = self._system()
         return now if self._told is None else max(now, self._told)
+
+    @property
+    def _clock(self) -> Clock:
+        """The system's clock, or the time that this object was last told if that is later."""
+        return self._system if self._told is None or self._told <= self._system() else self._now
 
     def _load(self) -> State:
         file = self._folder / STATE_FILE
@@ -263,11 +277,7 @@ def refusals(store: Store, verb: str, at: datetime | Clock, actor: Actor) -> Ite
     try:
         yield
     except MdlError as exc:
-        with store.reading() as reader:
-            last = reader.audit_head().time
-        now = at() if callable(at) else at
-        # A clock that went back is refused too, and put on record when the last event was.
-        now = now if last is None else max(now, last)
-        with suppress(MdlError), store.transaction(at=now, actor=actor) as tx:
+        # A clock that went back, or is ahead, is refused too.
+        with suppress(MdlError), store.refusing(at=at, actor=actor) as tx:
             tx.refuse(verb, exc.code)
         raise

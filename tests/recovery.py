@@ -78,7 +78,7 @@ class World:
         """Sign what is due, if the store is not behind, and publish it."""
         self.clock.advance(minutes=1)
         with self.store() as store:
-            with self.workplace._current(store) as (reader, roots):
+            with self.workplace._current(store, self.clock) as (reader, roots):
                 due = due_crls(reader, at=self.clock())
             for root in due:
                 issuer = root.certificate.fingerprint

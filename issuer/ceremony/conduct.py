@@ -89,6 +89,7 @@ class Announcement:
         do: Which kind of step.
         says: What will be done, in one line.
         asked: The parameters.
+        time: What the clock of this machine shows: it is in what is signed, and whoever confirms the step confirms it.
     """
 
     number: int
@@ -96,6 +97,7 @@ class Announcement:
     do: str
     says: str
     asked: Mapping[str, Any]
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -441,14 +443,17 @@ class Ceremony:
 
     def _perform(self, number: int, step: Step) -> None:
         asked = _asked(step)
-        announced = Announcement(number=number, count=len(self._script.steps), do=step.do, says=step.says, asked=asked)
+        began = self._now()
+        announced = Announcement(
+            number=number, count=len(self._script.steps), do=step.do, says=step.says, asked=asked, time=began
+        )
         entry = Entry(
             step=number,
             do=step.do,
             says=step.says,
             asked=asked,
             confirmed=(),
-            began=self._now(),
+            began=began,
             ended=None,
             outcome=Outcome.BEGUN,
         )

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from issuer.cli.certificates import (
     moment,
     write_result,
 )
+from issuer.cli.clock import now
 from issuer.cli.handover import add_handover
 from issuer.cli.lifecycle import add_lifecycle
 from issuer.cli.policy import add_policy, add_roles, read_policy
@@ -207,10 +208,6 @@ def _authority(arguments: argparse.Namespace) -> Authority:
     return Authority(arguments.dir, secret=secret)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
-
-
 def parse_device_key(data: bytes) -> PublicKey:
     """Read a holder's public key; see `issuer.holder_keys.parse_holder_key`. Bytes may come as hex or base64 text."""
     return parse_holder_key(data, open_armour=lambda text: terminal.open_armour(text).data)
@@ -242,7 +239,7 @@ def _init(arguments: argparse.Namespace) -> int:
         policy=None if arguments.policy is None else read_policy(arguments.policy),
         time_zone=arguments.time_zone,
     )
-    authority = Authority.found(arguments.dir, founding, at=_now())
+    authority = Authority.found(arguments.dir, founding, at=now())
     root, crl = authority.root, authority.current_crl
     token = authority.token
     if arguments.json:
@@ -278,9 +275,9 @@ def _issue_or_check(arguments: argparse.Namespace) -> int:
     if record.doctype != authority.doctype:
         message = "not issued: the record is of another document type than this authority issues"
         if not arguments.check:
-            authority.refuse("issue", "authority.doctype", at=_now)
+            authority.refuse("issue", "authority.doctype", at=now)
         raise IssuanceError(message, code="authority.doctype")
-    at = (arguments.at or _now()).replace(microsecond=0)
+    at = (arguments.at or now()).replace(microsecond=0)
     start = at if arguments.valid_from is None else arguments.valid_from
     validity = ValidityInfo(signed=at, valid_from=start, valid_until=start + timedelta(days=arguments.valid_days))
     order = Order(namespaces=record.namespaces, device_key=device_key, validity=validity)
@@ -288,7 +285,7 @@ def _issue_or_check(arguments: argparse.Namespace) -> int:
         return _tell_check(authority, order, arguments)
     with (
         _output(arguments.out, replace=arguments.replace) as commit,
-        authority.open_issuer(at=_now, plan=plan, time_zone=arguments.time_zone) as issuer,
+        authority.open_issuer(at=now, plan=plan, time_zone=arguments.time_zone) as issuer,
     ):
         (issued,) = issuer.issue_batch([order])
         encoded = issued.credential.encode() if issued.credential is not None else b""
@@ -337,7 +334,7 @@ def _issue_or_check(arguments: argparse.Namespace) -> int:
 
 def _tell_check(authority: Authority, order: Order, arguments: argparse.Namespace) -> int:
     """Tell whether an order would be carried out, without the token."""
-    for refused in authority.check_orders([order], at=_now, time_zone=arguments.time_zone):
+    for refused in authority.check_orders([order], at=now, time_zone=arguments.time_zone):
         raise refused.error
     if arguments.json:
         terminal.write_json({"accepted": True, "doctype": authority.doctype})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from issuer.authority import Authority
 from issuer.cli.audit import secret_source
+from issuer.cli.clock import now
 from issuer.cli.policy import acting_as
 from issuer.keystore import SecretHandler
 
@@ -51,8 +51,3 @@ def open_authority(arguments: argparse.Namespace) -> Authority:
     source = secret_source(arguments.pin_env, arguments.pin_file)
     secret: SecretHandler | None = None if source is None else source.handler(Path())
     return Authority(arguments.dir, secret=secret, actor=acting_as(arguments))
-
-
-def now() -> datetime:
-    """The time, in whole seconds."""
-    return datetime.now(UTC).replace(microsecond=0)

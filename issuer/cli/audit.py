@@ -6,7 +6,6 @@ import argparse
 import io
 from collections.abc import Iterable
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from issuer.audit import (
     verify_log,
 )
 from issuer.authority import Authority
+from issuer.cli.clock import now
 from issuer.folder import PinSource, output_file
 from issuer.keystore import SecretHandler
 from mdl.cbor import TDate
@@ -164,9 +164,7 @@ def _export(arguments: argparse.Namespace) -> int:
 def _checkpoint(arguments: argparse.Namespace) -> int:
     source = secret_source(arguments.pin_env, arguments.pin_file)
     secret: SecretHandler | None = None if source is None else source.handler(Path())
-    made = Authority(arguments.dir, secret=secret).sign_checkpoint(
-        at=lambda: datetime.now(UTC), token=arguments.token_uri
-    )
+    made = Authority(arguments.dir, secret=secret).sign_checkpoint(at=now, token=arguments.token_uri)
     known = made.checkpoint
     if arguments.json:
         terminal.write_json(

@@ -9,7 +9,6 @@ import argparse
 import getpass
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +24,9 @@ from issuer.ceremony import (
     rehearse,
 )
 from issuer.cli.audit import secret_source
+from issuer.cli.clock import now
 from issuer.keystore import SecretHandler
+from mdl.cbor import TDate
 from mdl.cli import terminal
 from mdl.errors import DecodeError, LocalProtocolError, SigningError, VerificationError
 from mdl.pki import Certificate
@@ -89,7 +90,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(script: Script, arguments: argparse.Namespace) -> int:
-    rehearse(script, Path(arguments.dir).absolute(), at=_now())
+    rehearse(script, Path(arguments.dir).absolute(), at=now())
     if arguments.json:
         steps = [{"do": one.do, "says": one.says} for one in script.steps]
         operators = [{"name": one.name, "duty": one.duty} for one in script.operators]
@@ -113,7 +114,7 @@ def _hold(script: Script, arguments: argparse.Namespace) -> int:
         out=Path(arguments.out),
         confirm=_confirm(script, arguments.confirm, said),
         secret=_pin(arguments),
-        at=_now,
+        at=now,
         tell=said,
     )
     record = ceremony.hold()
@@ -212,6 +213,7 @@ def _confirm(script: Script, given: list[str], said: Callable[[str], None]) -> C
         if step.number not in told:
             told.append(step.number)
             said(f"step {step.number} of {step.count}, {step.do}: {step.says}")
+            said(f"the clock of this machine shows {TDate.of(step.time).text}: compare it with another")
         if operator.name in files:
             text = terminal.read_input(str(files[operator.name]), label="confirm").decode("utf-8", "replace").strip()
             return Phrase(text=text, means="file")
@@ -252,7 +254,3 @@ def _typed(prompt: str) -> str:
         return getpass.getpass(f"{prompt}: ")
     except EOFError:
         return ""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

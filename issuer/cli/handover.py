@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from issuer.authority import StorePlace
 from issuer.cli.audit import secret_source
+from issuer.cli.clock import now
 from issuer.cli.policy import read_policy
 from issuer.handover import HANDED_ROLES, Joining, OnlineSide
 from issuer.keystore import SecretHandler
@@ -101,10 +102,6 @@ def _side(arguments: argparse.Namespace) -> OnlineSide:
     return OnlineSide(arguments.dir, secret=secret)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
-
-
 # --- verbs -----------------------------------------------------------------------------------------------------------
 
 
@@ -129,7 +126,7 @@ def _join(arguments: argparse.Namespace) -> int:
         store=place,
         policy=None if arguments.policy is None else read_policy(arguments.policy),
     )
-    side = OnlineSide.join(arguments.dir, joining, at=_now())
+    side = OnlineSide.join(arguments.dir, joining, at=now())
     if arguments.json:
         members = {"directory": str(side.folder), "token": side.token, "root_sha256": root.fingerprint.hex()}
         terminal.write_json(members)
@@ -143,7 +140,7 @@ def _join(arguments: argparse.Namespace) -> int:
 
 
 def _csr(arguments: argparse.Namespace) -> int:
-    handed = _side(arguments).request(at=_now, role=Role(arguments.role), curve=arguments.curve)
+    handed = _side(arguments).request(at=now, role=Role(arguments.role), curve=arguments.curve)
     if arguments.json:
         members = {"file": str(handed.file), "sha256": handed.sha256, "key": handed.key, "role": handed.role.value}
         terminal.write_json(members)
@@ -155,7 +152,7 @@ def _csr(arguments: argparse.Namespace) -> int:
 
 def _accept(arguments: argparse.Namespace) -> int:
     data = terminal.read_input(arguments.file, label="file")
-    taken = _side(arguments).accept(data, at=_now, fingerprint=arguments.sha256)
+    taken = _side(arguments).accept(data, at=now, fingerprint=arguments.sha256)
     if isinstance(taken, Crl):
         members = {"kind": "crl", "number": taken.number, "next_update": _moment(taken.next_update)}
         rows = [("number", str(taken.number)), ("next due", _moment(taken.next_update) or "not stated")]

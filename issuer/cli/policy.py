@@ -6,12 +6,12 @@ import argparse
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from issuer.audit import Actor
 from issuer.authority import Authority
+from issuer.cli.clock import add_clock, now, trust_clock
 from issuer.policy import IssuancePolicy
 from mdl.cli import terminal
 from mdl.errors import DecodeError, IssuanceError, MdlError
@@ -72,7 +72,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _set(arguments: argparse.Namespace) -> int:
     policy = read_policy(arguments.file)
     actor = acting_as(arguments) or Actor.CEREMONY_OFFICER
-    Authority(arguments.dir).set_policy(policy, at=_now, actor=actor)
+    Authority(arguments.dir).set_policy(policy, at=now, actor=actor)
     if arguments.json:
         return _tell(policy, as_json=True)
     terminal.write([terminal.paint("The policy is in force.", "bold"), "next: mdl issuer audit checkpoint"])
@@ -123,11 +123,13 @@ def _add_role(command: str, parser: argparse.ArgumentParser) -> None:
         metavar="ROLE",
         help=f"act in this role: {', '.join(_ROLES)} (default: the variable {_VARIABLE}, or none)",
     )
+    add_clock(parser)
     parser.set_defaults(run=_guarded(command, parser.get_default("run")))
 
 
 def _guarded(command: str, run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
     def run_as(arguments: argparse.Namespace) -> int:
+        trust_clock(arguments)
         asked = command if (named := getattr(arguments, "command", None)) is None else named(arguments)
         actor = acting_as(arguments)
         authority = _authority(arguments)
@@ -137,7 +139,7 @@ def _guarded(command: str, run: Callable[[argparse.Namespace], int]) -> Callable
         except MdlError as exc:
             if authority is not None:
                 with suppress(MdlError):
-                    authority.refuse(asked, exc.code, at=_now, actor=actor or Actor.ISSUING_SERVICE)
+                    authority.refuse(asked, exc.code, at=now, actor=actor or Actor.ISSUING_SERVICE)
             raise
         return run(arguments)
 
@@ -164,7 +166,3 @@ def _policy(arguments: argparse.Namespace, authority: Authority | None) -> Issua
         return authority.policy
     given = getattr(arguments, "policy", None)
     return IssuancePolicy() if given is None else read_policy(given)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

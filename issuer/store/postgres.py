@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from issuer.clock import SystemClock
 from issuer.keystore import SecretHandler
 from issuer.store import schema
 from issuer.store.base import Store
@@ -66,6 +68,14 @@ class PostgresStore(Store):
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    _has_server = True
+
+    def _independent(self, sql: Sql, clock: SystemClock) -> datetime | None:
+        """The server's clock."""
+        del clock
+        ((seconds,),) = sql.rows("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)")
+        return datetime.fromtimestamp(seconds, UTC)
 
     @contextmanager
     def _open(self, *, write: bool) -> Iterator[Sql]:

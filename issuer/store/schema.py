@@ -227,8 +227,14 @@ _ORDERS: Final = (
     "CREATE INDEX credentials_by_order ON credentials (valid_until) WHERE order_content IS NOT NULL",
 )
 
+# When the last event was by the machine's boot clock (`issuer.clock`).
+_MARKS: Final = (
+    "ALTER TABLE store ADD COLUMN boot TEXT",
+    "ALTER TABLE store ADD COLUMN uptime BIGINT",
+)
+
 # A step is added at the end and never changed.
-_STEPS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _ORDERS)
+_STEPS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _ORDERS, _MARKS)
 
 TABLES: Final = (
     *("store", "settings", "audit", "serials", "certificates", "signers", "crl_numbers", "crls", "status_lists"),

@@ -6,9 +6,11 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from issuer.clock import SystemClock
 from issuer.store import schema
 from issuer.store.base import Store
 from issuer.store.schema import Sql
@@ -80,6 +82,14 @@ class SqliteStore(Store):
         """The database itself, for a copy of its pages."""
         with self._alone():
             yield self._connected()
+
+    def _independent(self, sql: Sql, clock: SystemClock) -> datetime | None:
+        """By the boot clock: the last event's time, and what has run since, unless the machine was restarted."""
+        ((seconds, boot, uptime),) = sql.rows("SELECT head_time, boot, uptime FROM store")
+        mark = clock.mark()
+        if mark is None or seconds is None or uptime is None or boot != mark.boot or uptime > mark.uptime:
+            return None
+        return datetime.fromtimestamp(seconds + mark.uptime - uptime, UTC)
 
     @contextmanager
     def _open(self, *, write: bool) -> Iterator[Sql]:

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 from issuer.addresses import check_template
 from issuer.audit import Actor, AuditRecord, Event, Head, Holdings, KeptRecord, chain_start, hash_record
+from issuer.clock import BootMark
 from issuer.store import places
 from issuer.store.records import (
     Batch,
@@ -288,6 +289,14 @@ class Reader:
         """Whether what has this SHA-256 was ahead of the store, and a restore took over what it says."""
         return bool(self._sql.rows("SELECT 1 FROM settled WHERE digest = ?", (digest,)))
 
+    def last_end(self) -> datetime | None:
+        """The latest end of a CRL or a token of a list; None if nothing was signed yet."""
+        ends = [
+            self._sql.rows("SELECT MAX(next_update) FROM crls")[0][0],
+            self._sql.rows("SELECT MAX(expires_at) FROM signed_lists")[0][0],
+        ]
+        return max((_time(end) for end in ends if end is not None), default=None)
+
     def settled(self) -> frozenset[bytes]:
         """SHA-256 of all for which `is_settled` holds."""
         return frozenset(bytes(digest) for (digest,) in self._sql.rows("SELECT digest FROM settled"))
@@ -464,12 +473,14 @@ class Transaction(Reader):
     Attributes:
         at: The time of everything that is done in it, whole seconds.
         actor: Who does it.
+        mark: When that is by the machine's boot clock, or None.
     """
 
     def __init__(self, sql: Sql, *, at: datetime, actor: Actor) -> None:
         super().__init__(sql)
         self.at = at
         self.actor = actor
+        self.mark: BootMark | None = None
         self._pending: list[tuple[int, bytes, bytes]] = []
 
     # --- the log ---
@@ -505,8 +516,8 @@ class Transaction(Reader):
         if self._pending:
             self._sql.run_many("INSERT INTO audit (sequence, hash, record) VALUES (?, ?, ?)", self._pending)
             self._sql.run(
-                "UPDATE store SET head_sequence = ?, head_hash = ?, head_time = ?",
-                (self._head.sequence, self._head.hash, _seconds(self.at)),
+                "UPDATE store SET head_sequence = ?, head_hash = ?, head_time = ?, boot = ?, uptime = ?",
+                (self._head.sequence, self._head.hash, _seconds(self.at), *(self.mark or (None, None))),
             )
             self._pending = []
 

@@ -173,7 +173,7 @@ def test_nothing_is_handed_out_that_could_not_be_recorded(
 
 
 def test_a_clock_that_went_back_issues_nothing(make: Make, store: Store) -> None:
-    times = iter([later(60)] * 3 + [NOW] * 3)
+    times = iter([later(90)] * 3 + [NOW] * 3)
 
     def clock() -> datetime:
         return next(times)
