@@ -30,7 +30,7 @@ from mdl.pki.certificate import (
     Name,
     NameForm,
 )
-from mdl.pki.crl import Crl
+from mdl.pki.crl import Crl, CrlEnvelope, CrlScope, Listing
 from mdl.pki.lint import Finding, lint_certificate, lint_crl
 from mdl.pki.path import PathFact, PathResult, validate_path
 from mdl.pki.profiles import (
@@ -71,7 +71,9 @@ __all__ = [
     "Certificate",
     "CertificateRequest",
     "Crl",
+    "CrlEnvelope",
     "CrlProfile",
+    "CrlScope",
     "DistributionPoint",
     "Evidence",
     "Extension",
@@ -80,6 +82,7 @@ __all__ = [
     "GeneralName",
     "KeyPurpose",
     "KeyUsage",
+    "Listing",
     "Name",
     "NameForm",
     "PathFact",

@@ -637,7 +637,7 @@ class _KnownExtensions:
                 # Exactly one of the two, and a fullName has a name.
                 if (point.name.full_name is None) == (point.name.relative is None) or point.name.full_name == []:
                     raise _malformed(oid)
-                names = tuple(_general_name(name, oid) for name in point.name.full_name or ())
+                names = tuple(general_name_of(name, oid) for name in point.name.full_name or ())
             points.append(
                 DistributionPoint(
                     names=names,
@@ -650,7 +650,7 @@ class _KnownExtensions:
     def general_names(self, oid: ExtensionId) -> tuple[GeneralName, ...] | None:
         def read(value: bytes) -> tuple[GeneralName, ...]:
             found = _list_extension(der_types.GeneralNames, value, oid)
-            return tuple(_general_name(name, oid) for name in found.items)
+            return tuple(general_name_of(name, oid) for name in found.items)
 
         return self._informative(oid, read)
 
@@ -680,7 +680,12 @@ def _list_extension(kind: type[der_types.T], value: bytes, oid: ExtensionId) -> 
     return _extension(kind, der_types.enclosed(value), oid)
 
 
-def _general_name(element: asn1.TLV, oid: ExtensionId) -> GeneralName:
+def general_name_of(element: asn1.TLV, oid: ExtensionId) -> GeneralName:
+    """Read one GeneralName of that extension.
+
+    Raises:
+        DecodeError: It is none.
+    """
     if element.tag_bytes not in _GENERAL_NAME_TAGS:
         raise _malformed(oid)
     form = _NAME_FORMS.get(element.tag_bytes, NameForm.OTHER)

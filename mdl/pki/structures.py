@@ -222,15 +222,33 @@ class RevokedFields:
 
 
 @asn1.sequence
+class RevokedEntries:
+    """`enclosed` revokedCertificates."""
+
+    items: list[RevokedFields]
+
+
+@asn1.sequence
+class IssuingDistributionPointFields:
+    """RFC 5280 5.2.5."""
+
+    name: Annotated[DistributionPointNameFields | None, asn1.Implicit(0)]
+    of_end_entities: Annotated[bool, asn1.Implicit(1), asn1.Default(False)]
+    of_cas: Annotated[bool, asn1.Implicit(2), asn1.Default(False)]
+    some_reasons: Annotated[asn1.BitString | None, asn1.Implicit(3)]
+    indirect: Annotated[bool, asn1.Implicit(4), asn1.Default(False)]
+    of_attributes: Annotated[bool, asn1.Implicit(5), asn1.Default(False)]
+
+
+@asn1.sequence
 class TbsCertList:
-    """The signed body of a CRL."""
+    """The signed body of a CRL, without its entries: `mdl.pki.crl` takes them apart."""
 
     version: int | None
     signature: asn1.TLV
     issuer: asn1.TLV
     this_update: asn1.UTCTime | asn1.GeneralizedTime
     next_update: asn1.UTCTime | asn1.GeneralizedTime | None
-    revoked: list[RevokedFields] | None
     extensions: Annotated[list[ExtensionFields] | None, asn1.Explicit(0)]
 
 
