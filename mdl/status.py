@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 from mdl.cbor import Limits, Tag, decode, decode_view, encode
@@ -271,6 +272,18 @@ class StatusList:
             raise VerificationError(msg, code="status.index", clause=_CLAUSE)
         return self.packed[position >> 3] >> (position & 7) & ((1 << self.bits) - 1)
 
+    def masks(self) -> tuple[int, int]:
+        """All statuses at once: which are neither valid nor suspended, and which are suspended.
+
+        Returns:
+            Two numbers; the lowest bit of the status at an index is set where it is one of these. Those of two lists
+            of one width can be compared.
+        """
+        if self.bits == 1:
+            return int.from_bytes(self.packed, "little"), 0
+        final, suspended = (int.from_bytes(self.packed.translate(table), "little") for table in _mask_tables(self.bits))
+        return final, suspended
+
     @classmethod
     def of(
         cls, size: int, statuses: Mapping[int, int], *, bits: int = 1, aggregation_uri: str | None = None
@@ -324,6 +337,17 @@ class StatusList:
         """The StatusList map, its statuses deflated as far as zlib can."""
         members: dict[str, Any] = {"bits": self.bits, "lst": zlib.compress(self.packed, 9)}
         return members | ({} if self.aggregation_uri is None else {"aggregation_uri": self.aggregation_uri})
+
+
+@cache
+def _mask_tables(bits: int) -> tuple[bytes, bytes]:
+    """What a byte of statuses becomes: a 1 for each that is neither 0 nor 2, and in the second table each that is 2."""
+
+    def table(is_one: Callable[[int], bool]) -> bytes:
+        places = range(0, 8, bits)
+        return bytes(sum(is_one(byte >> place & ((1 << bits) - 1)) << place for place in places) for byte in range(256))
+
+    return table(lambda status: status not in (0, 2)), table(lambda status: status == 2)
 
 
 def _inflate(compressed: bytes, path: str, max_size: int) -> bytes:

@@ -92,7 +92,6 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "request": (bytes, type(None)),
     "agreed": (list, type(None)),
     "clock_skew": (int,),
-    "gathered": (bool,),
 }
 # Shortest random of an item that keeps its digest from being guessed, in bytes, inclusive.
 _MIN_RANDOM: Final = 16
@@ -442,7 +441,6 @@ def _evidence_with_a_say(response: bytes, trust: TrustStore, evidence: Evidence)
     return Evidence(
         crls=tuple(crl for crl in evidence.crls if _may_be_of(crl, issuers)),
         status_tokens=tuple(token for token in evidence.status_tokens if _address_of(token) in (None, *addresses)),
-        gathered=evidence.gathered,
     )
 
 
@@ -906,7 +904,6 @@ def _encode_rest(bundle: EvidenceBundle) -> bytes:
             "anchors": [_anchor_fields(anchor) for anchor in bundle.anchors],
             "crls": list(bundle.evidence.crls),
             "status_tokens": list(bundle.evidence.status_tokens),
-            "gathered": bundle.evidence.gathered,
             "verdict": bundle.verdict,
         }
     )
@@ -1094,7 +1091,6 @@ def _read(body: bytes) -> tuple[EvidenceBundle, Any]:
         evidence=Evidence(
             crls=tuple(fields["crls"]),
             status_tokens=tuple(fields["status_tokens"]),
-            gathered=fields["gathered"],
         ),
         verdict=fields["verdict"],
         redacted=any(isinstance(piece, _Item) and piece.raw is None for piece in pieces),

@@ -88,15 +88,13 @@ def _prepared(document: int | None) -> tuple[dict[str, Check], dict[str, Check],
 class Findings:
     """What has come of the checks of one document so far."""
 
-    __slots__ = ("document", "not_applicable", "passed", "policy", "results", "wants_token")
+    __slots__ = ("document", "not_applicable", "passed", "policy", "results")
 
     def __init__(self, document: int | None, policy: Policy) -> None:
         self.document = document
         self.policy = policy
         indeterminate, self.passed, self.not_applicable = _prepared(document)
         self.results = indeterminate.copy()
-        # Whether the status is open for want of a token, and for nothing else.
-        self.wants_token = False
 
     def pass_(self, name: str) -> None:
         """Pass a check."""

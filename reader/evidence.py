@@ -1,9 +1,9 @@
 """Keeping revocation evidence: what a document calls for, what is at hand, and when to get it anew.
 
 - `needs_of` says what evidence a response calls for.
-- `EvidenceStore` keeps CRLs and status lists that are authentic, and never one that is older than what it has seen. It
-  can be saved to one file, for readers that work offline. A CRL of the root's own key under another name or key
-  identifier is kept beside the root's CRL: it revokes and clears nobody, so it must not push out the one that does.
+- `EvidenceStore` keeps CRLs and status lists that are authentic: the newest, and the older ones that revoke something
+  that no newer one does. What a list says of a certificate and at which time it clears is the verifier's to judge, as
+  of a list that is given directly (docs/adr/0017). It can be saved to one file, for readers that work offline.
 - `EvidenceCache` has a fetcher fill the store when something is missing or no longer fresh.
 
 Ask an issuer's server only for a credential that is otherwise in order, or strangers decide whom you call. So verify
@@ -29,7 +29,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -40,13 +40,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from mdl.cbor import Limits, TDate, decode_view, encode
 from mdl.errors import DecodeError, FetchError, MdlError, VerificationError
 from mdl.mdoc import DeviceResponse, Document
-from mdl.pki import Certificate
-from mdl.status import StatusReference, StatusToken
+from mdl.pki import IACA, Certificate
+from mdl.status import IdentifierList, StatusList, StatusReference, StatusToken
 from reader.fetching import EvidenceKind, Fetcher
 from reader.files import write_whole
 from reader.report import EVIDENCE_CHECKS, Report
-from reader.revocation import Evidence, is_misnamed
-from reader.status import authentic_crl, verify_status_token
+from reader.revocation import MAX_CLOCK_SKEW, Age, Evidence, IssuersWord, claims_issuer, known_crl
+from reader.status import verify_status_token
 from reader.trust import TrustStore
 
 __all__ = [
@@ -54,6 +54,8 @@ __all__ = [
     "EvidenceStore",
     "Gathered",
     "Need",
+    "gaps_of",
+    "gaps_of_anchors",
     "needs_of",
     "needs_of_anchors",
     "only_evidence_is_missing",
@@ -96,18 +98,26 @@ def needs_of(response: bytes, trust: TrustStore) -> tuple[Need, ...]:
     Raises:
         DecodeError: It is no DeviceResponse.
     """
-    found: dict[Need, None] = {}
-    for document in DeviceResponse.decode(response).documents:
-        with suppress(MdlError):  # what cannot be authenticated calls for nothing; the verifier says what is wrong
-            for need in _needs(document, trust):
-                found[need] = None
-    return tuple(found)
+    return tuple(one for one in _survey(response, trust) if isinstance(one, Need))
 
 
 def needs_of_anchors(trust: TrustStore) -> tuple[Need, ...]:
     """The CRLs of the trusted roots, as far as the roots say where they are; for a reader that prefetches."""
-    anchors = dict.fromkeys(anchor.certificate for anchor in trust)
-    return tuple(need for one in anchors for need in _crl_need(one, (one,)))
+    return tuple(one for one in _survey_anchors(trust) if isinstance(one, Need))
+
+
+def gaps_of(response: bytes, trust: TrustStore) -> tuple[FetchError, ...]:
+    """What a response calls for and nobody can fetch, as there is no web address for it; the arguments of `needs_of`.
+
+    Raises:
+        DecodeError: It is no DeviceResponse.
+    """
+    return tuple(one for one in _survey(response, trust) if isinstance(one, FetchError))
+
+
+def gaps_of_anchors(trust: TrustStore) -> tuple[FetchError, ...]:
+    """The trusted roots that name no web address for their CRL (code ``evidence.no_address``)."""
+    return tuple(one for one in _survey_anchors(trust) if isinstance(one, FetchError))
 
 
 def only_evidence_is_missing(report: Report) -> bool:
@@ -115,7 +125,21 @@ def only_evidence_is_missing(report: Report) -> bool:
     return not report.failed and bool(report.indeterminate) and EVIDENCE_CHECKS.issuperset(report.indeterminate)
 
 
-def _needs(document: Document, trust: TrustStore) -> Iterator[Need]:
+def _survey(response: bytes, trust: TrustStore) -> list[Need | FetchError]:
+    found: dict[Any, Need | FetchError] = {}
+    for document in DeviceResponse.decode(response).documents:
+        with suppress(MdlError):  # what cannot be authenticated calls for nothing; the verifier says what is wrong
+            for one in _wanted(document, trust):
+                found.setdefault(one if isinstance(one, Need) else (one.message, one.url), one)
+    return list(found.values())
+
+
+def _survey_anchors(trust: TrustStore) -> list[Need | FetchError]:
+    anchors = dict.fromkeys(anchor.certificate for anchor in trust)
+    return [_crl_need(one, (one,), f"the root {_name(one)}") for one in anchors]
+
+
+def _wanted(document: Document, trust: TrustStore) -> Iterator[Need | FetchError]:
     issuer_auth = document.issuer_signed.issuer_auth
     chain = issuer_auth.x5chain
     if not chain:
@@ -129,7 +153,7 @@ def _needs(document: Document, trust: TrustStore) -> Iterator[Need]:
     if not issuers:
         return
     issuer_auth.verify(signer.public_key)
-    yield from _crl_need(signer, issuers)
+    yield _crl_need(signer, issuers, f"the document signer {_name(signer)}")
     status = document.issuer_signed.security_object().status
     if status is not None:
         for info in StatusReference.decode(status).lists:
@@ -140,12 +164,23 @@ def _needs(document: Document, trust: TrustStore) -> Iterator[Need]:
                     issuers=issuers,
                     certificate=info.certificate,
                 )
+            else:
+                yield _gap("the document names no web address for its status list", (info.uri,))
 
 
-def _crl_need(certificate: Certificate, issuers: tuple[Certificate, ...]) -> Iterator[Need]:
+def _crl_need(certificate: Certificate, issuers: tuple[Certificate, ...], name: str) -> Need | FetchError:
     urls = tuple(filter(_is_web, certificate.crl_uris))[:_MAX_URLS]
     if urls:
-        yield Need(kind=EvidenceKind.CRL, urls=urls, issuers=issuers)
+        return Need(kind=EvidenceKind.CRL, urls=urls, issuers=issuers)
+    return _gap(f"{name} names no web address for the revocation list", certificate.crl_uris)
+
+
+def _gap(message: str, uris: Sequence[str]) -> FetchError:
+    return FetchError(message, code="evidence.no_address", url=uris[0] if uris else "", retryable=False)
+
+
+def _name(certificate: Certificate) -> str:
+    return f"{certificate.subject} (SHA-256 {certificate.fingerprint.hex()[:16]})"
 
 
 def _is_web(uri: str) -> bool:
@@ -167,11 +202,13 @@ _MAGIC: Final = b"mdl evidence 1\n"
 _MAX_STORE_BYTES: Final = 256 * 1024 * 1024
 _MAX_ENTRIES: Final = 16_384
 _ENTRY_COST: Final = 1024
-# In the place of an address: that of a root's CRL, wherever it lies, and that of one of its key which names another.
-_ROOT_CRL: Final = ""
-_MISNAMED_CRL: Final = "misnamed"
+# How many older lists are kept beside the newest, for each root and address, and there for each scope or signer.
+_MAX_OLDER: Final = 8
+# For how long a list that has expired is kept for what it revokes: nothing below a root lives longer than a root may.
+_LONGEST_LIFE: Final = IACA.longest_validity or timedelta.max
 
-_Key: TypeAlias = tuple[EvidenceKind, str, bytes, bytes | None]
+# Kind, address (of a CRL: none, as a root's lists may lie anywhere), root, pinned certificate.
+_Place: TypeAlias = tuple[EvidenceKind, str, bytes, bytes | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,154 +216,219 @@ class _Entry:
     """Authentic evidence, or what is left of it: when there is no room, the marks stay and the bytes go.
 
     Attributes:
-        key: Kind, address, root, pinned certificate. A root has one CRL, wherever it lies, and beside it one of its key
-            that names another.
+        place: Kind, address, root, pinned certificate.
+        series: What it is the successor of: the CRLs of one scope, the status lists of one signer. Lists that clear
+            nobody are a series of their own, so that they take the place of none that does.
         issuer: The root.
         data: The evidence as received, or None.
-        issued_at: ``thisUpdate`` or ``iat``.
-        number: The CRL's number; -1 where there is none.
-        expires: ``nextUpdate`` or ``exp``.
+        age: ``thisUpdate`` or ``iat``, and the CRL's number.
+        begins: From when it is good: its age's time, or ``nbf``.
+        until: ``nextUpdate`` or ``exp``, at most `LONGEST_CRL_AGE` after ``thisUpdate``; None where it does not say.
+        refusal: Why it clears nobody, whatever the time: code and message; None where it may.
+        uris: The addresses that it is for; None where it is for all.
+        speaks: Whether it revokes or suspends anybody, or takes somebody off hold.
         ttl: How long a copy may be kept before a newer one is looked for, or None.
         fetched: When it came.
     """
 
-    key: _Key
+    place: _Place
+    series: bytes
     issuer: Certificate
     data: bytes | None
-    issued_at: datetime
-    number: int
-    expires: datetime
+    age: Age
+    begins: datetime
+    until: datetime | None
+    refusal: tuple[str, str] | None
+    uris: frozenset[str] | None
+    speaks: bool
     ttl: timedelta | None
     fetched: datetime
 
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return _ENTRY_COST + len(self.key[1]) + len(self.key[3] or b"") + len(self.data or b"")
+        return _ENTRY_COST + len(self.place[1]) + len(self.place[3] or b"") + len(self.series) + len(self.data or b"")
 
     @property
     def content(self) -> bytes | list[Any]:
         """What a file holds of it: the evidence, or its mark."""
-        return _Mark(self.number, self.issued_at).written if self.data is None else self.data
+        return _Mark(self.age.number, self.age.issued_at, self.series).written if self.data is None else self.data
 
-    @property
-    def is_misnamed(self) -> bool:
-        """Whether it is a CRL of the root's own key under another name or key identifier."""
-        return self.key[:2] == (EvidenceKind.CRL, _MISNAMED_CRL)
+    def is_early(self, at: datetime) -> bool:
+        """Whether it is from the future."""
+        return self.begins > at
 
     def is_usable(self, at: datetime) -> bool:
-        """Whether it is there and not expired."""
-        return self.data is not None and self.issued_at <= at < self.expires
+        """Whether it clears at that time, or will within the largest clock skew."""
+        return (
+            self.data is not None
+            and self.refusal is None
+            and self.begins - at <= MAX_CLOCK_SKEW
+            and self.until is not None
+            and at < self.until
+        )
 
     def is_fresh(self, at: datetime, max_age: timedelta) -> bool:
-        """Whether there is no reason to look for a newer one; a CRL that clears nobody is always one."""
+        """Whether there is no reason to look for a newer one; a list that clears nobody is always one."""
         longest = max_age if self.ttl is None else min(self.ttl, max_age)
         # What is said to have been fetched later than now would stay fresh until then, and longer.
-        return not self.is_misnamed and self.is_usable(at) and timedelta(0) <= at - self.fetched < longest
+        return self.is_usable(at) and timedelta(0) <= at - self.fetched < longest
+
+    def serves(self, need: Need) -> bool:
+        """Whether it is about what lies at one of the addresses."""
+        return self.uris is None or not self.uris.isdisjoint(need.urls)
 
 
 class EvidenceStore:
-    """Revocation evidence that is authentic, each the newest that was seen. Threads may share one.
+    """Revocation evidence that is authentic: the newest that was seen, and what else revokes. Threads may share one.
 
-    What has expired is kept in mind, so that nothing older can take its place, but is not handed out: a reader that
-    could not get a newer list has none, and its policy says what that means.
+    It judges no time: what has expired still revokes, and keeps what is older from clearing. The verifier judges what
+    it hands out as it judges what it is given directly.
     """
 
     def __init__(self, *, max_bytes: int = _MAX_STORE_BYTES) -> None:
         """Start empty.
 
         Args:
-            max_bytes: About how many bytes to keep; what was used longest ago goes first.
+            max_bytes: About how many bytes to keep. Room is made by the root that takes most: first by lists that
+                revoke nobody, the one that was used longest ago before the others.
         """
         self._max_bytes = max_bytes
-        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
+        self._places: OrderedDict[_Place, list[_Entry]] = OrderedDict()
+        self._sizes: dict[bytes, int] = {}  # by root
         self._size = 0
+        self._count = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """How many pieces of evidence there are, expired ones included."""
-        return sum(1 for entry in list(self._entries.values()) if entry.data is not None)
+        return sum(1 for entry in self._entries() if entry.data is not None)
 
     def add(self, need: Need, url: str, data: bytes, *, at: datetime) -> bool:
-        """Take evidence in, if it is authentic, usable now and not older than what was seen.
+        """Take evidence in, if it is authentic and says something that no newer evidence says.
 
         Args:
             need: What was needed.
             url: Where it came from: one of the need's addresses.
             data: What came.
-            at: When.
+            at: When, an aware datetime.
 
         Returns:
-            Whether it is what was needed. A CRL of the root's own key under another name or key identifier is not: it
-            is kept for whom it revokes, and it clears nobody.
+            Whether it is what was needed: the newest list, which can clear now. What is not and yet kept is kept for
+            whom it revokes, or as it keeps what is older from clearing.
 
         Raises:
-            VerificationError: It is not signed on any needed root's word (code ``evidence.untrusted``), not usable at
-                that time (``evidence.unusable``), or older than what was seen (``evidence.rollback``).
+            VerificationError: It is not signed on any needed root's word (code ``evidence.untrusted``), or it says
+                nothing: it can neither revoke nor clear (``evidence.unusable``, ``evidence.misnamed``), or is older
+                than what was seen (``evidence.rollback``).
             DecodeError: It is no such evidence.
+            ValueError: `at` is naive.
         """
+        problem, is_kept = self._take(need, url, data, at)
+        if problem is not None and not is_kept:
+            raise problem
+        return problem is None
+
+    def _take(self, need: Need, url: str, data: bytes, at: datetime) -> tuple[VerificationError | None, bool]:
+        """Why evidence is not what was needed, or None; and whether it is kept."""
+        if at.utcoffset() is None:
+            msg = "`at` is an aware datetime"
+            raise ValueError(msg)
         entry = _authentic(need, url, data, at)
-        if not entry.is_usable(at):
-            raise _rejected("the evidence has expired or is from the future", "evidence.unusable")
         with self._lock:
-            self._put(entry)
-        return not entry.is_misnamed
+            self._put(entry, at)
+            series = [one for one in self._places.get(entry.place, ()) if one.series == entry.series]
+        is_kept = any(one.data == data for one in series)
+        if entry.refusal is not None:
+            return _rejected(entry.refusal[1], entry.refusal[0]), is_kept
+        if any(one.age > entry.age and not one.is_early(at) for one in series):
+            return _rejected("the evidence is older than what was seen before", "evidence.rollback"), is_kept
+        if not entry.is_usable(at):
+            return _rejected("the evidence has expired or is from the future", "evidence.unusable"), is_kept
+        if not entry.serves(need):
+            return _rejected("the revocation list is for certificates of other addresses", "evidence.unusable"), is_kept
+        return None, is_kept
 
-    def _put(self, entry: _Entry) -> None:
-        seen = self._entries.get(entry.key)
-        if seen is not None:
-            if _is_rollback(entry, seen):
-                raise _rejected("the evidence is older than what was seen before", "evidence.rollback")
-            self._size -= seen.size
-        self._entries[entry.key] = entry
-        self._entries.move_to_end(entry.key)
-        self._size += entry.size
-        while len(self._entries) > _MAX_ENTRIES:
-            self._size -= self._entries.popitem(last=False)[1].size
-        if self._size > self._max_bytes:
-            self._make_room(entry.key)
+    def _put(self, entry: _Entry, at: datetime) -> None:
+        before = self._places.get(entry.place, [])
+        others = [one for one in before if one.series != entry.series]
+        series = [one for one in before if one.series == entry.series and one.data != entry.data]
+        kept = _without_silent(_reduced([entry, *series], at) + others, at)
+        self._set(entry.place, kept)
+        self._places.move_to_end(entry.place)
+        self._make_room(entry)
 
-    def _make_room(self, newest: _Key) -> None:
-        for key, entry in list(self._entries.items()):
-            if entry.data is not None and key != newest:
-                without = replace(entry, data=None)
-                self._entries[key] = without
-                self._size -= entry.size - without.size
-                if self._size <= self._max_bytes:
-                    return
+    def _set(self, place: _Place, entries: list[_Entry]) -> None:
+        before = self._places.get(place, [])
+        if entries:
+            self._places[place] = entries
+        else:
+            self._places.pop(place, None)
+        size = sum(one.size for one in entries) - sum(one.size for one in before)
+        self._sizes[place[2]] = self._sizes.get(place[2], 0) + size
+        self._size += size
+        self._count += len(entries) - len(before)
+
+    def _make_room(self, newest: _Entry) -> None:
+        while self._size > self._max_bytes or self._count > _MAX_ENTRIES:
+            largest = max(self._sizes, key=lambda root: (self._sizes[root], root == newest.place[2]))
+            if not self._drop_one(largest, newest):
+                return
+
+    def _drop_one(self, root: bytes, newest: _Entry) -> bool:
+        """Drop one list of a root, or where there are too many entries a mark; false where none is left to drop."""
+        theirs = [one for place, entries in self._places.items() if place[2] == root for one in entries]
+        droppable = [one for one in theirs if one is not newest and (one.data or self._count > _MAX_ENTRIES)]
+        if not droppable:
+            return False
+        entry = min(droppable, key=lambda one: (one.data is None, one.speaks))
+        rest = [one for one in self._places[entry.place] if one is not entry]
+        follows = any(one.series == entry.series and one.age >= entry.age for one in rest)
+        if entry.data is not None and entry.refusal is None and not follows:
+            rest.append(replace(entry, data=None, speaks=False))
+        self._set(entry.place, rest)
+        return True
 
     def is_fresh(self, need: Need, *, at: datetime, max_age: timedelta) -> bool:
         """Whether there is such evidence and no reason to look for a newer one."""
-        return any(entry.is_fresh(at, max_age) for entry in self._find(need))
+        found = [entry for entry in self._find(need) if entry.serves(need)]
+        return any(
+            entry.is_fresh(at, max_age)
+            and not any(one.series == entry.series and one.age > entry.age and not one.is_early(at) for one in found)
+            for entry in found
+        )
 
     def evidence(self, needs: Iterable[Need] | None = None, *, at: datetime) -> Evidence:
-        """The evidence at hand that has not expired.
+        """The evidence at hand: what may revoke or clear something, now or later.
 
         Args:
             needs: What is needed; None gives everything. A reader that works offline takes everything once and passes
                 the same object to each verification: then a verifier sorts it only once.
-            at: The time of verification.
+            at: The time of verification: lists from the future that revoke nobody are left out.
         """
         with self._lock:
-            entries: Iterable[_Entry] = list(self._entries.values())
+            entries = self._entries()
         if needs is not None:
             entries = [entry for need in needs for entry in self._find(need)]
         crls: dict[bytes, None] = {}
         tokens: dict[bytes, None] = {}
         for entry in entries:
-            if entry.data is not None and entry.is_usable(at):
-                (crls if entry.key[0] is EvidenceKind.CRL else tokens)[entry.data] = None
+            if entry.data is not None and (entry.speaks or entry.begins - at <= MAX_CLOCK_SKEW):
+                (crls if entry.place[0] is EvidenceKind.CRL else tokens)[entry.data] = None
         return Evidence(crls=tuple(crls), status_tokens=tuple(tokens))
 
+    def _entries(self) -> list[_Entry]:
+        return [entry for entries in list(self._places.values()) for entry in entries]
+
     def _find(self, need: Need) -> list[_Entry]:
-        found = []
+        found: list[_Entry] = []
         with self._lock:
             for issuer in need.issuers:
-                for misnamed in (False, True) if need.kind is EvidenceKind.CRL else (False,):
-                    entry = self._entries.get(_key(need, need.urls[0], issuer, misnamed=misnamed))
-                    if entry is not None:
-                        self._entries.move_to_end(entry.key)
-                        found.append(entry)
+                place = _place(need, need.urls[0], issuer)
+                entries = self._places.get(place)
+                if entries is not None:
+                    self._places.move_to_end(place)
+                    found += entries
         return found
 
     # the file
@@ -345,12 +447,12 @@ class EvidenceStore:
         Where there was no room for a piece of evidence, its mark is written, so that nothing older takes its place.
         """
         with self._lock:
-            entries = list(self._entries.values())
+            entries = self._entries()
         body = encode(
             [
                 [str(kind), url, entry.issuer.fingerprint, pinned, entry.content, TDate.of(entry.fetched)]
                 for entry in entries
-                for kind, url, _, pinned in (entry.key,)
+                for kind, url, _, pinned in (entry.place,)
             ]
         )
         return _MAGIC + hashlib.sha256(body).digest() + body
@@ -409,9 +511,9 @@ class EvidenceStore:
             if need is not None:
                 with suppress(MdlError):
                     if isinstance(held, _Mark):
-                        store._put(_marked(need, url, held, fetched))
+                        store._put(_marked(need, url, held, fetched), fetched)
                     else:
-                        store._put(_authentic(need, url, held, fetched))
+                        store._put(_authentic(need, url, held, fetched), fetched)
         return store
 
 
@@ -420,11 +522,12 @@ class _Mark(NamedTuple):
 
     number: int
     issued_at: datetime
+    series: bytes
 
     @property
     def written(self) -> list[Any]:
-        """What a file holds of it: number (hex) and time."""
-        return [f"{self.number:x}", self.issued_at.isoformat()]
+        """What a file holds of it: number (hex), time and series."""
+        return [f"{self.number:x}", self.issued_at.isoformat(), self.series]
 
 
 def _read_entry(fields: Any, anchors: dict[bytes, Certificate]) -> tuple[Need | None, str, bytes | _Mark, datetime]:
@@ -447,10 +550,10 @@ def _read_entry(fields: Any, anchors: dict[bytes, Certificate]) -> tuple[Need | 
 
 def _read_mark(content: Any) -> _Mark:
     """A mark, in the one way in which `EvidenceStore.save` writes it."""
-    if type(content) is not list or [*map(type, content)] != [str, str]:
+    if type(content) is not list or [*map(type, content)] != [str, str, bytes]:
         raise _damaged()
     try:
-        mark = _Mark(int(content[0], 16), datetime.fromisoformat(content[1]))
+        mark = _Mark(int(content[0], 16), datetime.fromisoformat(content[1]), content[2])
     except ValueError as exc:
         raise _damaged() from exc
     if mark.issued_at.utcoffset() != timedelta(0) or mark.written != content:
@@ -459,15 +562,23 @@ def _read_mark(content: Any) -> _Mark:
 
 
 def _marked(need: Need, url: str, mark: _Mark, fetched: datetime) -> _Entry:
-    """An entry without its evidence: nothing vouches for it, and all that it can do is in `_is_rollback`."""
+    """An entry without its evidence.
+
+    Nothing vouches for a mark that comes from a file. All that it can do is in `_reduced`: it keeps out nothing that
+    was issued after it, whatever number it names, and one from the future nothing at all.
+    """
     (issuer,) = need.issuers
     return _Entry(
-        key=_key(need, url, issuer, misnamed=url == _MISNAMED_CRL),
+        place=_place(need, url, issuer),
+        series=mark.series,
         issuer=issuer,
         data=None,
-        issued_at=mark.issued_at,
-        number=mark.number,
-        expires=mark.issued_at,
+        age=Age(mark.issued_at, mark.number),
+        begins=mark.issued_at,
+        until=mark.issued_at,
+        refusal=None,
+        uris=None,
+        speaks=False,
         ttl=None,
         fetched=fetched,
     )
@@ -477,27 +588,12 @@ def _damaged() -> DecodeError:
     return DecodeError("the evidence file is damaged, too large, or no such file", code="evidence.damaged")
 
 
-def _is_rollback(entry: _Entry, seen: _Entry) -> bool:
-    """Whether evidence is older than what was seen, so that it must not take its place.
-
-    A mark may have come from a file, and then nothing vouches for it. So it keeps out nothing that was issued after it,
-    whatever number it names, and one from the future nothing at all: whoever may write the file could else keep away
-    every list that revokes, for good.
-    """
-    older = (entry.number, entry.issued_at) < (seen.number, seen.issued_at)
-    if seen.data is None:
-        return older and entry.issued_at <= seen.issued_at <= entry.fetched
-    return older
-
-
 def _rejected(message: str, code: str) -> VerificationError:
     return VerificationError(message, code=code)
 
 
-def _key(need: Need, url: str, issuer: Certificate, *, misnamed: bool = False) -> _Key:
-    if need.kind is EvidenceKind.CRL:
-        url = _MISNAMED_CRL if misnamed else _ROOT_CRL
-    return need.kind, url, issuer.der, need.certificate
+def _place(need: Need, url: str, issuer: Certificate) -> _Place:
+    return need.kind, "" if need.kind is EvidenceKind.CRL else url, issuer.der, need.certificate
 
 
 def _authentic(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
@@ -514,13 +610,24 @@ def _authentic(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
         except MdlError as exc:
             failure = exc
             continue
+        said = _said_by_list(found.content)
+        refusal = None
+        if found.expires is None:
+            refusal = "evidence.unusable", "the status list does not say when it expires"
+        elif isinstance(found.content, StatusList) and found.content.bits != 1:
+            refusal = "evidence.unusable", "a status list for mdocs has one bit for each"
+        signer = hashlib.sha256(b"".join(subject.der for subject, _ in found.chain)).digest()
         return _Entry(
-            key=_key(need, url, issuer),
+            place=_place(need, url, issuer),
+            series=signer if refusal is None else b"!" + signer,
             issuer=issuer,
             data=data,
-            issued_at=found.issued_at,
-            number=-1,
-            expires=found.expires,
+            age=found.age,
+            begins=found.begins,
+            until=found.expires,
+            refusal=refusal,
+            uris=None,
+            speaks=bool(said.revoked or said.others),
             ttl=found.ttl,
             fetched=at,
         )
@@ -528,29 +635,140 @@ def _authentic(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
 
 
 def _authentic_crl(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
-    """The CRL as an entry; of roots that share a key, as that of the one which it names."""
-    found: _Entry | None = None
+    """The CRL as an entry; of roots that share a key, as that of the one for which it clears."""
+    found: tuple[IssuersWord, Certificate] | None = None
+    known = known_crl(data)
+    problem = "no revocation list of the root"
     for issuer in need.issuers:
-        crl = authentic_crl(data, issuer)
-        if crl is None or crl.next_update is None:
+        if known.envelope is not None and not claims_issuer(known.envelope, issuer):
             continue
-        misnamed = is_misnamed(crl, issuer)
-        if found is None or not misnamed:
-            found = _Entry(
-                key=_key(need, url, issuer, misnamed=misnamed),
-                issuer=issuer,
-                data=data,
-                issued_at=crl.this_update,
-                number=-1 if crl.number is None else crl.number,
-                expires=crl.next_update,
-                ttl=None,
-                fetched=at,
-            )
-        if not misnamed:
-            break
+        word = known.word_of(issuer)
+        if isinstance(word, str):
+            problem = f"no revocation list of the root: {word}"
+        elif found is None or (found[0].refusal is not None and word.refusal is None):
+            found = word, issuer
     if found is None:
-        raise _rejected("no revocation list of the root", "evidence.untrusted")
-    return found
+        raise _rejected(problem, "evidence.untrusted")
+    word, issuer = found
+    refusal = None
+    if word.refusal is not None:
+        code = "evidence.misnamed" if word.is_misnamed else "evidence.unusable"
+        refusal = code, f"the revocation list clears nobody: {word.refusal}"
+    scope = word.crl.scope
+    return _Entry(
+        place=_place(need, url, issuer),
+        series=(b"" if refusal is None else b"!d" if word.crl.is_delta else b"!") + scope.key,
+        issuer=issuer,
+        data=data,
+        age=word.age,
+        begins=word.crl.this_update,
+        until=word.until,
+        refusal=refusal,
+        uris=scope.uris,
+        speaks=bool(word.revoked or word.others),
+        ttl=None,
+        fetched=at,
+    )
+
+
+# --- which of several lists are kept ----------------------------------------------------------------------------------
+
+
+class _Said(NamedTuple):
+    """What a list says, to compare it with another: whom it revokes for good, and of whom it says something else.
+
+    Serial numbers or identifiers; of a status list all statuses as one number each, which goes with their width.
+    """
+
+    revoked: frozenset[Any] = frozenset()
+    others: frozenset[Any] = frozenset()
+    revoked_mask: int = 0
+    others_mask: int = 0
+    width: int = 0
+
+    def goes_beyond(self, newer: _Said, *, others_too: bool) -> bool:
+        """Whether it revokes somebody whom a newer list does not, or with `others_too` says something else of one."""
+        if self.width != newer.width:
+            return True
+        if self.revoked - newer.revoked or self.revoked_mask & ~newer.revoked_mask:
+            return True
+        if not others_too:
+            return False
+        both = newer.revoked_mask | newer.others_mask
+        return bool(self.others - newer.revoked - newer.others or self.others_mask & ~both)
+
+
+def _said(entry: _Entry) -> _Said:
+    data = entry.data or b""
+    if entry.place[0] is EvidenceKind.CRL:
+        word = known_crl(data).word_of(entry.issuer)
+        return _Said() if isinstance(word, str) else _Said(word.revoked, frozenset(word.others))
+    return _said_by_list(StatusToken.decode(data).decode_list())
+
+
+def _said_by_list(content: StatusList | IdentifierList) -> _Said:
+    if isinstance(content, IdentifierList):
+        return _Said(content.identifiers)
+    revoked, suspended = content.masks()
+    return _Said(revoked_mask=revoked, others_mask=suspended, width=content.bits)
+
+
+def _reduced(series: list[_Entry], at: datetime) -> list[_Entry]:
+    """What is kept of one series: the newest, and of the others those that say something that no newer one says.
+
+    The newest is the newest that can clear and is not from the future. Of an older one it does not matter whom it
+    suspends: the newer one decides that. Of those that the newest does not follow, it does: they cannot clear, are from
+    the future, or are as old.
+
+    Args:
+        series: All that there is; where two are of one age, the one that came last stands first.
+        at: The time.
+    """
+    newest: Age | None = None
+    current: list[_Entry] = []
+    older: list[_Entry] = []
+    for entry in sorted(series, key=lambda one: one.age, reverse=True):
+        clears = entry.refusal is None and not entry.is_early(at)
+        if clears and newest is None:
+            newest = entry.age
+            current.append(entry)
+            continue
+        is_current = clears and entry.age == newest
+        rivals = [one for one in (*current, *older) if one.data is not None]
+        if is_current and all(_lasts_longer(entry, one) for one in rivals if one.age == newest):
+            current.append(entry)
+        elif entry.speaks and _goes_beyond(entry, rivals, others_too=is_current or not clears):
+            (current if is_current else older).append(entry)
+        elif entry.refusal is None and entry.is_early(at) and entry.is_usable(at):
+            older.append(entry)
+    older = [one for one in older if one.until is None or at - one.until <= _LONGEST_LIFE]
+    return current[:_MAX_OLDER] + older[:_MAX_OLDER]
+
+
+def _lasts_longer(entry: _Entry, other: _Entry) -> bool:
+    return entry.data is not None and entry.until is not None and (other.until is None or entry.until > other.until)
+
+
+def _goes_beyond(entry: _Entry, rivals: list[_Entry], *, others_too: bool) -> bool:
+    if not rivals:
+        return True
+    says = _said(entry)
+    return all(says.goes_beyond(_said(one), others_too=others_too) for one in rivals)
+
+
+def _without_silent(entries: list[_Entry], at: datetime) -> list[_Entry]:
+    """Leave out status lists that have expired and say nothing, once somebody else has signed a newer one."""
+    newest = max((one.age for one in entries if not one.is_early(at)), default=None)
+    return [
+        one
+        for one in entries
+        if one.speaks
+        or one.place[0] is EvidenceKind.CRL
+        or one.until is None
+        or one.until > at
+        or newest is None
+        or one.age >= newest
+    ]
 
 
 # --- keeping it fresh -------------------------------------------------------------------------------------------------
@@ -564,8 +782,8 @@ class Gathered:
 
     Attributes:
         evidence: What is at hand.
-        errors: What could not be had, or not be renewed: each with its code and address. A CRL of the root's own key
-            under another name or key identifier is kept, and yet not what is needed (``evidence.misnamed``).
+        errors: What could not be had, or not be renewed: each with its code and address. A list that clears nobody is
+            kept where it revokes, and yet is not what is needed (``evidence.misnamed``, ``evidence.unusable``).
     """
 
     evidence: Evidence
@@ -606,7 +824,7 @@ class EvidenceCache:
     def gather(self, needs: Iterable[Need], *, at: datetime) -> Gathered:
         """Get what is needed: from the store while it is fresh, else from its address.
 
-        Where a newer one cannot be had, the old one serves until it expires.
+        Where a newer one cannot be had, the old one clears until it expires, and revokes for good.
 
         Args:
             needs: What is needed; see `needs_of`.
@@ -652,9 +870,9 @@ class EvidenceCache:
                 return failed[1]
         try:
             data = self._fetcher.fetch(url, kind=need.kind)
-            if not self.store.add(need, url, data, at=at):
-                message = "the revocation list names another than the root: it clears nobody"
-                raise _rejected(message, "evidence.misnamed")
+            problem, _ = self.store._take(need, url, data, at)  # noqa: SLF001 - the store of this module
+            if problem is not None:
+                raise problem
         except MdlError as exc:
             # A new error: the old one would keep every frame of its traceback alive.
             retryable = isinstance(exc, FetchError) and exc.retryable

@@ -135,7 +135,7 @@ class Revocation(Enum):
     """What the caller demands of revocation evidence."""
 
     IF_GIVEN = "if-given"
-    """Evidence at hand is used, and refuses where it says so or cannot be used; absent evidence is reported only."""
+    """Evidence at hand is used, and refuses where it revokes; what cannot be used counts as absent and is reported."""
     REQUIRED = "required"
     """A document whose revocation cannot be determined is refused."""
 
@@ -188,8 +188,8 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
             (
                 "crl.profile",
                 _REVOCATION,
-                "a finding of the CRL linter, an error without security relevance",
-                _ALL,
+                "a finding of the CRL linter, an error that leaves the meaning of the list clear",
+                _NONE,
             ),
             ("crl.profile.minor", _REVOCATION, "a finding of the CRL linter, a warning or a hint", _NONE),
             ("validity.order", "mso.validity", "signed, validFrom and validUntil are not in order", _ALL),

@@ -1,59 +1,79 @@
-"""Revocation evidence: what the reader has at hand, and what it says about a document signer.
+"""Revocation evidence: what the reader has at hand, and what it says about a certificate.
 
-Nothing is fetched here. Revoked, undetermined and not asked for are three different answers; evidence that cannot be
-used is not the same as none.
+Nothing is fetched here. Each list is asked two questions, each with conditions of its own (docs/adr/0017):
+
+- Does it *revoke*? It does where the issuer's key has signed it and it lists the certificate, whatever else is wrong.
+- Does it *clear*? It does where it is fresh, its form leaves nothing open, it covers the certificate and lists it not,
+  and no newer list that could clear is at hand.
+
+A list that does neither counts as absent. A *suspended* certificate is one that the newest list says is on hold.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple
 
 from mdl.errors import DecodeError, MdlError
 from mdl.keys import UnsafePostQuantum
-from mdl.pki import Certificate, Crl, Finding, Name, Severity, lint_crl
+from mdl.pki import Certificate, Crl, CrlEnvelope, Listing, Severity, lint_crl
 from reader.report import Outcome
 
-__all__ = ["NO_EVIDENCE", "CrlJudge", "Evidence"]
+__all__ = ["LONGEST_CRL_AGE", "MAX_CLOCK_SKEW", "NO_EVIDENCE", "CrlJudge", "Evidence"]
 
-_MAX_REMEMBERED: Final = 64
-# What is wrong with a list that the issuer's own key has signed, but under another name or key identifier. It does not
-# clear anybody, and yet it is the issuer's word on those that it lists.
+MAX_CLOCK_SKEW: Final = timedelta(seconds=60)
+"""Largest clock skew that can be allowed for, inclusive."""
+
+LONGEST_CRL_AGE: Final = timedelta(days=90)
+"""For how long a CRL is fresh at most, inclusive, whatever its nextUpdate says: by then a newer one is due."""
+
+# What is remembered of CRLs by their bytes, in bytes; of these the costs are estimates.
+_MAX_REMEMBERED_BYTES: Final = 64 * 1024 * 1024
+_CRL_COST: Final = 8 * 1024
+_COST_OF_READING: Final = 5
+# A list is of one issuer; some more may share its key or its name.
+_MAX_ISSUERS: Final = 256
+# What is wrong with a list that the issuer's own key has signed, but under another name or key identifier.
 _NAMING_RULES: Final = frozenset(("crl.issuer.name", "crl.aki.mismatch"))
+# What the profile forbids and the scope of a list explains: see `mdl.pki.CrlScope`.
+_PARTIAL_RULE: Final = "crl.extension.partial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Revocation evidence at hand.
 
+    Reuse the object where the evidence is the same: its lists are sorted by issuer once.
+
     Attributes:
         crls: Certificate revocation lists, DER or PEM; those that neither name an issuer in question nor its key are
-            ignored. One that does not decode may be of any issuer: it refuses, unless another one clears.
+            ignored, and one that does not decode counts as absent.
         status_tokens: Status list tokens, CWT.
-        gathered: Whether it was gathered for the very response, as a task of the subject protocol is: a status token
-            that none of its documents asks for was then offered in place of one that is asked for. What is kept for
-            many responses, or fetched for several at once, is not.
     """
 
     crls: tuple[bytes, ...] = ()
     status_tokens: tuple[bytes, ...] = ()
-    gathered: bool = False
+    _at_hand: _AtHand | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         """Refuse what is no tuple of bytes: evidence that is held the wrong way would count as absent.
 
         Raises:
-            TypeError: It is not, or `gathered` is neither true nor false.
+            TypeError: It is not.
         """
-        if not isinstance(self.gathered, bool):
-            msg = "evidence was gathered for the response, or it was not"
-            raise TypeError(msg)
         if not (_is_tuple_of_bytes(self.crls) and _is_tuple_of_bytes(self.status_tokens)):
             msg = "evidence is a tuple of bytes"
             raise TypeError(msg)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _evidence, (self.crls, self.status_tokens)
+
+
+def _evidence(crls: tuple[bytes, ...], status_tokens: tuple[bytes, ...]) -> Evidence:
+    return Evidence(crls=crls, status_tokens=status_tokens)
 
 
 def _is_tuple_of_bytes(value: object) -> bool:
@@ -68,168 +88,310 @@ class Judgement:
     """What the evidence says.
 
     Attributes:
-        outcome: Not revoked (PASSED), revoked or unusable (FAILED), or nothing to go by (INDETERMINATE).
+        outcome: Not revoked (PASSED), revoked or suspended (FAILED), or nothing to go by (INDETERMINATE).
         detail: Why.
-        warnings: Codes of deviations that do not matter for the outcome.
+        deviations: What does not matter for the outcome and is the policy's to grade: code and detail.
     """
 
     outcome: Outcome
-    detail: str
-    warnings: tuple[str, ...] = ()
+    detail: str = ""
+    deviations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The codes of the deviations."""
+        return tuple(code for code, _ in self.deviations)
+
+
+# --- what is read of a list -------------------------------------------------------------------------------------------
+
+
+class Age(NamedTuple):
+    """When a list was issued; of two, the greater one is the newer."""
+
+    issued_at: datetime
+    number: int = -1
 
 
 @dataclass(frozen=True, slots=True)
-class _AssessedCrl:
-    """A CRL with what does not depend on the time.
+class IssuersWord:
+    """A CRL as the word of one issuer, with what does not depend on the time.
 
     Attributes:
-        crl: The CRL if the issuer's key has signed it, else None.
-        concerns: Whether the issuer under assessment issued it, or it claims so: a CRL that does not decode may.
-        refusal: Why it must not clear anybody, or None.
+        crl: The list up to its entries.
+        revoked: The serial numbers that it revokes for good.
+        others: The serial numbers of which it says something else.
+        refusal: Why it clears nobody, or None.
+        is_misnamed: Whether that is since it is under another name or key identifier.
         deviation: In what way that no forger gains by it deviates from its profile: code of the policy and detail; None
             where it does not.
     """
 
-    crl: Crl | None
-    concerns: bool
+    crl: CrlEnvelope
+    revoked: frozenset[int]
+    others: dict[int, Listing]
     refusal: str | None
-    deviation: tuple[str, str] | None = None
+    is_misnamed: bool
+    deviation: tuple[str, str] | None
 
-
-class _Root(Protocol):
     @property
-    def certificate(self) -> Certificate: ...
+    def age(self) -> Age:
+        """When it was issued."""
+        return Age(self.crl.this_update, -1 if self.crl.number is None else self.crl.number)
+
+    @property
+    def until(self) -> datetime | None:
+        """Until when it clears, inclusive; None where it does not say."""
+        if self.crl.next_update is None:
+            return None
+        return min(self.crl.next_update, self.crl.this_update + LONGEST_CRL_AGE)
+
+    def listing(self, serial: int) -> Listing | None:
+        """What it says of the issuer's certificate of that serial number."""
+        return Listing.REVOKED if serial in self.revoked else self.others.get(serial)
 
 
-class Roots(Protocol):
-    """Roots by their names: a `reader.trust.TrustStore`, which itself asks here about the links that it follows."""
+class KnownCrl:
+    """What has been read of a CRL by its bytes: whose it may be, and once its signature is verified, what it says.
 
-    def with_subject(self, name: Name) -> Iterable[_Root]:
-        """The roots of that name."""
-        ...
+    Attributes:
+        data: The list, DER or PEM.
+        envelope: The list up to its entries, or None where it does not decode.
+        problem: Why it does not.
+    """
+
+    __slots__ = ("_words", "data", "envelope", "problem")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.envelope: CrlEnvelope | None = None
+        self.problem = ""
+        self._words: dict[tuple[bytes, bool], IssuersWord | str] = {}
+        try:
+            self.envelope = CrlEnvelope.decode_any(data)
+        except DecodeError as exc:
+            self.problem = f"a revocation list does not decode: {exc}"
+
+    @property
+    def cost(self) -> int:
+        """About how many bytes it takes to remember."""
+        readings = sum(1 for word in self._words.values() if isinstance(word, IssuersWord))
+        return _CRL_COST + len(self.data) * (2 + _COST_OF_READING * readings)
+
+    def word_of(self, issuer: Certificate, post_quantum: UnsafePostQuantum | None = None) -> IssuersWord | str:
+        """The list as the word of that issuer, or why it is none.
+
+        Args:
+            issuer: The issuer.
+            post_quantum: Asks for the rehearsal: the list may be signed with ML-DSA.
+        """
+        key = issuer.der, post_quantum is None
+        word = self._words.get(key)
+        if word is None:
+            for oldest in list(self._words)[: len(self._words) + 1 - _MAX_ISSUERS]:
+                self._words.pop(oldest, None)
+            word = self._words[key] = self._read(issuer, post_quantum)
+            _MEMORY.settle(self)
+        return word
+
+    def _read(self, issuer: Certificate, post_quantum: UnsafePostQuantum | None) -> IssuersWord | str:
+        if self.envelope is None:
+            return self.problem
+        try:
+            self.envelope.verify_signature(issuer.key_for(post_quantum))
+        except MdlError:
+            return "the signature of the revocation list in the root's name does not verify with the root's key"
+        try:
+            crl = Crl.decode(self.envelope.der)
+        except DecodeError as exc:
+            return f"a revocation list does not decode: {exc}"
+        refusal = deviation = None
+        is_misnamed = False
+        for finding in lint_crl(crl, issuer=issuer, with_signature=False, post_quantum=post_quantum):
+            explained = finding.rule == _PARTIAL_RULE and not (crl.is_delta or crl.scope.is_open)
+            if finding.security and not explained:
+                # It clears nobody, and yet it is the issuer's word on those that it lists.
+                refusal = refusal or f"the revocation list breaks its profile: {finding.rule}"
+                is_misnamed = is_misnamed or finding.rule in _NAMING_RULES
+            code = "crl.profile" if finding.severity is Severity.ERROR else "crl.profile.minor"
+            if deviation is None or (code == "crl.profile" and deviation[0] != code):
+                # The gravest is the one that counts, and that is named.
+                deviation = code, f"the revocation list deviates from its profile: {finding.rule}"
+        revoked = crl.revoked_for_good
+        listed = ((serial, crl.listing(serial)) for serial in crl.revoked.keys() - revoked)
+        others = {serial: listing for serial, listing in listed if listing is not None}
+        return IssuersWord(self.envelope, revoked, others, refusal, is_misnamed, deviation)
+
+
+class _Memory:
+    """CRLs by their bytes, within a bound of bytes. Threads share it, and so do all verifiers: bytes are bytes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._known: OrderedDict[bytes, tuple[KnownCrl, int]] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def get(self, data: bytes) -> KnownCrl:
+        """The CRL of those bytes."""
+        with self._lock:
+            found = self._known.get(data)
+            if found is not None:
+                self._known.move_to_end(data)
+                return found[0]
+        known = KnownCrl(data)
+        with self._lock:
+            if data not in self._known:
+                self._put(known)
+        return known
+
+    def settle(self, known: KnownCrl) -> None:
+        """Count anew what a CRL takes, of which more was read."""
+        with self._lock:
+            found = self._known.get(known.data)
+            if found is not None and found[0] is known:
+                self._size -= found[1]
+                self._put(known)
+
+    def _put(self, known: KnownCrl) -> None:
+        cost = known.cost
+        self._known[known.data] = known, cost
+        self._known.move_to_end(known.data)
+        self._size += cost
+        while self._size > self._max_bytes and len(self._known) > 1:
+            self._size -= self._known.popitem(last=False)[1][1]
+
+
+_MEMORY: Final = _Memory(_MAX_REMEMBERED_BYTES)
+
+
+def known_crl(data: bytes) -> KnownCrl:
+    """What is known of those bytes, read now or remembered."""
+    return _MEMORY.get(data)
+
+
+class _AtHand:
+    """The CRLs of one `Evidence` by whose they may be. What is read of them lives as long as it does."""
+
+    __slots__ = ("_by_key", "_by_name", "problem")
+
+    def __init__(self, crls: tuple[bytes, ...]) -> None:
+        self._by_name: dict[bytes, list[KnownCrl]] = {}
+        self._by_key: dict[bytes, list[KnownCrl]] = {}
+        self.problem = ""
+        for data in dict.fromkeys(crls):
+            known = known_crl(data)
+            if known.envelope is None:
+                self.problem = min(filter(None, (self.problem, known.problem)))
+                continue
+            self._by_name.setdefault(known.envelope.issuer.der, []).append(known)
+            identifier = known.envelope.authority_key_identifier
+            if identifier is not None:
+                self._by_key.setdefault(identifier, []).append(known)
+
+    def of(self, issuer: Certificate) -> list[KnownCrl]:
+        """Those in the issuer's name, and those that name its key; what does neither is not worth a verification."""
+        found = self._by_name.get(issuer.subject.der, [])
+        identifier = issuer.subject_key_identifier
+        if identifier is None:
+            return found
+        return found + [one for one in self._by_key.get(identifier, ()) if one not in found]
+
+
+def _at_hand(evidence: Evidence) -> _AtHand:
+    found = evidence._at_hand  # noqa: SLF001 - the class of this module
+    if found is None:
+        found = _AtHand(evidence.crls)
+        object.__setattr__(evidence, "_at_hand", found)
+    return found
+
+
+# --- the judge --------------------------------------------------------------------------------------------------------
 
 
 class CrlJudge:
-    """Says whether a certificate is revoked; remembers which CRLs it has verified."""
+    """Says whether a certificate is revoked. Threads may share one."""
 
-    def __init__(
-        self, trust: Roots, *, skew: timedelta = timedelta(0), post_quantum: UnsafePostQuantum | None = None
-    ) -> None:
-        """Start with nothing remembered.
+    def __init__(self, *, skew: timedelta = timedelta(0), post_quantum: UnsafePostQuantum | None = None) -> None:
+        """Fix how to judge.
 
         Args:
-            trust: The trusted roots; some of them may share a name, and each has lists of its own.
             skew: How far the clock may be off.
             post_quantum: Asks for the rehearsal: CRLs may be signed with ML-DSA.
         """
-        self._trust = trust
         self._skew = skew
         self._post_quantum = post_quantum
-        self._assessed: OrderedDict[tuple[bytes, bytes], _AssessedCrl] = OrderedDict()
 
-    def judge(self, certificate: Certificate, issuer: Certificate, crls: tuple[bytes, ...], at: datetime) -> Judgement:
+    def judge(self, certificate: Certificate, issuer: Certificate, evidence: Evidence, at: datetime) -> Judgement:
         """Judge a certificate by the CRLs at hand.
 
         Args:
             certificate: The certificate in question.
-            issuer: The root that signed it.
-            crls: The CRLs at hand.
+            issuer: The certificate that issued it.
+            evidence: The evidence at hand.
             at: The time of verification.
 
         Returns:
             FAILED if a CRL that the issuer's key has signed lists the certificate (an old one does too: revocation is
-            final), or if some are in the issuer's name or name its key, or do not decode, and none of them can be
-            used. PASSED if a usable one does not list it. INDETERMINATE if none is of that issuer.
+            final), or the newest one that says something about it says that it is on hold. PASSED if the newest one
+            that can clear is fresh and does not list it. INDETERMINATE otherwise, with the reason.
 
         Spec:
             18013-5 first edition B.3; facts sheet pki §4.
         """
-        usable: _AssessedCrl | None = None
-        refusal: str | None = None
-        for data in crls:
-            assessed = self._assess(data, issuer)
-            if not assessed.concerns:
+        at_hand = _at_hand(evidence)
+        reasons: list[tuple[int, str]] = [(2, at_hand.problem)] if at_hand.problem else []
+        candidates: list[IssuersWord] = []
+        suspended: Age | None = None
+        released: Age | None = None
+        for known in at_hand.of(issuer):
+            word = known.word_of(issuer, self._post_quantum)
+            if isinstance(word, str):
+                reasons.append((1, word))
                 continue
-            if assessed.crl is not None and assessed.crl.is_revoked(certificate.serial) is not None:
+            listing = word.listing(certificate.serial)
+            if listing is Listing.REVOKED:
                 return Judgement(Outcome.FAILED, "the certificate is revoked")
-            if assessed.crl is None or assessed.refusal is not None:
-                refusal = refusal or assessed.refusal
-            elif assessed.crl.this_update - at > self._skew:
-                refusal = refusal or "the revocation list is from the future"
-            elif assessed.crl.next_update is None or at - assessed.crl.next_update > self._skew:
-                refusal = refusal or "the revocation list is stale"
-            elif usable is None or usable.deviation is not None:
-                usable = assessed
-        if usable is not None:
-            code, detail = usable.deviation or ("", "")
-            return Judgement(Outcome.PASSED, detail, (code,) if code else ())
-        if refusal is not None:
-            return Judgement(Outcome.FAILED, refusal)
+            refusal = self._refusal(word, certificate, at)
+            if listing is Listing.SUSPENDED:
+                suspended = word.age if suspended is None else max(suspended, word.age)
+            elif listing is Listing.REMOVED and not self._is_early(word, at):
+                released = word.age if released is None else max(released, word.age)
+            elif refusal is None:
+                candidates.append(word)
+            if refusal is not None:
+                reasons.append((0, refusal))
+        newest = max((word.age for word in candidates), default=None)
+        if suspended is not None:
+            if all(other is None or suspended >= other for other in (newest, released)):
+                return Judgement(Outcome.FAILED, "the certificate is suspended")
+            candidates = [word for word in candidates if word.age > suspended]
+        current = [word for word in candidates if word.age == newest]
+        fresh = [word for word in current if word.until is not None and at - word.until <= self._skew]
+        if fresh:
+            code, detail = min(word.deviation or ("", "") for word in fresh)
+            return Judgement(Outcome.PASSED, detail, ((code, detail),) if code else ())
+        if current:
+            reasons.append((0, "the revocation list is stale"))
+        if reasons:
+            return Judgement(Outcome.INDETERMINATE, min(reasons)[1])
         return Judgement(Outcome.INDETERMINATE, "no revocation list of the root at hand")
 
-    def _assess(self, data: bytes, issuer: Certificate) -> _AssessedCrl:
-        key = (data, issuer.der)
-        assessed = self._assessed.get(key)
-        if assessed is None:
-            assessed = self._assessed[key] = _assess(data, issuer, self._trust, self._post_quantum)
-            while len(self._assessed) > _MAX_REMEMBERED:
-                self._assessed.popitem(last=False)
-        return assessed
+    def _refusal(self, word: IssuersWord, certificate: Certificate, at: datetime) -> str | None:
+        """Why a list that does not list the certificate does not clear it, whatever its age; None where it may."""
+        if word.refusal is not None:
+            return word.refusal
+        if not word.crl.scope.covers(certificate):
+            return "the revocation list is for other certificates: its distribution point is none of this one's"
+        return "the revocation list is from the future" if self._is_early(word, at) else None
+
+    def _is_early(self, word: IssuersWord, at: datetime) -> bool:
+        return word.crl.this_update - at > self._skew
 
 
-def _assess(data: bytes, issuer: Certificate, trust: Roots, post_quantum: UnsafePostQuantum | None) -> _AssessedCrl:
-    try:
-        crl = Crl.decode_any(data)
-    except DecodeError:
-        return _AssessedCrl(None, concerns=True, refusal="a revocation list does not decode")
-    if not claims_issuer(crl, issuer):
-        return _AssessedCrl(None, concerns=False, refusal=None)
-    if not _has_signed(issuer, crl, post_quantum):
-        # Several roots may share one name, and a list is then another one's; but only of one that is trusted.
-        namesakes = (anchor.certificate for anchor in trust.with_subject(crl.issuer))
-        if any(one.spki != issuer.spki and _has_signed(one, crl, post_quantum) for one in namesakes):
-            return _AssessedCrl(None, concerns=False, refusal=None)
-        return _AssessedCrl(None, concerns=True, refusal="the revocation list's signature does not verify")
-    findings = lint_crl(crl, issuer=issuer, with_signature=False, post_quantum=post_quantum)
-    for finding in findings:
-        if finding.security:
-            # It clears nobody, and yet it is the issuer's word on those that it lists.
-            return _AssessedCrl(crl, concerns=True, refusal=f"the revocation list breaks its profile: {finding.rule}")
-    # The gravest is the one that counts, and that is told.
-    for code, found in (
-        ("crl.profile", [one for one in findings if one.severity is Severity.ERROR]),
-        ("crl.profile.minor", findings),
-    ):
-        if found:
-            detail = f"the revocation list deviates from its profile: {found[0].rule}"
-            return _AssessedCrl(crl, concerns=True, refusal=None, deviation=(code, detail))
-    return _AssessedCrl(crl, concerns=True, refusal=None)
-
-
-def claims_issuer(crl: Crl, issuer: Certificate) -> bool:
-    """Whether a CRL is in an issuer's name, or names its key; what does neither is not worth a verification."""
+def claims_issuer(crl: CrlEnvelope, issuer: Certificate) -> bool:
+    """Whether a CRL is in an issuer's name, or names its key."""
     key_identifier = issuer.subject_key_identifier
     return crl.issuer == issuer.subject or (
         key_identifier is not None and crl.authority_key_identifier == key_identifier
     )
-
-
-def is_authentic(findings: Iterable[Finding]) -> bool:
-    """Whether a CRL that its issuer's key has signed is that issuer's word on those that it lists, by its findings.
-
-    One under another name or key identifier is: it must not clear anybody, and it revokes.
-    """
-    return all(not finding.security or finding.rule in _NAMING_RULES for finding in findings)
-
-
-def is_misnamed(crl: Crl, issuer: Certificate) -> bool:
-    """Whether a CRL that the issuer's key has signed is under another name or key identifier: then it clears nobody."""
-    return any(one.rule in _NAMING_RULES for one in lint_crl(crl, issuer=issuer, with_signature=False))
-
-
-def _has_signed(issuer: Certificate, crl: Crl, post_quantum: UnsafePostQuantum | None) -> bool:
-    try:
-        crl.verify_signature(issuer.key_for(post_quantum))
-    except MdlError:
-        return False
-    return True

@@ -10,12 +10,13 @@ of the token; looking up one security object afterwards costs next to nothing.
      (4) the top one is issued by the trust point: the pinned certificate, else the root that issued the signer; the
          pinned certificate itself may stand on top
      (5) the first one is a revocation-list signer by its profile, of the root's country
-     (6) exp is there; the list decodes
-     (7) at the time of verification: certificates valid, iat not later, exp not reached, signer not revoked
-     (8) the status at the index, or the identifier
+     (6) the list decodes; its signer is not revoked
+     (7) the status at the index, or the identifier
+     (8) exp is there; at the time of verification: certificates valid, iat not later, exp not reached; no newer list
 
-Steps (1) to (6) do not depend on the time. A list that passes them and says "revoked" refuses whatever (7) finds:
-revocation is final, so an old list is as good for that as a new one.
+A list that passes (1) to (6) and says "revoked" refuses whatever (8) finds: revocation is final, so an old list is as
+good for that as a new one. One that says "suspended" is held against the newer ones: the newest decides. A list that
+neither revokes nor clears counts as absent (docs/adr/0017).
 
 Spec:
     18013-5 second edition (draft) 12.3.6; facts sheet pki §2.8 and §7.
@@ -25,21 +26,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final
 
 from mdl.errors import DecodeError, MdlError, VerificationError
 from mdl.pki import (
     REVOCATION_LIST_SIGNER,
     Certificate,
-    Crl,
     KeyUsage,
     Profile,
     lint_certificate,
-    lint_crl,
 )
 from mdl.status import (
     IdentifierList,
@@ -52,9 +50,9 @@ from mdl.status import (
     StatusToken,
 )
 from reader.report import Outcome
-from reader.revocation import Judgement, claims_issuer, is_authentic
+from reader.revocation import Age, CrlJudge, Evidence, Judgement
 
-__all__ = ["StatusJudge", "VerifiedList", "authentic_crl", "verify_status_token"]
+__all__ = ["StatusJudge", "VerifiedList", "verify_status_token"]
 
 _CLAUSE: Final = "18013-5 second edition (draft) 12.3.6"
 
@@ -92,7 +90,7 @@ class VerifiedList:
         content: The list.
         issued_at: ``iat``.
         begins: From when the token is valid, inclusive: ``iat`` or, where that is later, ``nbf``.
-        expires: ``exp``: not to be used from then on.
+        expires: ``exp``: not to be used from then on; None where it does not say: then it clears nobody.
         ttl: How long a copy may be kept before a newer one is looked for, or None.
         not_before: From when every certificate is valid, inclusive.
         not_after: Until when every certificate is valid, inclusive.
@@ -103,18 +101,29 @@ class VerifiedList:
     content: StatusList | IdentifierList
     issued_at: datetime
     begins: datetime
-    expires: datetime
+    expires: datetime | None
     ttl: timedelta | None
     not_before: datetime
     not_after: datetime
     chain: tuple[tuple[Certificate, Certificate], ...]
     deviations: tuple[tuple[str, str], ...]
 
+    @property
+    def age(self) -> Age:
+        """When it was issued."""
+        return Age(self.issued_at)
+
+    def is_early(self, at: datetime, skew: timedelta = timedelta(0)) -> bool:
+        """Whether the list is from the future; `skew` is how far the clock may be off."""
+        return self.begins - at > skew
+
     def refusal(self, at: datetime, skew: timedelta = timedelta(0)) -> str | None:
-        """Why the list must not be used at that time, or None; `skew` is how far the clock may be off."""
+        """Why the list clears nobody at that time, or None; `skew` is how far the clock may be off."""
+        if self.expires is None:
+            return "the status list does not say when it expires"
         if at - self.expires >= skew:
             return "the status list has expired"
-        if self.begins - at > skew:
+        if self.is_early(at, skew):
             return "the status list is from the future"
         if self.not_before - at > skew or at - self.not_after > skew:
             return "a certificate of the status list is not valid"
@@ -130,7 +139,7 @@ def verify_status_token(token: StatusToken, *, issuer: Certificate, certificate:
         certificate: The certificate that the security object names (DER), or None where it names none.
 
     Raises:
-        VerificationError: Its signer is not authorised, or it has no ``exp`` (codes ``status.…``, ``signature.…``).
+        VerificationError: Its signer is not authorised (codes ``status.…``, ``signature.…``).
         UnsupportedError: An algorithm or key that is not of the standard.
         DecodeError: A certificate or the list is malformed.
     """
@@ -162,8 +171,6 @@ def verify_status_token(token: StatusToken, *, issuer: Certificate, certificate:
         for finding in lint_certificate(leaf, REVOCATION_LIST_SIGNER, issuer=issuer, with_signature=False):
             if finding.rule in _PLACE_RULES:
                 raise _refused(f"the status list's signer: {finding.rule}", "status.profile")
-    if token.expires is None:
-        raise _refused("the status list does not say when it expires", "status.exp")
     everyone = [*chain, trust_point]
     return VerifiedList(
         content=token.decode_list(),
@@ -196,39 +203,12 @@ def _permits(certificate: Certificate, below: int) -> bool:
     return constraints is None or constraints.path_length is None or below <= constraints.path_length
 
 
-@lru_cache(maxsize=64)
-def authentic_crl(data: bytes, issuer: Certificate) -> Crl | None:
-    """The CRL in those bytes (DER or PEM), if that issuer signed it and it may be read as a complete one, else None.
-
-    One under another name or key identifier is the issuer's too: whom it lists is revoked, whom it does not is not
-    cleared by it (`reader.revocation.CrlJudge`).
-    """
-    try:
-        crl = Crl.decode_any(data)
-        if not claims_issuer(crl, issuer):
-            return None
-        crl.verify_signature(issuer.public_key)
-    except MdlError:
-        return None
-    return crl if is_authentic(lint_crl(crl, issuer=issuer, with_signature=False)) else None
-
-
-def _is_revoked(chain: Iterable[tuple[Certificate, Certificate]], crls: tuple[bytes, ...]) -> bool:
-    """Whether an authentic CRL lists one of the certificates; an old one does for that."""
-    for certificate, issuer in chain:
-        for data in crls:
-            crl = authentic_crl(data, issuer)
-            if crl is not None and crl.is_revoked(certificate.serial) is not None:
-                return True
-    return False
-
-
 # --- the judge --------------------------------------------------------------------------------------------------------
 
-_VALID: Final = Judgement(Outcome.PASSED, "")
-NO_TOKEN: Final = Judgement(Outcome.INDETERMINATE, "no status list at hand")
+_VALID: Final = Judgement(Outcome.PASSED)
 _REVOKED: Final = "the issuing authority has revoked the document"
-_STATUSES: Final = {1: _REVOKED, 2: "the issuing authority has suspended the document"}
+_SUSPENDED: Final = "the issuing authority has suspended the document"
+_OTHER: Final = "the status list says something else than valid"
 
 
 @dataclass(slots=True, eq=False)
@@ -237,11 +217,13 @@ class _Known:
 
     Attributes:
         place: Kind and address, or None where the bytes are no token.
+        problem: Why they are none.
         size: About how many bytes it takes to remember.
         verified: The verified list by trust point: root and pinned certificate.
     """
 
     place: tuple[ListKind, str] | None
+    problem: str
     size: int
     verified: OrderedDict[tuple[bytes, bytes | None], VerifiedList] = field(default_factory=OrderedDict)
 
@@ -254,65 +236,66 @@ class _AtHand:
         tokens: The tuple itself: a reader that works offline passes the same one every time.
         places: The tokens for each kind and address.
         addresses: The addresses of all of them.
-        has_garbage: Whether one does not decode; whom it concerns cannot be told.
+        problem: Why one does not decode, whom it concerns cannot be told; empty where all do.
     """
 
     tokens: tuple[bytes, ...]
     places: dict[tuple[ListKind, str], tuple[bytes, ...]]
     addresses: frozenset[str]
-    has_garbage: bool
+    problem: str
 
 
 class StatusJudge:
     """Says whether a security object is revoked; remembers which tokens it has verified. Threads may share one."""
 
-    def __init__(self, *, skew: timedelta = timedelta(0), max_bytes: int = _MAX_REMEMBERED_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        skew: timedelta = timedelta(0),
+        max_bytes: int = _MAX_REMEMBERED_BYTES,
+        crls: CrlJudge | None = None,
+    ) -> None:
         """Start with nothing remembered.
 
         Args:
             skew: How far the clock may be off.
             max_bytes: About how many bytes of tokens and lists to remember.
+            crls: Who judges the lists' signers; None makes one for that skew.
         """
         self._skew = skew
+        self._crls = CrlJudge(skew=skew) if crls is None else crls
         self._max_bytes = max_bytes
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
-        self._at_hand = _AtHand((), {}, frozenset(), has_garbage=False)
+        self._at_hand = _AtHand((), {}, frozenset(), problem="")
 
-    def judge(
-        self, status: Any, issuer: Certificate, tokens: tuple[bytes, ...], at: datetime, crls: tuple[bytes, ...] = ()
-    ) -> Judgement:
+    def judge(self, status: Any, issuer: Certificate, evidence: Evidence, at: datetime) -> Judgement:
         """Judge a security object by the tokens at hand.
 
         Args:
             status: Its ``status`` member as decoded; not None.
             issuer: The root that issued the document signer.
-            tokens: The tokens at hand; those for other addresses are ignored.
+            evidence: The evidence at hand; tokens for other addresses are ignored, and a list whose signer one of the
+                CRLs revokes is not believed.
             at: The time of verification.
-            crls: The CRLs at hand: a list signer that one of them revokes is not believed.
 
         Returns:
-            FAILED if an authentic list says anything but valid (an expired one too: revocation is final), if the
-            status member is malformed, or if there is a token and none can be used. INDETERMINATE if there is none, or
-            the status member names no kind of list that is known. PASSED if there is a usable token for every list
-            that it names, and none says otherwise.
+            FAILED if an authentic list says that it is revoked (an expired one too: revocation is final) or the newest
+            says that it is suspended, or if the status member is malformed. PASSED if for every list that the status
+            member names the newest one is fresh and calls it valid. INDETERMINATE otherwise, with the reason.
         """
         try:
             reference = StatusReference.decode(status)
-        except DecodeError:
-            return Judgement(Outcome.FAILED, "the status member is malformed")
-        at_hand = self._sorted(tokens)
-        results = [self._look_up(info, issuer, at_hand, at, crls) for info in reference.lists]
+        except DecodeError as exc:
+            return Judgement(Outcome.FAILED, f"the status member is malformed: {exc}")
+        at_hand = self._sorted(evidence.status_tokens)
+        results = [self._look_up(info, issuer, at_hand, at, evidence) for info in reference.lists]
         if not results:
             return Judgement(Outcome.INDETERMINATE, "the status member names no kind of list that is known here")
         if len(results) > 1 or reference.unknown:
             return _combined(results, reference)
         return results[0]
-
-    def addresses(self, tokens: tuple[bytes, ...]) -> frozenset[str]:
-        """The addresses that the tokens are for; what is no token is for none."""
-        return self._sorted(tokens).addresses
 
     def _sorted(self, tokens: tuple[bytes, ...]) -> _AtHand:
         at_hand = self._at_hand
@@ -321,40 +304,50 @@ class StatusJudge:
         return at_hand
 
     def _look_up(
-        self, info: StatusInfo, issuer: Certificate, at_hand: _AtHand, at: datetime, crls: tuple[bytes, ...]
+        self, info: StatusInfo, issuer: Certificate, at_hand: _AtHand, at: datetime, evidence: Evidence
     ) -> Judgement:
         """Look one place up, in every token for that address."""
-        usable: VerifiedList | None = None
-        refusal: str | None = None
+        reasons: list[str] = []
+        suspended: Age | None = None
+        valid: list[VerifiedList] = []
         for data in at_hand.places.get((info.kind, info.uri), ()):
             try:
                 found = self._verified(data, issuer, info.certificate)
-                if crls and _is_revoked(found.chain, crls):
+                if evidence.crls and self._is_signer_revoked(found, evidence, at):
                     # Whoever holds that key now says what he likes, of honest documents too.
                     raise _refused("the status list's signer is revoked", "status.signer_revoked")
-                problem = _status(info, found.content)
+                status = _status(info, found.content)
             except MdlError as exc:
-                refusal = refusal or exc.message
+                reasons.append(str(exc) if isinstance(exc, DecodeError) else exc.message)
                 continue
-            if problem is not None:
-                return Judgement(Outcome.FAILED, problem)
-            problem = found.refusal(at, self._skew)
-            if problem is None:
-                usable = found
+            if status is _SUSPENDED:
+                suspended = found.age if suspended is None else max(suspended, found.age)
+            elif status is not None:
+                return Judgement(Outcome.FAILED, status)
+            elif found.expires is None or found.is_early(at, self._skew):
+                reasons.append(found.refusal(at, self._skew) or "")
             else:
-                refusal = refusal or problem
+                valid.append(found)
+        newest = max((found.age for found in valid), default=None)
+        if suspended is not None and (newest is None or suspended >= newest):
+            return Judgement(Outcome.FAILED, _SUSPENDED)
+        usable = None
+        for found in valid:
+            if found.age == newest:
+                refusal = found.refusal(at, self._skew)
+                if refusal is not None:
+                    reasons.append(refusal)
+                elif usable is None or found.deviations < usable.deviations:
+                    usable = found
         if usable is not None:
-            if not usable.deviations:
-                return _VALID
-            details = dict.fromkeys(detail for _, detail in usable.deviations)
-            return Judgement(Outcome.PASSED, "; ".join(details), tuple(code for code, _ in usable.deviations))
-        if refusal is not None:
-            return Judgement(Outcome.FAILED, refusal)
-        if info.uri in at_hand.addresses:
-            return Judgement(Outcome.FAILED, "the token for that address holds another kind of list")
-        if at_hand.has_garbage:
-            return Judgement(Outcome.FAILED, "a status token does not decode")
-        return NO_TOKEN
+            return Judgement(Outcome.PASSED, deviations=usable.deviations) if usable.deviations else _VALID
+        return Judgement(Outcome.INDETERMINATE, min(reasons) if reasons else _absence(info, at_hand))
+
+    def _is_signer_revoked(self, found: VerifiedList, evidence: Evidence, at: datetime) -> bool:
+        return any(
+            self._crls.judge(certificate, above, evidence, at).outcome is Outcome.FAILED
+            for certificate, above in found.chain
+        )
 
     def _verified(self, data: bytes, issuer: Certificate, certificate: bytes | None) -> VerifiedList:
         known = self._known.get(data)
@@ -378,11 +371,11 @@ class StatusJudge:
     def _sort(self, tokens: tuple[bytes, ...]) -> _AtHand:
         """Sort tokens by what they are for; one that is known is not decoded again."""
         places: dict[tuple[ListKind, str], tuple[bytes, ...]] = {}
-        has_garbage = False
-        for data in tokens:
+        problem = ""
+        for data in dict.fromkeys(tokens):
             known = self._known.get(data)
             if known is None:
-                known = _Known(_place(data), _TOKEN_COST + len(data))
+                known = _known(data)
             with self._lock:
                 if data not in self._known:
                     self._known[data] = known
@@ -390,10 +383,10 @@ class StatusJudge:
                 self._known.move_to_end(data)
                 self._forget()
             if known.place is None:
-                has_garbage = True
+                problem = min(filter(None, (problem, known.problem)))
             else:
                 places[known.place] = (*places.get(known.place, ()), data)
-        return _AtHand(tokens, places, frozenset(uri for _, uri in places), has_garbage)
+        return _AtHand(tokens, places, frozenset(uri for _, uri in places), problem)
 
     def _forget(self) -> None:
         """Forget what was not at hand for longest; the newest stays, whatever its size."""
@@ -407,20 +400,26 @@ def _combined(results: Sequence[Judgement], reference: StatusReference) -> Judge
         for one in results:
             if one.outcome is outcome:
                 return one
-    details = dict.fromkeys(one.detail for one in results if one.detail)
-    warnings = dict.fromkeys(code for one in results for code in one.warnings)
+    deviations = dict(deviation for one in results for deviation in one.deviations)
     if reference.unknown:
-        details["the status member also names a kind of list that is not known here"] = None
-        warnings["status.unknown"] = None
-    return Judgement(Outcome.PASSED, "; ".join(details), tuple(warnings))
+        deviations["status.unknown"] = "the status member also names a kind of list that is not known here"
+    return Judgement(Outcome.PASSED, deviations=tuple(deviations.items()))
 
 
-def _place(data: bytes) -> tuple[ListKind, str] | None:
+def _known(data: bytes) -> _Known:
     try:
         token = StatusToken.decode(data)
-    except DecodeError:
-        return None
-    return token.kind, token.subject
+    except DecodeError as exc:
+        return _Known(None, f"a status token does not decode: {exc}", _TOKEN_COST + len(data))
+    return _Known((token.kind, token.subject), "", _TOKEN_COST + len(data))
+
+
+def _absence(info: StatusInfo, at_hand: _AtHand) -> str:
+    """Why there is no list to look into."""
+    if info.uri in at_hand.addresses:
+        return "the token for that address holds another kind of list"
+    absent = "no status list at hand for this address"
+    return f"{absent}; {at_hand.problem}" if at_hand.problem else absent
 
 
 def _size(found: VerifiedList) -> int:
@@ -440,7 +439,7 @@ def _status(info: StatusInfo, content: StatusList | IdentifierList) -> str | Non
     if isinstance(info, StatusListInfo) and isinstance(content, StatusList):
         status = content.status(info.index)
         if status:
-            return _STATUSES.get(status, "the status list says something else than valid")
+            return {1: _REVOKED, 2: _SUSPENDED}.get(status, _OTHER)
         if content.bits == 1:
             return None
         raise _refused("a status list for mdocs has one bit for each", "status.bits")

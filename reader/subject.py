@@ -135,7 +135,7 @@ class ReaderSubject:
         context = SessionContext(transcript=_transcript(task), reader_key=_reader_key(task))
         request = _request(task)
         crls, tokens = _blobs(task, "crls"), _blobs(task, "status_tokens")
-        evidence = Evidence(crls=crls, status_tokens=tokens, gathered=True)
+        evidence = Evidence(crls=crls, status_tokens=tokens)
         verifier = self._verifier(task, policy, revocation)
         text = _text(task, "response")
         if text is None:

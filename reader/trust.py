@@ -39,7 +39,7 @@ from mdl.pki import (
     lint_certificate,
 )
 from reader.report import Outcome, Policy, Revocation
-from reader.revocation import CrlJudge
+from reader.revocation import CrlJudge, Evidence
 
 __all__ = [
     "ANY_DOCTYPE",
@@ -555,7 +555,7 @@ class TrustStore:
         return found
 
     def _refuse_revoked(self, link: Certificate, old: TrustAnchor, policy: FollowLinks) -> None:
-        judgement = CrlJudge(self).judge(link, old.certificate, policy.crls, policy.at)
+        judgement = CrlJudge().judge(link, old.certificate, Evidence(crls=policy.crls), policy.at)
         undetermined = judgement.outcome is Outcome.INDETERMINATE and policy.revocation is Revocation.IF_GIVEN
         if judgement.outcome is not Outcome.PASSED and not undetermined:
             msg = f"the link certificate is not followed: {judgement.detail}"

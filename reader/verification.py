@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -42,7 +41,6 @@ from mdl.mdoc import (
     ValidityInfo,
 )
 from mdl.pki import Certificate, PathResult, validate_path
-from mdl.status import StatusReference
 from reader.checks import (
     Findings,
     SessionContext,
@@ -56,8 +54,8 @@ from reader.checks import (
     judge_version,
 )
 from reader.report import CHECKS, Check, Outcome, Policy, Report, Revocation
-from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence
-from reader.status import NO_TOKEN, StatusJudge
+from reader.revocation import MAX_CLOCK_SKEW, NO_EVIDENCE, CrlJudge, Evidence
+from reader.status import StatusJudge
 from reader.trust import MDL_DOCTYPE, TrustAnchor, TrustStore, deviation_code, wrong_purpose
 
 __all__ = [
@@ -68,9 +66,6 @@ __all__ = [
     "VerifiedResponse",
     "Verifier",
 ]
-
-MAX_CLOCK_SKEW: Final = timedelta(seconds=60)
-"""Largest clock skew that can be allowed for, inclusive."""
 
 # How many document signers a verifier remembers; a reader meets few, and forgetting one costs a millisecond.
 _MAX_SIGNERS: Final = 1024
@@ -278,8 +273,8 @@ class Verifier:
         self._policy = policy
         self._revocation = revocation
         self._signers: OrderedDict[tuple[bytes, str], _DocumentSigner] = OrderedDict()
-        self._crls = CrlJudge(trust, skew=clock_skew, post_quantum=post_quantum)
-        self._status = StatusJudge(skew=clock_skew)
+        self._crls = CrlJudge(skew=clock_skew, post_quantum=post_quantum)
+        self._status = StatusJudge(skew=clock_skew, crls=self._crls)
 
     @property
     def trust(self) -> TrustStore:
@@ -371,8 +366,6 @@ class Verifier:
             self._examine_document(findings, document, case)
             for findings, document in zip(examined, decoded.documents, strict=True)
         ]
-        if case.evidence.gathered:
-            self._refuse_strays(examined, decoded.documents, case.evidence.status_tokens)
         for findings in examined:
             checks += findings.results.values()
         return Report(tuple(checks), self._policy, self._revocation, decoded.unsupported), documents
@@ -521,9 +514,9 @@ class Verifier:
         if signer is None or signer.anchor is None:
             return
         name = "issuer_auth.certificate_revocation"
-        judgement = self._crls.judge(signer.certificate, signer.anchor.certificate, case.evidence.crls, case.at)
+        judgement = self._crls.judge(signer.certificate, signer.anchor.certificate, case.evidence, case.at)
         if judgement.outcome is Outcome.PASSED:
-            findings.judge(name, dict.fromkeys(judgement.warnings, judgement.detail))
+            findings.judge(name, dict(judgement.deviations))
         else:
             findings.results[name] = Check(name, judgement.outcome, judgement.detail, findings.document)
 
@@ -534,29 +527,11 @@ class Verifier:
         if mso.status is None:
             findings.skip(name)
         elif signer is not None and signer.anchor is not None:
-            evidence = case.evidence
-            issuer = signer.anchor.certificate
-            judgement = self._status.judge(mso.status, issuer, evidence.status_tokens, case.at, evidence.crls)
-            findings.wants_token = judgement is NO_TOKEN
-            findings.results[name] = Check(
-                name, judgement.outcome, judgement.detail, findings.document, judgement.warnings
-            )
-
-    def _refuse_strays(
-        self, examined: Iterable[Findings], documents: Iterable[Document], tokens: tuple[bytes, ...]
-    ) -> None:
-        """Where a token is wanting, fail if one was given that no document asks for: it stands in the other's place."""
-        wanting = [findings for findings in examined if findings.wants_token]
-        if not wanting:  # mutants: same
-            return
-        named: set[str] = set()
-        for document in documents:
-            with suppress(MdlError):  # it names no list
-                status = document.issuer_signed.security_object(limits=_MSO_LIMITS).status
-                named |= {info.uri for info in StatusReference.decode(status).lists}
-        if self._status.addresses(tokens) - named:
-            for findings in wanting:
-                findings.fail("mso.status", "a status token was given for another address")
+            judgement = self._status.judge(mso.status, signer.anchor.certificate, case.evidence, case.at)
+            if judgement.outcome is Outcome.PASSED:
+                findings.judge(name, dict(judgement.deviations))
+            else:
+                findings.results[name] = Check(name, judgement.outcome, judgement.detail, findings.document)
 
 
 def _usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None) -> PublicKey | str:

@@ -35,7 +35,7 @@ from mdl.mdoc import Version
 from mdl.pki import VICAL_PROVIDER_CA, VICAL_SIGNER, Certificate, Severity, lint_certificate
 from mdl.vical import VICAL_ALGORITHMS, VICAL_VERSION, CertificateInfo, MalformedInfo, Vical, VicalDeviation
 from reader.report import Outcome, Revocation
-from reader.revocation import CrlJudge
+from reader.revocation import CrlJudge, Evidence
 from reader.trust import Purpose, TrustAnchor, TrustStore
 
 __all__ = [
@@ -495,9 +495,9 @@ class _Examination:
     def _examine_revocation(self) -> None:
         """Judge the signer and every CA below the root; each must be cleared, and none revoked."""
         name = "vical.signer_revocation"
-        judge = CrlJudge(self._providers)
+        judge, evidence = CrlJudge(), Evidence(crls=self._crls)
         found = [
-            judge.judge(lower, upper, self._crls, self._at)
+            judge.judge(lower, upper, evidence, self._at)
             for lower, upper in zip(self._path, self._path[1:], strict=False)
         ]
         failed = next((one for one in found if one.outcome is Outcome.FAILED), None)

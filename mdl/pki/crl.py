@@ -357,7 +357,7 @@ def _without_entries(tbs: bytes) -> tuple[bytes, bytes | None]:
     while 0 < at < len(tbs):
         tag = tbs[at]
         times += tag in _TIMES
-        content, end = _extent(tbs, at)
+        _, end = _extent(tbs, at)
         if tag == 0x30 and times:
             return der_types.enclosed(tbs[start:at] + tbs[end:]), tbs[at:end]
         at = end
@@ -365,7 +365,7 @@ def _without_entries(tbs: bytes) -> tuple[bytes, bytes | None]:
 
 
 def _extent(data: bytes, at: int) -> tuple[int, int]:
-    """Where the content of the element at that place begins, and where it ends; the end of the data where it is none."""
+    """Where the content of the element at that place begins and ends; the end of the data where there is none."""
     head = data[at : at + 2]
     if len(head) < 2 or head[0] & 0x1F == 0x1F:
         return len(data), len(data)
@@ -409,9 +409,7 @@ def _scope(value: bytes) -> CrlScope:
             is_open = is_open or not uris
     except DecodeError:
         return CrlScope(is_open=True, key=value)
-    return CrlScope(
-        uris=uris, of_end_entities=fields.of_end_entities, of_cas=fields.of_cas, is_open=is_open, key=value
-    )
+    return CrlScope(uris=uris, of_end_entities=fields.of_end_entities, of_cas=fields.of_cas, is_open=is_open, key=value)
 
 
 def _number(value: bytes) -> int:

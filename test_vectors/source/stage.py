@@ -144,9 +144,7 @@ class Scene:
     @property
     def expectations(self) -> dict[str, Any]:
         """What `Verifier.verify` is told besides the response."""
-        # A task of the subject protocol has the evidence that was gathered for it.
-        evidence = replace(self.reader.evidence, gathered=True)
-        return {"context": self.context, "request": self.request, "at": self.at, "evidence": evidence}
+        return {"context": self.context, "request": self.request, "at": self.at, "evidence": self.reader.evidence}
 
 
 def scene(*, others: Collection[Recipe] = (), **given: Any) -> Scene:

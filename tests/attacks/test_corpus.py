@@ -89,7 +89,6 @@ def arguments(case: dict[str, Any]) -> dict[str, Any]:
         "evidence": Evidence(
             crls=tuple(map(octets, given["crls"])),
             status_tokens=tuple(map(octets, given["status_tokens"])),
-            gathered=True,
         ),
     }
 

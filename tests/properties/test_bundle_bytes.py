@@ -235,7 +235,6 @@ ITEM = next(piece for piece in WHOLE[0] if isinstance(piece, list))
         {"crls": "ab"},
         {"crls": [1]},
         {"status_tokens": b"ab"},
-        {"gathered": 1},
         {"policy": []},
         {"revocation": None},
     ],
