@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +20,23 @@ from issuer.folder import read_file, unwritable, write_file
 from issuer.signers import Roots
 from issuer.store import CertificateRecord, CrlRecord, Reader
 from mdl.errors import DecodeError, LocalProtocolError, MdlError
-from mdl.pki import Certificate, Crl
+from mdl.pki import Certificate, Crl, Finding, lint_crl
 
-__all__ = ["CRL_FOLDER", "CertificateFiles", "PublishedCrl", "crl_record", "last_crl", "make_folder"]
+__all__ = [
+    "CRL_FOLDER",
+    "CertificateFiles",
+    "PublishedCrl",
+    "crl_record",
+    "grave_findings",
+    "last_crl",
+    "make_folder",
+]
 
 CRL_FOLDER: Final = "crl"
 _FIRST_ROOT: Final = "iaca"
+_TIME_RULES: Final = frozenset(("crl.future", "crl.stale"))
+# What the store can count to.
+_NUMBERS: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +165,25 @@ def make_folder(folder: Path) -> None:
         raise unwritable(folder, exc) from exc
 
 
+def grave_findings(crl: Crl, root: Certificate, *, at: datetime | None = None) -> tuple[Finding, ...]:
+    """Why a CRL cannot serve as the root's: what leaves its meaning open, and at that time what makes it unusable.
+
+    What a service or another authority does otherwise than the profile and that leaves the meaning clear is none of
+    these: reason codes, a long interval, no number, a partition that names the root's own address.
+    """
+    scope = crl.scope
+    serves = not (crl.is_delta or scope.is_open or scope.of_cas) and (
+        scope.uris is None or not scope.uris.isdisjoint(root.crl_uris)
+    )
+    return tuple(
+        one
+        for one in lint_crl(crl, issuer=root, at=at)
+        if (one.security and not (serves and one.rule == "crl.extension.partial")) or one.rule in _TIME_RULES
+    )
+
+
 def crl_record(crl: Crl, issuer: bytes) -> CrlRecord:
-    """A CRL as the store keeps it."""
+    """A CRL as the store keeps it; where it has no number, its time in seconds since 1970 counts instead."""
     return CrlRecord(
         issuer=issuer,
         number=_number(crl),
@@ -177,6 +206,6 @@ def last_crl(reader: Reader, root: CertificateRecord) -> CrlRecord:
 
 
 def _number(crl: Crl) -> int:
-    if crl.number is None:  # the profile that it was built by makes it mandatory
-        raise DecodeError("a CRL without a number", code="authority.crl_mismatch")
+    if crl.number is None or not 0 <= crl.number < _NUMBERS:
+        return int(crl.this_update.timestamp())
     return crl.number

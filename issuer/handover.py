@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from issuer.audit import Actor
-from issuer.certificate_files import crl_record
+from issuer.certificate_files import crl_record, grave_findings
 from issuer.certificates import request_document_signer, require_root
 from issuer.custody import PIN_FILE, check_token, make_softhsm, new_softhsm_uri
 from issuer.folder import PinSource, State, StorePlace, lock, unwritable, write_file
@@ -43,7 +43,7 @@ from mdl.errors import (
     ProfileError,
     VerificationError,
 )
-from mdl.pki import Certificate, CertificateRequest, Crl, Finding, Severity, lint_certificate, lint_crl
+from mdl.pki import Certificate, CertificateRequest, Crl, Finding, Severity, lint_certificate
 
 __all__ = ["HANDED_ROLES", "HandedRequest", "Joining", "OnlineSide"]
 
@@ -86,7 +86,7 @@ class Joining:
             raise IssuanceError("this document type is not known here", code="authority.doctype")
         require_root(self.root)
         self.root.verify_signature(self.root.public_key)
-        _refuse_profile(lint_crl(self.crl, issuer=self.root, at=at), "the CRL")
+        _refuse(grave_findings(self.crl, self.root, at=at), "the CRL")
         self.crl.verify_signature(self.root.public_key)
         policy = self.policy or IssuancePolicy()
         policy.check_key(Role.IACA, self.root.public_key)
@@ -288,7 +288,7 @@ class OnlineSide(Workplace):
     def _take_crl(self, tx: Transaction, crl: Crl) -> CertificateRecord:
         root = _issuer_of(crl, Roots(tx).of(Role.IACA))
         issuer = root.certificate.fingerprint
-        _refuse_profile(lint_crl(crl, issuer=root.certificate, at=tx.at), "the CRL")
+        _refuse(grave_findings(crl, root.certificate, at=tx.at), "the CRL")
         last = tx.last_crl(issuer)
         record = crl_record(crl, issuer)
         if last is not None and record.number <= last.number:
@@ -302,6 +302,8 @@ class OnlineSide(Workplace):
         tx.adopt_crl_number(issuer, record.number)
         tx.add_crl(record)
         for serial in crl.revoked:
+            if crl.listing(serial) is None:  # a certificate of another issuer
+                continue
             known = tx.certificate_of_serial(serial)
             if known is not None and known.issuer == issuer:
                 tx.revoke_certificate(known.certificate.fingerprint)
@@ -385,7 +387,10 @@ def _issuer_of(signed: Certificate | Crl, roots: Iterable[CertificateRecord]) ->
 
 
 def _refuse_profile(findings: tuple[Finding, ...], what: str) -> None:
-    grave = tuple(one for one in findings if one.severity is Severity.ERROR)
+    _refuse(tuple(one for one in findings if one.severity is Severity.ERROR), what)
+
+
+def _refuse(grave: tuple[Finding, ...], what: str) -> None:
     if grave:
         message = f"{what} breaks its profile: {grave[0]}"
         raise ProfileError(message, code="handover.profile", clause=grave[0].clause, findings=grave)

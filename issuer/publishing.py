@@ -35,6 +35,7 @@ from typing import Any, Final
 
 from issuer.addresses import folders_of, path_of
 from issuer.audit import Actor, Event
+from issuer.certificate_files import grave_findings
 from issuer.folder import lock, read_file, unwritable, write_file
 from issuer.signers import CA_ROLES, Roots
 from issuer.status import check_status_token, is_ended, shown_places
@@ -43,7 +44,7 @@ from issuer.vical import verify_vical
 from mdl.cbor import TDate
 from mdl.errors import DecodeError, LocalProtocolError, MdlError, ProfileError
 from mdl.files import sync_folder
-from mdl.pki import Certificate, Crl, Severity, lint_crl
+from mdl.pki import Certificate, Crl
 from mdl.status import ListKind, StatusToken
 from mdl.vical import Vical
 
@@ -391,7 +392,7 @@ def _vical_at(path: str, vical: Vical) -> Item:
 def _checked_crl(der: bytes, root: Certificate) -> Crl:
     crl = Crl.decode(der)
     crl.verify_signature(root.public_key)
-    grave = tuple(one for one in lint_crl(crl, issuer=root) if one.security or one.severity is Severity.ERROR)
+    grave = grave_findings(crl, root)
     if grave:
         message = f"a CRL of the store breaks its profile: {grave[0]}"
         raise ProfileError(message, code="publish.crl", clause=grave[0].clause, findings=grave)

@@ -270,6 +270,7 @@ class MobileSecurityObject:
         doctype: The document type.
         validity_info: The ValidityInfo map as received; `validity` reads it.
         status: The ``status`` member as received, or None (a null counts as absent: issuers in the field send it).
+        has_null_status: Whether that member is there and null.
     """
 
     version: str
@@ -280,6 +281,7 @@ class MobileSecurityObject:
     doctype: str
     validity_info: Mapping[str, Any]
     status: Any = None
+    has_null_status: bool = False
 
     @property
     def validity(self) -> ValidityInfo:
@@ -331,6 +333,7 @@ class MobileSecurityObject:
             _name(_get(mso, "docType", str, path), f"{path}.docType"),
             _get(mso, "validityInfo", dict, path),
             mso.get("status"),
+            "status" in mso and mso["status"] is None,
         )
 
     def encode(self) -> bytes:

@@ -434,7 +434,7 @@ class StatusToken:
         ttl: How long a copy may be kept before a newer one is looked for, or None.
         content: The list's map as decoded.
         deviations: In what harmless way it deviates from the draft: ``typ.short`` (no ``application/``),
-            ``typ.claim`` (``typ`` among the claims and not in the header).
+            ``typ.claim`` (``typ`` among the claims and not in the header), ``ttl`` (not a positive number of seconds).
     """
 
     message: CoseSign1
@@ -458,6 +458,9 @@ class StatusToken:
         Spec:
             18013-5 second edition (draft) 12.3.6.3; facts sheet pki §7.3.
         """
+        other = _other_form(data)
+        if other is not None:
+            raise _fail("", other, _ENVELOPE)
         value = decode_view(data, limits=_LIMITS, keep_raw=False)
         if type(value) is not Tag or value.number != _TAG_SIGN1:
             raise _fail("", "not a COSE_Sign1 under tag 18", _ENVELOPE)
@@ -486,6 +489,7 @@ class StatusToken:
             raise _fail("claims[2]", "sub is missing, empty or of the wrong type", _ENVELOPE)
         if _IAT not in claims:
             raise _fail("claims[6]", "iat is missing", _ENVELOPE)
+        ttl = _ttl(claims.get(_TTL))
         return cls(
             message=message,
             kind=kind,
@@ -494,9 +498,9 @@ class StatusToken:
             issued_at=_moment(claims[_IAT], _IAT),
             not_before=_moment(claims[_NBF], _NBF) if _NBF in claims else None,
             expires=_moment(claims[_EXP], _EXP) if _EXP in claims else None,
-            ttl=_ttl(claims[_TTL]) if _TTL in claims else None,
+            ttl=ttl,
             content=content,
-            deviations=deviations,
+            deviations=deviations if ttl is not None or _TTL not in claims else (*deviations, "ttl"),
         )
 
     def decode_list(self, *, max_size: int = MAX_LIST_SIZE) -> StatusList | IdentifierList:
@@ -539,10 +543,20 @@ def _moment(value: Any, claim: int) -> datetime:
     raise _fail(f"claims[{claim}]", "not a time", _ENVELOPE)
 
 
-def _ttl(value: Any) -> timedelta:
+def _ttl(value: Any) -> timedelta | None:
+    """A positive number of seconds; what is none limits nothing, as little as a ttl that is not there."""
     if type(value) is not int or value <= 0:
-        raise _fail(f"claims[{_TTL}]", "ttl is not a positive number of seconds", _ENVELOPE)
+        return None
     return timedelta(seconds=min(value, _LONGEST_TTL))
+
+
+def _other_form(data: bytes) -> str | None:
+    """What the bytes are, where they are text that is served in place of a token; None where they may be one."""
+    if data[:3] == b"eyJ" and b"." in data:
+        return "a status list in the form of a JWT; the status list of an mdoc is a CWT"
+    if data.lstrip()[:1] == b"<":
+        return "an HTML or XML page, and no status list token"
+    return None
 
 
 # --- issuing ----------------------------------------------------------------------------------------------------------

@@ -103,7 +103,8 @@ def needs_of(response: bytes, trust: TrustStore) -> tuple[Need, ...]:
 
 def needs_of_anchors(trust: TrustStore) -> tuple[Need, ...]:
     """The CRLs of the trusted roots, as far as the roots say where they are; for a reader that prefetches."""
-    return tuple(one for one in _survey_anchors(trust) if isinstance(one, Need))
+    anchors = dict.fromkeys(anchor.certificate for anchor in trust)
+    return tuple(one for one in map(_need_of_root, anchors) if isinstance(one, Need))
 
 
 def gaps_of(response: bytes, trust: TrustStore) -> tuple[FetchError, ...]:
@@ -115,9 +116,16 @@ def gaps_of(response: bytes, trust: TrustStore) -> tuple[FetchError, ...]:
     return tuple(one for one in _survey(response, trust) if isinstance(one, FetchError))
 
 
-def gaps_of_anchors(trust: TrustStore) -> tuple[FetchError, ...]:
-    """The trusted roots that name no web address for their CRL (code ``evidence.no_address``)."""
-    return tuple(one for one in _survey_anchors(trust) if isinstance(one, FetchError))
+def gaps_of_anchors(trust: TrustStore, needs: Iterable[Need] = ()) -> tuple[FetchError, ...]:
+    """The trusted roots whose CRL has no web address (code ``evidence.no_address``).
+
+    Args:
+        trust: The trusted roots.
+        needs: What is needed beside the roots' own: a root whose CRL one of them can get is none of these.
+    """
+    had = {issuer.der for need in needs if need.kind is EvidenceKind.CRL for issuer in need.issuers}
+    anchors = dict.fromkeys(anchor.certificate for anchor in trust if anchor.certificate.der not in had)
+    return tuple(one for one in map(_need_of_root, anchors) if isinstance(one, FetchError))
 
 
 def only_evidence_is_missing(report: Report) -> bool:
@@ -134,9 +142,8 @@ def _survey(response: bytes, trust: TrustStore) -> list[Need | FetchError]:
     return list(found.values())
 
 
-def _survey_anchors(trust: TrustStore) -> list[Need | FetchError]:
-    anchors = dict.fromkeys(anchor.certificate for anchor in trust)
-    return [_crl_need(one, (one,), f"the root {_name(one)}") for one in anchors]
+def _need_of_root(root: Certificate) -> Need | FetchError:
+    return _crl_need(root, (root,), f"the root {_name(root)}")
 
 
 def _wanted(document: Document, trust: TrustStore) -> Iterator[Need | FetchError]:

@@ -215,6 +215,8 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
                 "beside the lists that were looked up, a kind that is not known here",
                 _NONE,
             ),
+            ("status.ttl", "mso.status", "the token's ttl is no positive number of seconds, and is not used", _NONE),
+            ("status.null", "mso.status", "the status member is null instead of absent", _NONE),
             ("random.short", "issuer_data.random", "an item's random has fewer than 16 bytes", _ALL),
             ("state.missing", "subject.jurisdiction", "the document signer names no state", _AAMVA),
             (

@@ -79,6 +79,11 @@ _INTERMEDIATE: Final = Profile(
 )
 # The table of the signer's profile wants an EC key (one source), the rules for the list allow EdDSA (several).
 _KEY_TYPE_RULE: Final = "revocation-list.key.type"
+_DEVIATIONS: Final = {
+    "typ.short": "typ is in its short form",
+    "typ.claim": "typ is among the claims and not in the header",
+    "ttl": "ttl is no positive number of seconds, and is not used",
+}
 _PLACE_RULES: Final = frozenset(("revocation-list.issuer.country", "revocation-list.issuer.state"))
 
 
@@ -154,7 +159,7 @@ def verify_status_token(token: StatusToken, *, issuer: Certificate, certificate:
     token.message.verify(leaf.public_key)
     trust_point = issuer if certificate is None else Certificate.decode(certificate)
     issuers = [*chain[1:], trust_point]
-    deviations = {f"status.{name}": "typ is not in its regular form or place" for name in token.deviations}
+    deviations = {f"status.{name}": _DEVIATIONS[name] for name in token.deviations}
     for index, (subject, above) in enumerate(zip(chain, issuers, strict=True)):
         try:
             subject.verify_signature(above.public_key)

@@ -524,7 +524,9 @@ class Verifier:
         self, findings: Findings, mso: MobileSecurityObject, signer: _DocumentSigner | None, case: _Case
     ) -> None:
         name = "mso.status"
-        if mso.status is None:
+        if mso.has_null_status:
+            findings.judge(name, {"status.null": "the status member is null; it counts as absent"})
+        elif mso.status is None:
             findings.skip(name)
         elif signer is not None and signer.anchor is not None:
             judgement = self._status.judge(mso.status, signer.anchor.certificate, case.evidence, case.at)

@@ -192,6 +192,8 @@ class CrlEnvelope:
         Raises:
             DecodeError: None, several, or a malformed one (``crl.pem`` or as for the class).
         """
+        if data.lstrip()[:1] == b"<":
+            raise DecodeError("an HTML or XML page, and no CRL", code=_MALFORMED)
         if not is_pem(data):
             return cls(data)
         found = pem_blocks(data, "X509 CRL", code="crl.pem")

@@ -10,7 +10,7 @@ from typing import Final
 from mdl.cli import terminal
 from mdl.errors import FetchError, LocalProtocolError
 from reader.cli import inputs
-from reader.evidence import EvidenceCache, EvidenceStore, Need, needs_of, needs_of_anchors
+from reader.evidence import EvidenceCache, EvidenceStore, Need, gaps_of, gaps_of_anchors, needs_of, needs_of_anchors
 from reader.fetching import ANY_HOST, EvidenceKind, HttpFetcher
 
 __all__ = ["add_prefetch"]
@@ -25,8 +25,9 @@ def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "prefetch",
         help="fetch revocation evidence into one file, to verify offline with it",
         description="Fetch the revocation lists of the trusted roots, and what else is named, into one file for "
-        "'mdl reader verify --evidence'. What is not signed on a trusted root's word, has expired, or is older than "
-        "what the file holds is not taken. Exit status 4 if something could not be had; the rest is kept.",
+        "'mdl reader verify --evidence'. What is not signed on a trusted root's word is not taken; what has expired "
+        "or is older than what the file holds is taken where it revokes something. Exit status 4 if something could "
+        "not be had, or has no web address; the rest is kept.",
         allow_abbrev=False,
     )
     verb.set_defaults(run=_prefetch)
@@ -82,14 +83,16 @@ def _prefetch(arguments: argparse.Namespace) -> int:
     cache = EvidenceCache(fetcher, store=store)
     roots = tuple(dict.fromkeys(anchor.certificate for anchor in trust))
     needs = dict.fromkeys(needs_of_anchors(trust))
+    gaps: list[FetchError] = []
     for index, name in enumerate(arguments.response):
         label = f"--response[{index}]"
         data = inputs.read_bytes(name, label)
         with inputs.expecting("device-response", data=data, label=label):
             needs |= dict.fromkeys(needs_of(data, trust))
+            gaps += gaps_of(data, trust)
     for url in arguments.status_list:
         needs[Need(kind=EvidenceKind.STATUS_LIST, urls=(url,), issuers=roots)] = None
-    errors = cache.prefetch(needs, at=at)
+    errors = (*gaps_of_anchors(trust, needs), *gaps, *cache.prefetch(needs, at=at))
     store.save(file)
     evidence = store.evidence(at=at)
     if arguments.json:
@@ -110,6 +113,8 @@ def _as_lines(file: Path, lists: int, tokens: int, errors: tuple[FetchError, ...
     lines = [f"{file}: revocation lists {lists}, status tokens {tokens}"]
     for error in errors:
         lines += terminal.wrap(
-            terminal.safe(f"{error.url}: {error.message} [{error.code}]"), first="  not had: ", rest="    "
+            terminal.safe(f"{error.url or 'no address'}: {error.message} [{error.code}]"),
+            first="  not had: ",
+            rest="    ",
         )
     return lines
