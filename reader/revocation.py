@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from mdl.errors import DecodeError, MdlError
 from mdl.keys import UnsafePostQuantum
 from mdl.pki import Certificate, Crl, CrlEnvelope, Listing, Severity, lint_crl
 from reader.report import Outcome
+
+T = TypeVar("T")
 
 __all__ = ["LONGEST_CRL_AGE", "MAX_CLOCK_SKEW", "NO_EVIDENCE", "CrlJudge", "Evidence"]
 
@@ -56,7 +59,7 @@ class Evidence:
 
     crls: tuple[bytes, ...] = ()
     status_tokens: tuple[bytes, ...] = ()
-    _at_hand: _AtHand | None = field(init=False, repr=False, compare=False, default=None)
+    _notes: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what is no tuple of bytes: evidence that is held the wrong way would count as absent.
@@ -78,6 +81,14 @@ def _evidence(crls: tuple[bytes, ...], status_tokens: tuple[bytes, ...]) -> Evid
 
 def _is_tuple_of_bytes(value: object) -> bool:
     return isinstance(value, tuple) and all(isinstance(one, bytes) for one in value)
+
+
+def noted(evidence: Evidence, name: str, make: Callable[[Evidence], T]) -> T:
+    """What follows from an evidence object's bytes, made once and kept for as long as the object is."""
+    found = evidence._notes.get(name)  # noqa: SLF001 - the class of this module
+    if found is None:
+        found = evidence._notes[name] = make(evidence)  # noqa: SLF001
+    return cast("T", found)
 
 
 NO_EVIDENCE: Final = Evidence()
@@ -144,7 +155,9 @@ class IssuersWord:
         """Until when it clears, inclusive; None where it does not say."""
         if self.crl.next_update is None:
             return None
-        return min(self.crl.next_update, self.crl.this_update + LONGEST_CRL_AGE)
+        if self.crl.next_update - self.crl.this_update <= LONGEST_CRL_AGE:
+            return self.crl.next_update
+        return self.crl.this_update + LONGEST_CRL_AGE
 
     def listing(self, serial: int) -> Listing | None:
         """What it says of the issuer's certificate of that serial number."""
@@ -275,11 +288,11 @@ class _AtHand:
 
     __slots__ = ("_by_key", "_by_name", "problem")
 
-    def __init__(self, crls: tuple[bytes, ...]) -> None:
+    def __init__(self, evidence: Evidence) -> None:
         self._by_name: dict[bytes, list[KnownCrl]] = {}
         self._by_key: dict[bytes, list[KnownCrl]] = {}
         self.problem = ""
-        for data in dict.fromkeys(crls):
+        for data in dict.fromkeys(evidence.crls):
             known = known_crl(data)
             if known.envelope is None:
                 self.problem = min(filter(None, (self.problem, known.problem)))
@@ -296,14 +309,6 @@ class _AtHand:
         if identifier is None:
             return found
         return found + [one for one in self._by_key.get(identifier, ()) if one not in found]
-
-
-def _at_hand(evidence: Evidence) -> _AtHand:
-    found = evidence._at_hand  # noqa: SLF001 - the class of this module
-    if found is None:
-        found = _AtHand(evidence.crls)
-        object.__setattr__(evidence, "_at_hand", found)
-    return found
 
 
 # --- the judge --------------------------------------------------------------------------------------------------------
@@ -339,7 +344,7 @@ class CrlJudge:
         Spec:
             18013-5 first edition B.3; facts sheet pki §4.
         """
-        at_hand = _at_hand(evidence)
+        at_hand = noted(evidence, "crls", _AtHand)
         reasons: list[tuple[int, str]] = [(2, at_hand.problem)] if at_hand.problem else []
         candidates: list[IssuersWord] = []
         suspended: Age | None = None

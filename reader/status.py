@@ -50,7 +50,7 @@ from mdl.status import (
     StatusToken,
 )
 from reader.report import Outcome
-from reader.revocation import Age, CrlJudge, Evidence, Judgement
+from reader.revocation import Age, CrlJudge, Evidence, Judgement, noted
 
 __all__ = ["StatusJudge", "VerifiedList", "verify_status_token"]
 
@@ -235,16 +235,14 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _AtHand:
-    """The tokens of one call, by what they are for.
+    """The tokens of one `Evidence`, by what they are for.
 
     Attributes:
-        tokens: The tuple itself: a reader that works offline passes the same one every time.
         places: The tokens for each kind and address.
         addresses: The addresses of all of them.
         problem: Why one does not decode, whom it concerns cannot be told; empty where all do.
     """
 
-    tokens: tuple[bytes, ...]
     places: dict[tuple[ListKind, str], tuple[bytes, ...]]
     addresses: frozenset[str]
     problem: str
@@ -273,7 +271,6 @@ class StatusJudge:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
-        self._at_hand = _AtHand((), {}, frozenset(), problem="")
 
     def judge(self, status: Any, issuer: Certificate, evidence: Evidence, at: datetime) -> Judgement:
         """Judge a security object by the tokens at hand.
@@ -294,19 +291,13 @@ class StatusJudge:
             reference = StatusReference.decode(status)
         except DecodeError as exc:
             return Judgement(Outcome.FAILED, f"the status member is malformed: {exc}")
-        at_hand = self._sorted(evidence.status_tokens)
+        at_hand = noted(evidence, "status_tokens", self._sort)
         results = [self._look_up(info, issuer, at_hand, at, evidence) for info in reference.lists]
         if not results:
             return Judgement(Outcome.INDETERMINATE, "the status member names no kind of list that is known here")
         if len(results) > 1 or reference.unknown:
             return _combined(results, reference)
         return results[0]
-
-    def _sorted(self, tokens: tuple[bytes, ...]) -> _AtHand:
-        at_hand = self._at_hand
-        if at_hand.tokens is not tokens:
-            at_hand = self._at_hand = self._sort(tokens)
-        return at_hand
 
     def _look_up(
         self, info: StatusInfo, issuer: Certificate, at_hand: _AtHand, at: datetime, evidence: Evidence
@@ -323,7 +314,7 @@ class StatusJudge:
                     raise _refused("the status list's signer is revoked", "status.signer_revoked")
                 status = _status(info, found.content)
             except MdlError as exc:
-                reasons.append(str(exc) if isinstance(exc, DecodeError) else exc.message)
+                reasons.append(str(exc))
                 continue
             if status is _SUSPENDED:
                 suspended = found.age if suspended is None else max(suspended, found.age)
@@ -373,11 +364,11 @@ class StatusJudge:
                     self._forget()
         return found
 
-    def _sort(self, tokens: tuple[bytes, ...]) -> _AtHand:
+    def _sort(self, evidence: Evidence) -> _AtHand:
         """Sort tokens by what they are for; one that is known is not decoded again."""
         places: dict[tuple[ListKind, str], tuple[bytes, ...]] = {}
         problem = ""
-        for data in dict.fromkeys(tokens):
+        for data in dict.fromkeys(evidence.status_tokens):
             known = self._known.get(data)
             if known is None:
                 known = _known(data)
@@ -391,7 +382,7 @@ class StatusJudge:
                 problem = min(filter(None, (problem, known.problem)))
             else:
                 places[known.place] = (*places.get(known.place, ()), data)
-        return _AtHand(tokens, places, frozenset(uri for _, uri in places), problem)
+        return _AtHand(places, frozenset(uri for _, uri in places), problem)
 
     def _forget(self) -> None:
         """Forget what was not at hand for longest; the newest stays, whatever its size."""

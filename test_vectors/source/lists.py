@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cryptography import x509
@@ -283,6 +284,7 @@ TOLERATED: dict[str, tuple[Token, tuple[str, ...]]] = {
     ),
     "the root sent along": (by(SIGNER, HOUSE.iaca_recipe), ()),
     "an end before the list begins": (Token(claims={NBF: 1}), ()),
+    "a time to live that is negative": (Token(claims={TTL: -1}), ("status.ttl",)),
 }
 
 attack = Attacks()
@@ -301,6 +303,30 @@ def with_status(status: Any, *tokens: Token | bytes, required: bool = False) -> 
 def judged(name: str, status: Any, *tokens: Token | bytes, **expected: Any) -> None:
     """An attack on the status, where the CRL has decided about the document signer."""
     attack(STATUS, name, lambda: with_status(status, *tokens), judged=True, **expected)
+
+
+def useless(name: str, fields: Callable[..., Fields], *, kind: Kind = Kind.MUST_REJECT, judged: bool = True) -> None:
+    """Lists that can neither revoke nor clear count as absent: refused where evidence is demanded, else left open.
+
+    Args:
+        name: What is wrong.
+        fields: What departs from the honest scene, given whether evidence is demanded.
+        kind: What any reader makes of it where evidence is demanded.
+        judged: Whether evidence has decided about the document signer's revocation.
+    """
+    attack(STATUS, name, lambda: fields(required=True), outcome=Outcome.INDETERMINATE, judged=judged, kind=kind)
+    accept(
+        f"a list that can neither revoke nor clear: {name}",
+        lambda: fields(required=False),
+        judged=judged,
+        left_open=(STATUS,),
+        kind=Kind.MAY_REJECT,
+    )
+
+
+def unusable(name: str, status: Any, *tokens: Token | bytes, kind: Kind = Kind.MUST_REJECT) -> None:
+    """As `useless`, of a licence with that status member and these tokens."""
+    useless(name, lambda required: with_status(status, *tokens, required=required), kind=kind)
 
 
 # --- the status member ------------------------------------------------------------------------------------------------
@@ -326,7 +352,16 @@ accept(
     {"mso_status": {"status_list": {"idx": 1, "uri": "https://a.example"}}},
     left_open=(STATUS,),
 )
-accept("a status that is null", {"mutate_mso": lambda mso: mso.update(status=None)}, kind=Kind.MAY_REJECT)
+for _required in (False, True):
+    accept(
+        f"a status that is null{', evidence demanded' if _required else ''}",
+        lambda required=_required: {
+            "mutate_mso": lambda mso: mso.update(status=None),
+            **evidence(AUTHORITY.crl(), required=required),
+        },
+        judged=True,
+        warnings=["status.null"],
+    )
 accept("a status that is empty", {"mso_status": {}}, left_open=(STATUS,))
 accept("a status of a kind that is not known", {"mso_status": {"later": {"idx": 1}}}, left_open=(STATUS,))
 accept(
@@ -359,6 +394,17 @@ judged("revoked by a list that is stale", REVOKED, Token(expires=moment(-SECOND)
 judged("revoked by a list that is stale, and a newer one forgets it", REVOKED,
        Token(issued=moment(-30 * DAY), expires=moment(-29 * DAY)), Token(content=status_list({0: 1})))  # fmt: skip
 judged("revoked by the older of two lists", REVOKED, Token(content=status_list({0: 1})), Token(issued=moment(-DAY)))
+judged("revoked by a list that has no end", REVOKED, Token(claims={EXP: None}))
+judged("revoked by a list that is as old as one that forgets it", REVOKED, Token(content=status_list({0: 1})), Token())
+judged("suspended by a list that is stale", VALID,
+       Token(content=status_list({VALID_INDEX: 2}, bits=2), expires=moment(-SECOND)))  # fmt: skip
+judged("suspended by a list that is as old as one that says valid", VALID, Token(),
+       Token(content=status_list({VALID_INDEX: 2}, bits=2)))  # fmt: skip
+unusable("suspended, and a newer list that says valid has expired", VALID,
+         Token(content=status_list({VALID_INDEX: 2}, bits=2), issued=moment(-DAY)),
+         Token(expires=moment(-SECOND)))  # fmt: skip
+unusable("a list that was fresh for longer than the newer one", VALID, Token(issued=moment(-DAY)),
+         Token(expires=moment(-SECOND)))  # fmt: skip
 judged("revoked by a list whose signer has expired", REVOKED,
        by(SIGNER.with_changes(not_after=TEST_TIME - SECOND)))  # fmt: skip
 judged("revoked by a status list and a kind of list that is not known", REVOKED | {"later": 1}, Token())
@@ -416,11 +462,11 @@ for _name, (_token, _) in NOT_VALID.items():
     judged(f"the list says: {_name}", VALID, _token,
            kind=Kind.MUST_REJECT if _name in {"revoked", "suspended"} else Kind.MAY_REJECT)  # fmt: skip
 # The Token Status List has them, its profile for the mdoc has not.
-judged("a list of eight bits that says valid", VALID, Token(content=status_list({REVOKED_INDEX: 1}, bits=8)),
+unusable("a list of eight bits that says valid", VALID, Token(content=status_list({REVOKED_INDEX: 1}, bits=8)),
        kind=Kind.MAY_REJECT)  # fmt: skip
-judged("a list without its tag", VALID, Token(tag=b""), kind=Kind.MAY_REJECT)
-judged("an index beyond the list", {"status_list": {"idx": 64, "uri": URI}}, Token())
-judged("an index far beyond the list", {"status_list": {"idx": 2**62, "uri": URI}}, Token())
+unusable("a list without its tag", VALID, Token(tag=b""), kind=Kind.MAY_REJECT)
+unusable("an index beyond the list", {"status_list": {"idx": 64, "uri": URI}}, Token())
+unusable("an index far beyond the list", {"status_list": {"idx": 2**62, "uri": URI}}, Token())
 accept(
     "the last index of the list",
     lambda: with_status({"status_list": {"idx": 63, "uri": URI}}, Token()),
@@ -443,9 +489,9 @@ accept("an identifier that begins as a revoked one does",
 # The standard leaves these to the reader, or a reader of other limits takes them.
 _LEFT_TO_THE_READER = frozenset(("certificate outside the protected header", "two bits", "a bomb", "no exp"))
 for _name, (_token, _) in FORGERIES.items():
-    judged(f"a list of one who says valid: {_name}", VALID, _token,
+    unusable(f"a list of one who says valid: {_name}", VALID, _token,
            kind=Kind.MAY_REJECT if _name in _LEFT_TO_THE_READER else Kind.MUST_REJECT)  # fmt: skip
-judged("a list by a stranger's signer, who pardons", REVOKED,
+unusable("a list by a stranger's signer, who pardons", REVOKED,
        by(signer_recipe(NAMESAKE), content=status_list({0: 1})))  # fmt: skip
 for _name, _status, _token, _kind in (
     ("no typ", VALID, Token(protected={TYP: None}), Kind.MUST_REJECT),
@@ -461,7 +507,6 @@ for _name, _status, _token, _kind in (
     ("an exp that is text", VALID, Token(claims={EXP: "later"}), Kind.MUST_REJECT),
     ("an exp that is not a number", VALID, Token(claims={EXP: float("nan")}), Kind.MUST_REJECT),
     ("an exp without end", VALID, Token(claims={EXP: float("inf")}), Kind.MUST_REJECT),
-    ("a time to live that is negative", VALID, Token(claims={TTL: -1}), Kind.MAY_REJECT),
     ("no list", VALID, Token(claims={STATUS_LIST: None}), Kind.MUST_REJECT),
     ("a list that is text", VALID, Token(content={"bits": 1, "lst": "eNoDAAAAAAE"}), Kind.MUST_REJECT),
     ("a list that is not compressed", VALID, Token(content={"bits": 1, "lst": bytes(8)}), Kind.MUST_REJECT),
@@ -480,8 +525,12 @@ for _name, _status, _token, _kind in (
     ("claims with a byte behind them", VALID, Token(payload=Token().encoded_claims() + b"\0"), Kind.MUST_REJECT),
     ("a claim twice", VALID, Token(payload=_doubled_claim()), Kind.MUST_REJECT),
 ):  # fmt: skip
-    judged(f"a malformed list: {_name}", _status, _token, kind=_kind)
-attack(STATUS, "a token that is none", lambda: {"mso_status": VALID, **evidence(tokens=(b"token",))})
+    unusable(f"a malformed list: {_name}", _status, _token, kind=_kind)
+useless(
+    "a token that is none",
+    lambda required: {"mso_status": VALID, **evidence(required=required, tokens=(b"token",))},
+    judged=False,
+)
 attack(
     STATUS,
     "evidence demanded and absent",
@@ -493,18 +542,16 @@ attack(
     STATUS,
     "evidence demanded, and only another address's list at hand",
     lambda: with_status(VALID, Token(uri=URI + "2"), required=True),
+    outcome=Outcome.INDETERMINATE,
     judged=True,
 )
-# What was gathered for this very response holds a list that it does not ask for, and not the one that it asks for.
-judged("lists of other addresses only", VALID, Token(uri=_ELSEWHERE), kind=Kind.MAY_REJECT)
-judged("a list of another address, by nobody", VALID, Token(uri=_ELSEWHERE, signer=STRANGER), kind=Kind.MAY_REJECT)
-judged("two lists named, one at hand, and one of another address", both(VALID_INDEX, VALID_ID), Token(),
+unusable("lists of other addresses only", VALID, Token(uri=_ELSEWHERE), kind=Kind.MAY_REJECT)
+unusable("a list of another address, by nobody", VALID, Token(uri=_ELSEWHERE, signer=STRANGER), kind=Kind.MAY_REJECT)
+unusable("two lists named, one at hand, and one of another address", both(VALID_INDEX, VALID_ID), Token(),
        Token(uri=URI + "3"), kind=Kind.MAY_REJECT)  # fmt: skip
-attack(
-    STATUS,
+useless(
     "two documents, the list of the first and one of another address",
-    lambda: _two_documents(Token(), Token(uri=URI + "3")),
-    judged=True,
+    lambda required: _two_documents(Token(), Token(uri=URI + "3"), required=required),
     kind=Kind.MAY_REJECT,
 )
 attack(
@@ -531,7 +578,7 @@ for _name, _certificate in {
     "expired": HOUSE.iaca_recipe.with_changes(not_after=TEST_TIME - SECOND).build(),
     "not valid yet": HOUSE.iaca_recipe.with_changes(not_before=TEST_TIME + SECOND).build(),
 }.items():
-    judged(f"a certificate is named that did not sign the list: {_name}", pinned(_certificate), Token())
+    unusable(f"a certificate is named that did not sign the list: {_name}", pinned(_certificate), Token())
 for _name, _certificate, _token, _kind in (
     ("a root of others", OTHER_HOUSE.iaca_certificate.der, by(SIGNER, OTHER_HOUSE.iaca_recipe), Kind.MUST_REJECT),
     ("a CA", CA.build(), by(SIGNER, CA), Kind.MUST_REJECT),
@@ -543,7 +590,7 @@ for _name, _certificate, _token, _kind in (
         Kind.MAY_REJECT,
     ),
 ):
-    judged(f"a certificate is named and sent along that did not sign the list: {_name}", pinned(_certificate), _token,
+    unusable(f"a certificate is named and sent along that did not sign the list: {_name}", pinned(_certificate), _token,
            kind=_kind)  # fmt: skip
 _SIGNER_SERIAL = Certificate(SIGNER.build()).serial
 _CA_SERIAL = Certificate(CA.build()).serial
@@ -551,29 +598,35 @@ for _name, _serial, _token in (
     ("signer", _SIGNER_SERIAL, Token()),
     ("CA", _CA_SERIAL, by(below(SIGNER, CA, CA_KEY), CA)),
 ):
-    attack(
-        STATUS,
+    useless(
         f"the list's {_name} is revoked",
-        lambda serial=_serial, token=_token: {
+        lambda required, serial=_serial, token=_token: {
             "mso_status": VALID,
-            **evidence(AUTHORITY.crl(revoked=[serial]), tokens=(token.build(),)),
+            **evidence(AUTHORITY.crl(revoked=[serial]), required=required, tokens=(token.build(),)),
         },
-        judged=True,
     )
 for _name, _changes in {
     "with the key identifier of nobody": {
         "extensions": {"aki": (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)}
     },
     "under another name": {"issuer": distinguished_name(C="US", ST="US-UT", CN="Throwaway IACA 2")},
+    "that is stale": {"this_update": moment(-60 * DAY)},
+    "that is a delta": {"number": 2, "extensions": {"delta": (x509.DeltaCRLIndicator(1), True)}},
+    "with a critical extension that is not known": {
+        "extensions": {"odd": (x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)}
+    },
 }.items():
-    attack(
-        STATUS,
+    useless(
         f"the list's signer is revoked by a CRL {_name}",
-        lambda changes=_changes: {
+        lambda required, changes=_changes: {
             "mso_status": VALID,
-            **evidence(AUTHORITY.crl(), AUTHORITY.crl(revoked=[_SIGNER_SERIAL], **changes), tokens=(Token().build(),)),
+            **evidence(
+                AUTHORITY.crl(),
+                AUTHORITY.crl(revoked=[_SIGNER_SERIAL], **changes),
+                required=required,
+                tokens=(Token().build(),),
+            ),
         },
-        judged=True,
     )
     accept(
         f"a CRL {_name} that lists another than the list's signer, beside the root's own",
@@ -616,6 +669,9 @@ accept("a list in its last second", lambda: with_status(VALID, Token(expires=mom
 accept("a stale list and a fresh one",
        lambda: with_status(VALID, Token(issued=moment(-2 * DAY), expires=moment(-DAY)), Token()),
        judged=True)  # fmt: skip
+accept("suspended no longer, by a newer list",
+       lambda: with_status(VALID, Token(content=status_list({VALID_INDEX: 2}, bits=2), issued=moment(-DAY)), Token(),
+                           required=True), judged=True, kind=Kind.MAY_REJECT)  # fmt: skip
 accept("a forged list beside the true one",
        lambda: with_status(VALID, Token(signer=STRANGER, content=status_list({VALID_INDEX: 1})), Token()),
        judged=True)  # fmt: skip

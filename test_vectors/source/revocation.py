@@ -14,7 +14,7 @@ from mdl.pki import Crl
 from mdl.testing import TEST_TIME, Recipe
 from reader.report import Outcome, Revocation
 from reader.revocation import Evidence
-from test_vectors.source.case import LENIENT, Attacks, Honest, Kind
+from test_vectors.source.case import Attacks, Honest, Kind
 from test_vectors.source.encodings import SMALL
 from test_vectors.source.signers import (
     PROFILE,
@@ -42,6 +42,8 @@ accept = Honest()
 
 REVOCATION = "issuer_auth.certificate_revocation"
 _SERIAL = AUTHORITY.ds_certificate.serial
+_DELTA: dict[str, Any] = {"delta": (x509.DeltaCRLIndicator(1), True)}
+_HERE, _ELSEWHERE = "https://throwaway.example/iaca.crl", "https://throwaway.example/2.crl"
 
 
 def _pem(der: bytes) -> bytes:
@@ -77,6 +79,23 @@ for _name, _crls in {
         AUTHORITY.crl(revoked=[_SERIAL]),
     ],
     "revoked by a list from the future": lambda: [AUTHORITY.crl(revoked=[_SERIAL], this_update=moment(SECOND))],
+}.items():
+    attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()))
+
+
+def useless(name: str, crls: Any, *, kind: Kind = Kind.MUST_REJECT) -> None:
+    """Lists that can neither revoke nor clear count as absent: refused where evidence is demanded, else left open."""
+    attack(REVOCATION, name, lambda: evidence(*crls(), required=True), outcome=Outcome.INDETERMINATE, kind=kind)
+    accept(
+        f"evidence that can neither revoke nor clear: {name}",
+        lambda: evidence(*crls()),
+        group="revocation",
+        clause="18013-5 B.3",
+        kind=Kind.MAY_REJECT,
+    )
+
+
+for _name, _crls in {
     "stale by a second": lambda: [AUTHORITY.crl(this_update=moment(-30 * DAY), next_update=TEST_TIME - SECOND)],
     "from the future by a second": lambda: [AUTHORITY.crl(this_update=moment(SECOND))],
     "a list signed by a stranger": lambda: [AUTHORITY.crl(signer=stranger().iaca_key)],
@@ -114,8 +133,19 @@ for _name, _crls in {
     "a list with a critical entry extension": lambda: [
         _forged_crl(_entry("1.2.3.4.5", critical=True), revoked=[12345])
     ],
+    "an error page": lambda: [b"<html>404</html>"],
+    "a list that was fresh for longer than the newer one": lambda: [
+        AUTHORITY.crl(),
+        AUTHORITY.crl(number=2, next_update=moment(-SECOND)),
+    ],
+    "a list of two years ago, for ten": lambda: [
+        AUTHORITY.crl(this_update=moment(-700 * DAY), next_update=moment(3000 * DAY))
+    ],
+    "a list whose 90 days are over by a second, for 91": lambda: [
+        AUTHORITY.crl(this_update=moment(-90 * DAY - SECOND), next_update=moment(DAY))
+    ],
 }.items():
-    attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()))
+    useless(_name, _crls)
 
 attack(REVOCATION, "evidence demanded and absent", lambda: evidence(required=True), outcome=Outcome.INDETERMINATE)
 attack(
@@ -128,6 +158,7 @@ attack(
     REVOCATION,
     "evidence demanded, and the root's list under another name",
     lambda: evidence(AUTHORITY.crl(issuer=named(CN="Throwaway IACA 2")), required=True),
+    outcome=Outcome.INDETERMINATE,
 )
 
 # What the root's own key has signed is the root's word, whatever name or key identifier it bears. It revokes; but it
@@ -160,13 +191,12 @@ for _name, _crls in {
         other_authority().crl(extensions={"aki": AUTHORITY.ds_recipe.extensions["aki"]})
     ],
 }.items():
-    attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()), kind=Kind.MAY_REJECT)
+    useless(_name, _crls, kind=Kind.MAY_REJECT)
 attack(
-    REVOCATION,
+    PROFILE,
     "a list by a root that must not sign lists",
     lambda: root(extensions={"ku": usage(key_cert_sign=True)}) | evidence(AUTHORITY.crl()),
-    also=(PROFILE,),
-    why="a root without cRLSign breaks its own profile",
+    id="issuer-auth-certificate-revocation-a-list-by-a-root-that-must-not-sign-lists",
 )
 
 for _name, _crls in {
@@ -200,17 +230,55 @@ for _name, _crls in {
             extensions={"more": (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)},
         ),
     ],
-    "an indirect list": lambda: [AUTHORITY.crl(extensions={"idp": _distribution(indirect_crl=True)})],
-    "a partial list, of user certificates": lambda: [
-        AUTHORITY.crl(extensions={"idp": _distribution(only_contains_user_certs=True)})
+    "suspended": lambda: [_forged_crl(_reason(x509.ReasonFlags.certificate_hold), revoked=[_SERIAL])],
+    "suspended by a list that is stale": lambda: [_on_hold(this_update=moment(-60 * DAY))],
+    "suspended by a list that is as old as one that is silent": lambda: [_on_hold(), AUTHORITY.crl()],
+    "suspended by a list that is newer than one that is silent": lambda: [_on_hold(number=2), AUTHORITY.crl()],
+    "suspended, and a newer delta list is silent": lambda: [
+        _on_hold(),
+        AUTHORITY.crl(number=2, extensions={"delta": (x509.DeltaCRLIndicator(1), True)}),
+    ],
+    "suspended, and a newer list of another partition is silent": lambda: [
+        _on_hold(),
+        AUTHORITY.crl(number=2, extensions=_partition(_ELSEWHERE)),
+    ],
+    "revoked by a list of another partition, behind a complete one that does not list it": lambda: [
+        AUTHORITY.crl(number=2),
+        AUTHORITY.crl(revoked=[_SERIAL], extensions=_partition(_ELSEWHERE)),
+    ],
+    "revoked by the older of two lists, and taken off hold by a delta list": lambda: [
+        AUTHORITY.crl(revoked=[_SERIAL]),
+        _on_hold(x509.ReasonFlags.remove_from_crl, number=3, extensions=_DELTA),
+    ],
+    "revoked by an old list that is misnamed, and a newer one clears": lambda: [
+        AUTHORITY.crl(revoked=[_SERIAL], issuer=_OTHER_NAME, this_update=moment(-60 * DAY)),
+        AUTHORITY.crl(number=2),
     ],
 }.items():
     attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()))
+for _name, _crls in {
+    "an indirect list": lambda: [AUTHORITY.crl(extensions={"idp": _distribution(indirect_crl=True)})],
+    "a partition of another address": lambda: [AUTHORITY.crl(extensions=_partition(_ELSEWHERE))],
+    "a partition of this address, of CAs": lambda: [
+        AUTHORITY.crl(extensions=_partition(_HERE, only_contains_ca_certs=True))
+    ],
+    "a partition of this address, for some reasons": lambda: [
+        AUTHORITY.crl(extensions=_partition(_HERE, reasons=frozenset([x509.ReasonFlags.key_compromise])))
+    ],
+    "a delta list that takes it off hold": lambda: [
+        _on_hold(x509.ReasonFlags.remove_from_crl, number=2, extensions=_DELTA)
+    ],
+    "suspended, and a newer delta list takes it off hold": lambda: [
+        _on_hold(),
+        _on_hold(x509.ReasonFlags.remove_from_crl, number=2, extensions=_DELTA),
+    ],
+}.items():
+    useless(_name, _crls)
 
 
 def _reason(reason: x509.ReasonFlags) -> Any:
     """A reason on the first entry."""
-    code = {x509.ReasonFlags.superseded: 4, x509.ReasonFlags.remove_from_crl: 8}[reason]
+    code = {"superseded": 4, "certificateHold": 6, "removeFromCRL": 8}[reason.value]
 
     def change(body: Any) -> None:
         body["revoked_certificates"][0]["crl_entry_extensions"] = [
@@ -241,27 +309,22 @@ def _distribution(**flags: bool) -> tuple[x509.ExtensionType, bool]:
     )
 
 
-# A list that says where it is to be found and is complete: a reader may understand that.
-attack(
-    REVOCATION,
-    "a complete list that names its distribution point",
-    lambda: evidence(
-        AUTHORITY.crl(
-            extensions={
-                "idp": (
-                    x509.IssuingDistributionPoint(
-                        [x509.UniformResourceIdentifier("https://throwaway.example/iaca.crl")],
-                        **dict.fromkeys(_PARTS, False),
-                        relative_name=None,
-                        only_some_reasons=None,
-                    ),
-                    True,
-                )
-            }
-        )
-    ),
-    kind=Kind.MAY_REJECT,
-)
+def _partition(*uris: str, reasons: frozenset[x509.ReasonFlags] | None = None, **flags: bool) -> dict[str, Any]:
+    point = x509.IssuingDistributionPoint(
+        [x509.UniformResourceIdentifier(uri) for uri in uris],
+        relative_name=None,
+        only_some_reasons=reasons,
+        **(dict.fromkeys(_PARTS, False) | flags),
+    )
+    return {"idp": (point, True)}
+
+
+def _on_hold(reason: x509.ReasonFlags = x509.ReasonFlags.certificate_hold, **changes: Any) -> bytes:
+    """A list with that reason for the document signer."""
+    original = Crl(AUTHORITY.crl(revoked=[_SERIAL], **changes))
+    return forge_crl(original, _reason(reason), signer=AUTHORITY.iaca_key).der
+
+
 attack(
     REVOCATION,
     "the second of two document signers revoked",
@@ -347,25 +410,53 @@ accept(
     judged=True,
 )
 
-# The root has signed them and they are fresh; they break rules of the profile by which no forger gains.
+# The root has signed them and they are fresh; they break rules of the profile that leave their meaning clear.
 for _name, _crls in {
     "a list for 91 days": lambda: [AUTHORITY.crl(next_update=moment(91 * DAY))],
-    "a list of two years ago, for ten": lambda: [
-        AUTHORITY.crl(this_update=moment(-700 * DAY), next_update=moment(3000 * DAY))
-    ],
+    "a list for ten years": lambda: [AUTHORITY.crl(next_update=moment(3650 * DAY))],
     "a list without a number": lambda: [AUTHORITY.crl(extensions={"number": None})],
     "a list without a key identifier": lambda: [AUTHORITY.crl(extensions={"aki": None})],
     "a list with a reason for another": lambda: [_forged_crl(_reason(x509.ReasonFlags.superseded), revoked=[12345])],
+    "a list on which another is on hold": lambda: [
+        _forged_crl(_reason(x509.ReasonFlags.certificate_hold), revoked=[12345])
+    ],
+    "a list with an entry extension that is not known, for another": lambda: [
+        _forged_crl(_entry("1.2.3.4.5", critical=False), revoked=[12345])
+    ],
     "a list that is empty and says so": lambda: [_forged_crl(_emptied, revoked=[12345])],
+    "a list with an extension that is not known": lambda: [
+        AUTHORITY.crl(
+            extensions={"more": (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), False)}
+        )
+    ],
+    "a complete list that names its distribution point": lambda: [AUTHORITY.crl(extensions=_partition(_HERE))],
+    "a partition of two addresses": lambda: [AUTHORITY.crl(extensions=_partition(_ELSEWHERE, _HERE))],
+    "a partition of user certificates": lambda: [
+        AUTHORITY.crl(extensions={"idp": _distribution(only_contains_user_certs=True)})
+    ],
+    "two partitions": lambda: [
+        AUTHORITY.crl(number=2, extensions=_partition(_ELSEWHERE)),
+        AUTHORITY.crl(extensions=_partition(_HERE)),
+    ],
 }.items():
-    attack(
-        REVOCATION,
-        f"{_name} is all that there is",
+    accept(
+        f"evidence: {_name} is all that there is",
         lambda crls=_crls: evidence(*crls(), required=True),
         judged=True,
-        tolerated=LENIENT,
         warnings=["crl.profile"],
     )
+for _name, _crls in {
+    "suspended no longer, by a newer list": lambda: [_on_hold(), AUTHORITY.crl(number=2)],
+    "suspended no longer, by a delta list and a complete one": lambda: [
+        AUTHORITY.crl(number=2),
+        _on_hold(x509.ReasonFlags.remove_from_crl, number=3, extensions=_DELTA),
+    ],
+    "a delta list that takes it off hold, and an older complete one": lambda: [
+        AUTHORITY.crl(),
+        _on_hold(x509.ReasonFlags.remove_from_crl, number=2, extensions=_DELTA),
+    ],
+}.items():
+    accept(f"evidence: {_name}", lambda crls=_crls: evidence(*crls(), required=True), judged=True, kind=Kind.MAY_REJECT)
 for _order in (1, -1):
     accept(
         f"evidence: a list without a number {'before' if _order == 1 else 'behind'} a regular one",
