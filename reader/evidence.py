@@ -362,7 +362,8 @@ class EvidenceStore:
         series = [one for one in before if one.series == entry.series and one.data != entry.data]
         kept = _without_silent(_reduced([entry, *series], at) + others, at)
         self._set(entry.place, kept)
-        self._places.move_to_end(entry.place)
+        if kept:
+            self._places.move_to_end(entry.place)
         self._make_room(entry)
 
     def _set(self, place: _Place, entries: list[_Entry]) -> None:
@@ -634,7 +635,7 @@ def _authentic(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
             until=found.expires,
             refusal=refusal,
             uris=None,
-            speaks=bool(said.revoked or said.others),
+            speaks=said != _Said(width=said.width),
             ttl=found.ttl,
             fetched=at,
         )
@@ -724,8 +725,7 @@ def _reduced(series: list[_Entry], at: datetime) -> list[_Entry]:
     """What is kept of one series: the newest, and of the others those that say something that no newer one says.
 
     The newest is the newest that can clear and is not from the future. Of an older one it does not matter whom it
-    suspends: the newer one decides that. Of those that the newest does not follow, it does: they cannot clear, are from
-    the future, or are as old.
+    suspends: the newer one decides that. Of those that cannot clear, or are from the future, it does.
 
     Args:
         series: All that there is; where two are of one age, the one that came last stands first.
@@ -742,18 +742,22 @@ def _reduced(series: list[_Entry], at: datetime) -> list[_Entry]:
             continue
         is_current = clears and entry.age == newest
         rivals = [one for one in (*current, *older) if one.data is not None]
-        if is_current and all(_lasts_longer(entry, one) for one in rivals if one.age == newest):
+        if is_current and not any(_says_the_same(entry, one) for one in rivals if one.age == newest):
             current.append(entry)
-        elif entry.speaks and _goes_beyond(entry, rivals, others_too=is_current or not clears):
-            (current if is_current else older).append(entry)
-        elif entry.refusal is None and entry.is_early(at) and entry.is_usable(at):
+            continue
+        is_ahead = entry.refusal is None and entry.is_early(at) and entry.is_usable(at)
+        goes_beyond = not is_current and entry.speaks and _goes_beyond(entry, rivals, others_too=not clears)
+        if is_ahead or goes_beyond:
             older.append(entry)
     older = [one for one in older if one.until is None or at - one.until <= _LONGEST_LIFE]
     return current[:_MAX_OLDER] + older[:_MAX_OLDER]
 
 
-def _lasts_longer(entry: _Entry, other: _Entry) -> bool:
-    return entry.data is not None and entry.until is not None and (other.until is None or entry.until > other.until)
+def _says_the_same(entry: _Entry, other: _Entry) -> bool:
+    """Whether two lists of one age differ in nothing that matters: an issuer may sign the same list at each request."""
+    if entry.data is None:
+        return True
+    return entry.until == other.until and _said(entry) == _said(other)
 
 
 def _goes_beyond(entry: _Entry, rivals: list[_Entry], *, others_too: bool) -> bool:

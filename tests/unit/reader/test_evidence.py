@@ -4,6 +4,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -244,20 +245,20 @@ def judged(crls: Evidence) -> tuple[str, ...]:
 @pytest.mark.parametrize("naming", MISNAMED)
 def test_a_crl_of_the_root_s_own_key_that_names_another_has_a_place_of_its_own(naming: dict[str, Any]) -> None:
     """It revokes whom it lists and clears nobody: where it pushed out the one that does, everybody would be refused."""
-    misnamed = HOUSE.crl(number=6, **naming)
-    store, other_way_round = EvidenceStore(), kept((CRL_NEED, misnamed), (CRL_NEED, CRL))
-    for data in (CRL, misnamed):
-        assert store.add(CRL_NEED, CRL_URL, data, at=TEST_TIME) is (data == CRL)
-    for one in (store, other_way_round):
-        assert one.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(CRL, misnamed))
-        assert judged(one.evidence([CRL_NEED], at=TEST_TIME)) == ()
-    revoking = HOUSE.crl(number=7, revoked=[HOUSE.ds_certificate.serial], **naming)
-    store.add(CRL_NEED, CRL_URL, revoking, at=TEST_TIME)
-    store.add(CRL_NEED, CRL_URL, HOUSE.crl(number=8), at=TEST_TIME)
-    assert store.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(HOUSE.crl(number=8), revoking))
-    assert judged(store.evidence([CRL_NEED], at=TEST_TIME)) == ("issuer_auth.certificate_revocation",)
-    error = refusal(VerificationError, store.add, CRL_NEED, CRL_URL, misnamed, at=TEST_TIME)
-    assert error.code == "evidence.rollback"
+    silent = HOUSE.crl(number=6, **naming)
+    error = refusal(VerificationError, kept((CRL_NEED, CRL)).add, CRL_NEED, CRL_URL, silent, at=TEST_TIME)
+    assert error.code == "evidence.misnamed"
+    for others in ([12345], [HOUSE.ds_certificate.serial]):
+        misnamed = HOUSE.crl(number=6, revoked=others, **naming)
+        for order in ((CRL, misnamed), (misnamed, CRL)):
+            store = EvidenceStore()
+            for data in order:
+                assert store.add(CRL_NEED, CRL_URL, data, at=TEST_TIME) is (data == CRL)
+            assert {*store.evidence([CRL_NEED], at=TEST_TIME).crls} == {CRL, misnamed}
+            store.add(CRL_NEED, CRL_URL, HOUSE.crl(number=8), at=TEST_TIME)
+            found = store.evidence([CRL_NEED], at=TEST_TIME)
+            assert {*found.crls} == {HOUSE.crl(number=8), misnamed}
+            assert judged(found) == (() if others == [12345] else ("issuer_auth.certificate_revocation",))
 
 
 def test_of_roots_that_share_a_key_a_crl_is_that_of_the_one_which_it_names() -> None:
@@ -285,20 +286,20 @@ def test_a_root_has_one_crl_wherever_it_lies() -> None:
         (CRL_NEED, HOUSE.crl(signer=STRANGER), "evidence.untrusted"),
         (CRL_NEED, OTHER_HOUSE.crl(), "evidence.untrusted"),
         (CRL_NEED, NAMESAKE.crl(), "evidence.untrusted"),
-        (CRL_NEED, HOUSE.crl(extensions={"delta": (x509.DeltaCRLIndicator(1), True)}), "evidence.untrusted"),
-        (CRL_NEED, HOUSE.crl(this_update=TEST_TIME + SECOND), "evidence.unusable"),
-        (CRL_NEED, HOUSE.crl(this_update=TEST_TIME - 9 * DAY, next_update=TEST_TIME), "evidence.unusable"),
+        (CRL_NEED, HOUSE.crl(extensions={"delta": (x509.DeltaCRLIndicator(1), True)}), "evidence.unusable"),
+        (CRL_NEED, HOUSE.crl(this_update=TEST_TIME + 61 * SECOND), "evidence.unusable"),
         (LIST_NEED, Token(signer=STRANGER).build(), "evidence.untrusted"),
         (LIST_NEED, Token(uri=URI + "/2").build(), "evidence.untrusted"),
         (LIST_NEED, Token.of_identifiers().build(), "evidence.untrusted"),
         (LIST_NEED, Token(chain=(HOUSE.ds_certificate.der,), signer=HOUSE.ds_key).build(), "evidence.untrusted"),
         (LIST_NEED, Token(chain=(signer_recipe(OTHER_HOUSE).build(),)).build(), "evidence.untrusted"),
-        (LIST_NEED, Token(claims={4: None}).build(), "evidence.untrusted"),
-        (LIST_NEED, Token(expires=TEST_TIME).build(), "evidence.unusable"),
-        (LIST_NEED, Token(issued=TEST_TIME + SECOND).build(), "evidence.unusable"),
+        (LIST_NEED, Token(claims={4: None}, content=status_list({0: 0})).build(), "evidence.unusable"),
+        (LIST_NEED, Token(issued=TEST_TIME + 61 * SECOND, content=status_list({0: 0})).build(), "evidence.unusable"),
     ],
 )
-def test_evidence_that_is_not_authentic_or_not_usable_is_not_kept(need: Need, data: bytes, code: str) -> None:
+def test_evidence_that_is_not_authentic_or_can_neither_revoke_nor_clear_is_not_kept(
+    need: Need, data: bytes, code: str
+) -> None:
     store = EvidenceStore()
     assert refusal(VerificationError, store.add, need, need.urls[0], data, at=TEST_TIME).code == code
     assert len(store) == 0
@@ -331,10 +332,10 @@ def test_one_of_several_roots_may_vouch_for_it() -> None:
     "need, newer, older",
     [
         (CRL_NEED, HOUSE.crl(number=5), HOUSE.crl(number=4)),
-        (CRL_NEED, HOUSE.crl(number=5), HOUSE.crl(number=4, this_update=TEST_TIME - HOUR)),
         (CRL_NEED, HOUSE.crl(number=5), HOUSE.crl(number=5, this_update=TEST_TIME - 2 * DAY)),
-        (CRL_NEED, HOUSE.crl(number=5), HOUSE.crl(extensions={"number": None}, this_update=TEST_TIME - HOUR)),
+        (CRL_NEED, HOUSE.crl(number=5), HOUSE.crl(extensions={"number": None})),
         (LIST_NEED, TOKEN, Token(issued=TEST_TIME - 2 * HOUR).build()),
+        (LIST_NEED, TOKEN, Token(issued=TEST_TIME - 2 * HOUR, expires=TEST_TIME + 9 * DAY).build()),
     ],
 )
 def test_nothing_older_takes_the_place_of_what_was_seen(need: Need, newer: bytes, older: bytes) -> None:
@@ -346,18 +347,12 @@ def test_nothing_older_takes_the_place_of_what_was_seen(need: Need, newer: bytes
     assert other_way_round.crls + other_way_round.status_tokens == (newer,)
 
 
-def test_a_crl_s_number_decides_before_its_date() -> None:
-    backdated = HOUSE.crl(number=6, this_update=TEST_TIME - 2 * DAY)
-    assert kept((CRL_NEED, CRL), (CRL_NEED, backdated)).evidence(at=TEST_TIME).crls == (backdated,)
-
-
-def test_not_even_when_that_has_expired() -> None:
-    short = Token(expires=TEST_TIME + HOUR).build()
-    store = kept((LIST_NEED, short))
-    later = TEST_TIME + 2 * HOUR
-    older = Token(issued=TEST_TIME - 2 * HOUR, expires=TEST_TIME + 9 * DAY).build()
-    assert refusal(VerificationError, store.add, LIST_NEED, URI, older, at=later).code == "evidence.rollback"
-    assert store.evidence(at=later) == Evidence()
+def test_a_crl_s_date_decides_before_its_number() -> None:
+    """Numbers are counted by scope, and lists of some services have none: such a service is not locked out."""
+    later = HOUSE.crl(number=4, this_update=TEST_TIME - HOUR)
+    without = HOUSE.crl(extensions={"number": None}, this_update=TEST_TIME - HOUR / 2)
+    store = kept((CRL_NEED, CRL), (CRL_NEED, later), (CRL_NEED, without))
+    assert store.evidence(at=TEST_TIME).crls == (without,)
 
 
 def test_the_same_again_is_no_rollback() -> None:
@@ -365,20 +360,144 @@ def test_the_same_again_is_no_rollback() -> None:
     assert len(store) == 2
 
 
-def test_what_has_expired_is_not_handed_out_and_what_is_from_the_future_neither() -> None:
+def test_what_has_expired_is_handed_out_and_the_verifier_judges_it() -> None:
+    """It revokes whom it lists, and keeps what is older from clearing."""
     store = kept((CRL_NEED, CRL), (LIST_NEED, TOKEN))
-    assert store.evidence(at=TEST_TIME + DAY - SECOND).status_tokens == (TOKEN,)
-    assert store.evidence(at=TEST_TIME + DAY).status_tokens == ()
-    assert store.evidence(at=TEST_TIME + DAY).crls == (CRL,)
-    assert store.evidence([LIST_NEED, CRL_NEED], at=TEST_TIME + 29 * DAY) == Evidence()
-    assert store.evidence(at=TEST_TIME - 2 * HOUR).status_tokens == ()
+    for at in (TEST_TIME, TEST_TIME + 1000 * DAY):
+        assert store.evidence(at=at) == Evidence(crls=(CRL,), status_tokens=(TOKEN,))
+    assert not store.is_fresh(LIST_NEED, at=TEST_TIME + DAY, max_age=2 * DAY)
+    expired = HOUSE.crl(number=6, next_update=TEST_TIME)
+    assert not store.add(CRL_NEED, CRL_URL, expired, at=TEST_TIME)
+    assert store.evidence(at=TEST_TIME).crls == (expired,)
+    assert not store.is_fresh(CRL_NEED, at=TEST_TIME, max_age=DAY)
+
+
+def test_what_is_ahead_of_the_clock_by_the_largest_skew_is_taken_beside_what_is_good_now() -> None:
+    ahead = Token(issued=TEST_TIME + 60 * SECOND).build()
+    store = kept((LIST_NEED, TOKEN), (LIST_NEED, ahead))
+    assert {*store.evidence(at=TEST_TIME).status_tokens} == {TOKEN, ahead}
+    store.add(LIST_NEED, URI, ahead, at=TEST_TIME + 60 * SECOND)
+    assert store.evidence(at=TEST_TIME + 60 * SECOND).status_tokens == (ahead,)
+
+
+SERIAL = HOUSE.ds_certificate.serial
+
+
+@pytest.mark.parametrize(
+    ("need", "first", "second", "both"),
+    [
+        (CRL_NEED, CRL, HOUSE.crl(number=5, revoked=[SERIAL]), True),
+        (CRL_NEED, CRL, HOUSE.crl(number=4, revoked=[SERIAL]), True),
+        (CRL_NEED, CRL, HOUSE.crl(number=4, revoked=[SERIAL], this_update=TEST_TIME - 60 * DAY), True),
+        (CRL_NEED, CRL, HOUSE.crl(number=6, revoked=[SERIAL], this_update=TEST_TIME + DAY), True),
+        (CRL_NEED, CRL, HOUSE.crl(revoked=[SERIAL], extensions={"delta": (x509.DeltaCRLIndicator(1), True)}), True),
+        (CRL_NEED, HOUSE.crl(number=5, revoked=[1, SERIAL]), HOUSE.crl(number=4, revoked=[SERIAL]), False),
+        (CRL_NEED, HOUSE.crl(number=5, revoked=[SERIAL]), HOUSE.crl(number=5), True),
+        (CRL_NEED, HOUSE.crl(number=5, revoked=[1]), HOUSE.crl(number=4, revoked=[1, SERIAL]), True),
+        (LIST_NEED, TOKEN, Token(content=status_list({7: 1})).build(), True),
+        (LIST_NEED, TOKEN, Token(content=status_list({7: 1}), issued=TEST_TIME - DAY).build(), True),
+        (LIST_NEED, TOKEN, Token(content=status_list({7: 1}), claims={4: None}).build(), True),
+        (LIST_NEED, TOKEN, Token(content=status_list({7: 1}, bits=2), issued=TEST_TIME - DAY).build(), True),
+        (LIST_NEED, TOKEN, Token(content=status_list({3: 1}, size=800), issued=TEST_TIME - DAY).build(), False),
+        (LIST_NEED, TOKEN, Token(content=status_list({700: 1}, size=800), issued=TEST_TIME - DAY).build(), True),
+    ],
+)
+def test_a_list_that_revokes_something_is_kept_beside_a_newer_one_that_does_not(
+    tmp_path: Path, need: Need, first: bytes, second: bytes, both: bool
+) -> None:
+    for order in ((first, second), (second, first)):
+        store = EvidenceStore()
+        for data in order:
+            if both or data == first or order[0] == second:
+                store.add(need, need.urls[0], data, at=TEST_TIME)
+            else:
+                error = refusal(VerificationError, store.add, need, need.urls[0], data, at=TEST_TIME)
+                assert error.code == "evidence.rollback"
+        store.save(tmp_path / "evidence")
+        for one in (store, EvidenceStore.load(tmp_path / "evidence", TRUST)):
+            found = one.evidence(at=TEST_TIME)
+            assert {*found.crls, *found.status_tokens} == ({first, second} if both else {first})
+        assert store._size == sum(entry.size for entry in store._entries())
+        assert store._count == len(store._entries())
+
+
+def test_of_the_older_ones_a_fixed_number_is_kept_the_newest_first() -> None:
+    lists = [HOUSE.crl(number=number, revoked=[number]) for number in range(1, 21)]
+    for order in (lists, lists[::-1]):
+        store = EvidenceStore()
+        for data in order:
+            with suppress(VerificationError):  # the newest are there already
+                store.add(CRL_NEED, CRL_URL, data, at=TEST_TIME)
+        assert store.evidence(at=TEST_TIME).crls == tuple(lists[:-10:-1])
+
+
+def test_a_list_whose_signer_is_another_s_does_not_push_out_an_honest_one() -> None:
+    """Who has the key of a signer that is revoked signs newer lists: they are not believed, and no door loses."""
+    thief = signer_recipe(HOUSE).with_changes(serial=77)
+    newer = Token(chain=(thief.build(),), issued=TEST_TIME).build()
+    store = kept((LIST_NEED, TOKEN), (LIST_NEED, newer))
+    assert {*store.evidence(at=TEST_TIME).status_tokens} == {TOKEN, newer}
+    following = Token(chain=(thief.build(),), issued=TEST_TIME + 2 * DAY, expires=TEST_TIME + 9 * DAY).build()
+    store.add(LIST_NEED, URI, following, at=TEST_TIME + 2 * DAY)
+    assert TOKEN in store.evidence(at=TEST_TIME + 2 * DAY).status_tokens, "it revokes somebody"
+    silent = Token(content=status_list({0: 0})).build()
+    store = kept((LIST_NEED, silent), (LIST_NEED, newer))
+    store.add(LIST_NEED, URI, following, at=TEST_TIME + 2 * DAY)
+    assert store.evidence(at=TEST_TIME + 2 * DAY).status_tokens == (following,)
+
+
+def points_to(*uris: str) -> dict[str, Any]:
+    flags = ("only_contains_user_certs", "only_contains_ca_certs", "indirect_crl", "only_contains_attribute_certs")
+    names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+    point = x509.IssuingDistributionPoint(
+        names, relative_name=None, only_some_reasons=None, **dict.fromkeys(flags, False)
+    )
+    return {"idp": (point, True)}
+
+
+def test_each_partition_has_its_own_newest_list() -> None:
+    elsewhere = Need(kind=EvidenceKind.CRL, urls=("https://throwaway.example/2.crl",), issuers=(ROOT,))
+    here = HOUSE.crl(number=5, extensions=points_to(CRL_URL))
+    there = HOUSE.crl(number=9, extensions=points_to(elsewhere.urls[0]))
+    store = EvidenceStore()
+    assert store.add(CRL_NEED, CRL_URL, here, at=TEST_TIME)
+    assert not store.is_fresh(elsewhere, at=TEST_TIME, max_age=DAY)
+    assert not store.add(CRL_NEED, CRL_URL, there, at=TEST_TIME), "it is not what was needed"
+    assert store.is_fresh(elsewhere, at=TEST_TIME, max_age=DAY)
+    assert {*store.evidence([CRL_NEED], at=TEST_TIME).crls} == {here, there}
+    assert judged(store.evidence([CRL_NEED], at=TEST_TIME)) == ()
+
+
+def test_the_evidence_of_others_pushes_out_nothing_that_a_root_has_within_its_share() -> None:
+    revoking = HOUSE.crl(number=5, revoked=[HOUSE.ds_certificate.serial])
+    store = EvidenceStore(max_bytes=60_000)
+    for data in (revoking, HOUSE.crl(number=6)):
+        store.add(CRL_NEED, CRL_URL, data, at=TEST_TIME)
+    roots = [ThrowawayAuthority(f"House {number}") for number in range(3)]
+    for number in range(40):
+        house = roots[number % 3]
+        need = Need(kind=EvidenceKind.CRL, urls=(CRL_URL,), issuers=(house.iaca_certificate,))
+        store.add(need, CRL_URL, house.crl(number=number, revoked=range(1 + number, 200 + number)), at=TEST_TIME)
+        assert store._size <= 60_000
+        assert revoking in store.evidence(at=TEST_TIME).crls
+
+
+def test_where_room_is_short_lists_that_revoke_nobody_go_first() -> None:
+    revoking = HOUSE.crl(number=5, revoked=[HOUSE.ds_certificate.serial])
+    store = EvidenceStore(max_bytes=100_000)
+    store.add(CRL_NEED, CRL_URL, revoking, at=TEST_TIME)
+    for number in range(30):
+        need, data = large(number)
+        store.add(need, need.urls[0], data, at=TEST_TIME)
+    assert store._size <= 100_000
+    assert store.evidence(at=TEST_TIME).crls == (revoking,)
 
 
 def large(number: int) -> tuple[Need, bytes]:
     uri = f"{URI}/{number}"
     need = Need(kind=EvidenceKind.STATUS_LIST, urls=(uri,), issuers=(ROOT,))
     filler = hashlib.shake_256(uri.encode()).digest(20_000)
-    return need, Token(uri=uri, claims={"filler": filler}).build()
+    return need, Token(uri=uri, claims={"filler": filler}, content=status_list({0: 0})).build()
 
 
 def test_room_is_made_by_what_was_used_longest_ago_and_its_mark_stays() -> None:
@@ -389,11 +508,11 @@ def test_room_is_made_by_what_was_used_longest_ago_and_its_mark_stays() -> None:
         if number == 2:
             store.evidence([pieces[0][0]], at=TEST_TIME)  # used, so it is not the first to go
     assert store._size <= 100_000
-    assert store._size == sum(entry.size for entry in store._entries.values())
+    assert store._size == sum(entry.size for entry in store._entries())
     assert pieces[0][1] in store.evidence(at=TEST_TIME).status_tokens
     assert pieces[1][1] not in store.evidence(at=TEST_TIME).status_tokens
     need = pieces[1][0]
-    older = Token(uri=need.urls[0], issued=TEST_TIME - 2 * HOUR).build()
+    older = Token(uri=need.urls[0], issued=TEST_TIME - 2 * HOUR, content=status_list({0: 0})).build()
     assert refusal(VerificationError, store.add, need, need.urls[0], older, at=TEST_TIME).code == "evidence.rollback"
     assert not store.is_fresh(need, at=TEST_TIME, max_age=DAY)
 
@@ -404,8 +523,8 @@ def test_the_number_of_entries_is_limited(monkeypatch: pytest.MonkeyPatch) -> No
     for number in range(5):
         need = Need(kind=EvidenceKind.STATUS_LIST, urls=(f"{URI}/{number}",), issuers=(ROOT,))
         store.add(need, need.urls[0], Token(uri=need.urls[0]).build(), at=TEST_TIME)
-    assert len(store._entries) == 3
-    assert store._size == sum(entry.size for entry in store._entries.values())
+    assert len(store._entries()) == 3
+    assert store._size == sum(entry.size for entry in store._entries())
 
 
 # --- keeping it fresh -------------------------------------------------------------------------------------------------
@@ -450,17 +569,18 @@ def test_the_old_one_serves_until_it_expires_when_no_newer_one_is_to_be_had() ->
     assert gathered.evidence.status_tokens == (TOKEN,)
     assert [(error.code, error.url, error.retryable) for error in gathered.errors] == [("fetch.connect", URI, True)]
     gathered = cache.gather([LIST_NEED], at=TEST_TIME + DAY)
-    assert gathered.evidence == Evidence()
+    assert gathered.evidence.status_tokens == (TOKEN,), "it has expired, and revokes"
     assert len(gathered.errors) == 1
 
 
 @pytest.mark.parametrize(
     "answer, code",
     [
-        (b"<html>captive portal</html>", "cbor."),
+        (b"<html>captive portal</html>", "status.token"),
+        (b"\xd2", "cbor."),
         (Token(signer=STRANGER, issued=TEST_TIME).build(), "evidence.untrusted"),
         (Token(issued=TEST_TIME - 2 * HOUR).build(), "evidence.rollback"),
-        (Token(issued=TEST_TIME + 20 * HOUR).build(), "evidence.unusable"),
+        (Token(issued=TEST_TIME + 20 * HOUR, content=status_list({0: 0})).build(), "evidence.unusable"),
     ],
 )
 def test_a_bad_answer_does_not_spoil_what_is_there(answer: bytes, code: str) -> None:
@@ -473,7 +593,7 @@ def test_a_bad_answer_does_not_spoil_what_is_there(answer: bytes, code: str) -> 
     (error,) = gathered.errors
     assert type(error) is FetchError
     assert (error.code[: len(code)], error.url, error.retryable) == (code, URI, False)
-    source.answers[URI] = newer = Token(issued=TEST_TIME + HOUR, content=status_list({1: 1})).build()
+    source.answers[URI] = newer = Token(issued=TEST_TIME + HOUR, content=status_list({1: 1, 3: 1})).build()
     assert cache.gather([LIST_NEED], at=TEST_TIME + 3 * HOUR).evidence.status_tokens == (newer,)
 
 
@@ -512,7 +632,7 @@ def test_the_next_address_serves_when_the_first_does_not() -> None:
 def test_a_crl_that_names_another_is_kept_and_the_root_s_own_is_looked_for_all_the_same() -> None:
     mirror = "https://mirror.example/1"
     need = Need(kind=EvidenceKind.CRL, urls=(CRL_URL, mirror), issuers=(ROOT,))
-    misnamed = HOUSE.crl(number=6, extensions=FOREIGN_KEY)
+    misnamed = HOUSE.crl(number=6, extensions=FOREIGN_KEY, revoked=[12345])
     source = fetcher(crl=misnamed)
     cache = EvidenceCache(source)
     gathered = cache.gather([need], at=TEST_TIME)
@@ -572,7 +692,7 @@ def test_threads_may_share_a_cache() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert cache.store._size == sum(entry.size for entry in cache.store._entries.values())
+    assert cache.store._size == sum(entry.size for entry in cache.store._entries())
 
 
 def test_from_the_response_over_http_to_the_evidence() -> None:
@@ -625,7 +745,7 @@ def test_a_file_gives_back_what_was_saved(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["evidence"]
     loaded = EvidenceStore.load(path, TRUST)
     assert loaded.evidence(at=TEST_TIME) == store.evidence(at=TEST_TIME)
-    assert list(loaded._entries.values()) == list(store._entries.values())
+    assert loaded._entries() == store._entries()
     assert loaded.evidence([by_root], at=TEST_TIME).status_tokens == (TOKEN,)
     loaded.save(path)
     assert EvidenceStore.load(path, TRUST).evidence(at=TEST_TIME) == store.evidence(at=TEST_TIME)
@@ -658,7 +778,7 @@ def test_a_mark_without_its_evidence_goes_into_the_file_too(tmp_path: Path) -> N
             refusal(VerificationError, loaded.add, CRL_NEED, CRL_URL, older, at=TEST_TIME).code == "evidence.rollback"
         )
         need = large(1)[0]
-        token = Token(uri=need.urls[0], issued=TEST_TIME - 2 * HOUR).build()
+        token = Token(uri=need.urls[0], issued=TEST_TIME - 2 * HOUR, content=status_list({0: 0})).build()
         assert (
             refusal(VerificationError, loaded.add, need, need.urls[0], token, at=TEST_TIME).code == "evidence.rollback"
         )
@@ -679,7 +799,7 @@ def test_who_may_write_the_file_can_make_no_mark_that_hands_out_or_keeps_genuine
     """Nothing vouches for a mark: neither its number nor a date in the future keeps out what the issuer has signed."""
     path = tmp_path / "evidence"
     kept((need, data)).save(path)
-    rewritten(path, lambda entries: entries[0].__setitem__(4, mark))
+    rewritten(path, lambda entries: entries[0].__setitem__(4, [*mark, series_of(need, data)]))
     loaded = EvidenceStore.load(path, TRUST)
     assert loaded.evidence(at=TEST_TIME) == Evidence()
     assert not loaded.is_fresh(need, at=TEST_TIME, max_age=DAY)
@@ -693,7 +813,7 @@ def test_who_may_write_the_file_can_make_no_mark_that_hands_out_or_keeps_genuine
 def test_a_connected_reader_finds_a_revocation_whatever_mark_its_file_has(tmp_path: Path) -> None:
     path = tmp_path / "evidence"
     kept((CRL_NEED, CRL)).save(path)
-    rewritten(path, lambda entries: entries[0].__setitem__(4, [HUGE, "2020-01-01T00:00:00+00:00"]))
+    rewritten(path, lambda entries: entries[0].__setitem__(4, [HUGE, "2020-01-01T00:00:00+00:00", b""]))
     revoking = HOUSE.crl(number=900, revoked=[HOUSE.ds_certificate.serial])
     gathered = EvidenceCache(fetcher(crl=revoking), store=EvidenceStore.load(path, TRUST)).gather(
         [CRL_NEED], at=TEST_TIME
@@ -712,7 +832,7 @@ def test_a_connected_reader_finds_a_revocation_whatever_mark_its_file_has(tmp_pa
     "need, past, following",
     [
         (CRL_NEED, CRL, HOUSE.crl(number=6, this_update=TEST_TIME + SECOND, next_update=TEST_TIME + 9 * DAY)),
-        (LIST_NEED, TOKEN, Token(issued=TEST_TIME + SECOND).build()),
+        (LIST_NEED, Token(content=status_list({0: 0})).build(), Token(issued=TEST_TIME + SECOND).build()),
     ],
 )
 def test_a_forged_mark_that_is_dated_now_holds_until_the_next_issue(
@@ -720,7 +840,7 @@ def test_a_forged_mark_that_is_dated_now_holds_until_the_next_issue(
 ) -> None:
     path = tmp_path / "evidence"
     kept((need, past)).save(path)
-    rewritten(path, lambda entries: entries[0].__setitem__(4, [HUGE, TEST_TIME.isoformat()]))
+    rewritten(path, lambda entries: entries[0].__setitem__(4, [HUGE, TEST_TIME.isoformat(), series_of(need, past)]))
     loaded = EvidenceStore.load(path, TRUST)
     assert refusal(VerificationError, loaded.add, need, need.urls[0], past, at=TEST_TIME).code == "evidence.rollback"
     loaded.add(need, need.urls[0], following, at=TEST_TIME + SECOND)
@@ -730,31 +850,29 @@ def test_a_forged_mark_that_is_dated_now_holds_until_the_next_issue(
 def test_a_mark_keeps_out_nothing_that_the_evidence_itself_would_have_let_in(tmp_path: Path) -> None:
     path = tmp_path / "evidence"
     kept((CRL_NEED, CRL)).save(path)
-    rewritten(path, lambda entries: entries[0].__setitem__(4, ["5", TEST_TIME.isoformat()]))
+    rewritten(path, lambda entries: entries[0].__setitem__(4, ["5", (TEST_TIME - DAY).isoformat(), b""]))
+    for data in (HOUSE.crl(number=6), HOUSE.crl(number=4, this_update=TEST_TIME - DAY + SECOND)):
+        loaded = EvidenceStore.load(path, TRUST)
+        loaded.add(CRL_NEED, CRL_URL, data, at=TEST_TIME)
+        assert loaded.evidence(at=TEST_TIME).crls == (data,)
     loaded = EvidenceStore.load(path, TRUST)
-    backdated = HOUSE.crl(number=6, this_update=TEST_TIME - 2 * DAY)
-    loaded.add(CRL_NEED, CRL_URL, backdated, at=TEST_TIME)
-    assert loaded.evidence(at=TEST_TIME).crls == (backdated,)
+    older = HOUSE.crl(number=4, revoked=[SERIAL])
+    assert not loaded.add(CRL_NEED, CRL_URL, older, at=TEST_TIME), "it is older, and revokes"
+    assert loaded.evidence(at=TEST_TIME).crls == (older,)
 
 
-def test_a_crl_that_names_another_keeps_its_place_in_the_file_and_so_does_its_mark(tmp_path: Path) -> None:
+def series_of(need: Need, data: bytes) -> bytes:
+    (entry,) = kept((need, data))._entries()
+    return entry.series
+
+
+def test_a_crl_that_names_another_keeps_its_place_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "evidence"
-    misnamed = HOUSE.crl(number=6, extensions=FOREIGN_KEY)
+    misnamed = HOUSE.crl(number=6, extensions=FOREIGN_KEY, revoked=[12345])
     store = kept((CRL_NEED, CRL), (CRL_NEED, misnamed))
     store.save(path)
     loaded = EvidenceStore.load(path, TRUST)
-    assert list(loaded._entries.values()) == list(store._entries.values())
-    rewritten(path, lambda entries: entries[1].__setitem__(4, ["6", (TEST_TIME - DAY).isoformat()]))
-    for _ in range(2):
-        loaded = EvidenceStore.load(path, TRUST)
-        assert loaded.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(CRL,))
-        older = HOUSE.crl(number=5, extensions=FOREIGN_KEY)
-        error = refusal(VerificationError, loaded.add, CRL_NEED, CRL_URL, older, at=TEST_TIME)
-        assert error.code == "evidence.rollback"
-        loaded.save(path)
-    loaded.add(CRL_NEED, CRL_URL, CRL, at=TEST_TIME)
-    loaded.add(CRL_NEED, CRL_URL, misnamed, at=TEST_TIME)
-    assert loaded.evidence([CRL_NEED], at=TEST_TIME) == Evidence(crls=(CRL, misnamed))
+    assert {entry.content for entry in loaded._entries()} == {CRL, misnamed}
 
 
 def test_the_ttl_goes_on_counting_in_the_file(tmp_path: Path) -> None:
@@ -830,11 +948,11 @@ def test_who_may_write_the_file_still_cannot_forge_evidence(tmp_path: Path, forg
         lambda entries: entries[0].__setitem__(2, None),
         lambda entries: entries[0].__setitem__(3, "x"),
         lambda entries: entries[0].__setitem__(4, None),
-        lambda entries: entries[0].__setitem__(4, ["5"]),
-        lambda entries: entries[0].__setitem__(4, [5, "2026-06-01T12:00:00+00:00"]),
-        lambda entries: entries[0].__setitem__(4, ["5", "yesterday"]),
-        lambda entries: entries[0].__setitem__(4, ["five", "2026-06-01T12:00:00+00:00"]),
-        lambda entries: entries[0].__setitem__(4, ["5", "2026-06-01T12:00:00"]),
+        lambda entries: entries[0].__setitem__(4, ["5", b""]),
+        lambda entries: entries[0].__setitem__(4, [5, "2026-06-01T12:00:00+00:00", b""]),
+        lambda entries: entries[0].__setitem__(4, ["5", "yesterday", b""]),
+        lambda entries: entries[0].__setitem__(4, ["five", "2026-06-01T12:00:00+00:00", b""]),
+        lambda entries: entries[0].__setitem__(4, ["5", "2026-06-01T12:00:00", b""]),
         lambda entries: entries[0].__setitem__(5, "2026-06-01T12:00:00Z"),
         lambda entries: entries[0].__setitem__(5, TDate("yesterday")),
     ],
@@ -870,10 +988,10 @@ MARK_TIME = "2020-01-01T00:00:00+00:00"
         ),
     ],
 )
-def test_a_mark_that_is_not_written_as_marks_are_is_damage(tmp_path: Path, mark: list[str]) -> None:
+def test_a_mark_that_is_not_written_as_marks_are_is_damage(tmp_path: Path, mark: list[Any]) -> None:
     path = tmp_path / "evidence"
     kept((LIST_NEED, TOKEN)).save(path)
-    rewritten(path, lambda entries: entries[0].__setitem__(4, mark))
+    rewritten(path, lambda entries: entries[0].__setitem__(4, [*mark, b"series"]))
     assert refusal(DecodeError, EvidenceStore.load, path, TRUST).code == "evidence.damaged"
 
 
@@ -882,7 +1000,7 @@ def test_a_mark_that_is_not_written_as_marks_are_is_damage(tmp_path: Path, mark:
 def test_a_mark_is_read_and_written_in_one_way(tmp_path: Path, number: str, time: str) -> None:
     path = tmp_path / "evidence"
     kept((LIST_NEED, TOKEN)).save(path)
-    rewritten(path, lambda entries: entries[0].__setitem__(4, [number, time]))
+    rewritten(path, lambda entries: entries[0].__setitem__(4, [number, time, b"series"]))
     before = path.read_bytes()
     EvidenceStore.load(path, TRUST).save(path)
     assert path.read_bytes() == before
