@@ -14,6 +14,7 @@ from mdl.pki import Certificate
 from mdl.status import ListKind, StatusList, StatusToken
 from mdl.testing import throwaway_authority
 from reader.report import Outcome
+from reader.revocation import Evidence
 from reader.status import StatusJudge
 from tests import external
 
@@ -83,7 +84,7 @@ def test_a_reader_does_not_believe_it_as_it_names_no_certificate() -> None:
     root: Certificate = throwaway_authority().iaca_certificate
     reference = {"status_list": {"idx": 1, "uri": "https://example.com/statuslists/1"}}
     at = datetime(2026, 6, 1, tzinfo=UTC)
-    judgement = StatusJudge().judge(reference, root, (data,), at)
+    judgement = StatusJudge().judge(reference, root, Evidence(status_tokens=(data,)), at)
     assert (judgement.outcome, judgement.detail) == (
         Outcome.FAILED,
         "the status list's protected header has no certificate",
