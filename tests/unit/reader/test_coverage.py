@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mdl.cli import main
+from mdl.keys import NOT_IMPLEMENTED
 from reader.coverage import UNCHECKED, checks_as_markdown, policies_as_markdown
 from reader.report import CHECKS, DEVIATIONS, REQUIREMENTS, Policy
 
@@ -60,3 +61,9 @@ def test_the_tables_are_for_people_too(verb: str, capsys: pytest.CaptureFixture[
     told = capsys.readouterr().out
     names = DEVIATIONS if verb == "policy" else CHECKS
     assert [name for name in names if name not in told] == []
+
+
+def test_the_curve_that_is_not_implemented_is_named_where_people_look() -> None:
+    for name in NOT_IMPLEMENTED.values():
+        assert name in checks_as_markdown()
+        assert name in (REFERENCE.parents[1] / "README.md").read_text()
