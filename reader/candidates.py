@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Final, NoReturn, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from mdl.cbor import Limits, Tagged24, bstr, decode, decode_view, encode, unwrap24, wrap24
 from mdl.cose import decode_key, encode_key
@@ -95,7 +95,10 @@ _FORMS: Final[Mapping[Form, tuple[type[Any], Mapping[str, object]]]] = {
     Form.ANNEX_C: (AnnexCHandover, {}),
     Form.OPENID4VCI: (OpenId4VciHandover, {}),
 }
-_LABELS: Final = tuple(dict.fromkeys(made.label for made, _ in _FORMS.values() if issubclass(made, HashedHandover)))
+_LABELS: Final = (
+    *dict.fromkeys(made.label for made, _ in _FORMS.values() if issubclass(made, HashedHandover)),
+    *("DCAPI", "dc_api", "DCAPIHandover"),
+)
 
 
 # A field of a handover by the attribute of `Known` that it is made from, where the two are not named alike.
@@ -410,6 +413,7 @@ def _nonces(nonce: str | None, other: str | None, name: str) -> Iterator[_Value]
             if text is not None:
                 yield _Value(text, "base64url decoded")
         yield _Value(_to_base64url(nonce.encode()), "base64url encoded once more")
+        yield from _padded(nonce)
     yield _Value("", "empty")
     if other is not None:
         yield _Value(other, f"the {name} in its place")
@@ -454,6 +458,34 @@ def _address(uri: str | None) -> _Address:
     )
 
 
+def _padded(text: str) -> Iterator[_Value]:
+    """The text as base64url with and without its padding; one of them is the text itself."""
+    yield _Value(text.rstrip("="), "without padding")
+    yield _Value(text + "=" * (-len(text) % 4), "with padding")
+
+
+def _escaped(text: str) -> Iterator[_Value]:
+    """The text as it stands in an address or in JSON, and the reverse."""
+    yield _Value(quote(text, safe=""), "percent-encoded")
+    yield _Value(unquote(text), "percent-decoded")
+    yield _Value(text.replace("/", "\\/"), "with its slashes escaped, as in JSON")
+
+
+def _other_scheme(text: str) -> Iterator[_Value]:
+    for own, other in (("https://", "http://"), ("http://", "https://")):
+        if text.lower().startswith(own):
+            yield _Value(other + text[len(own) :], f"with {other} for {own}")
+
+
+def _in_other_case(text: str) -> Iterator[_Value]:
+    """An address in upper and in lower case: whole, and its host alone."""
+    yield _Value(text.upper(), "in upper case")
+    yield _Value(text.lower(), "in lower case")
+    scheme, separator, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    yield _Value(scheme + separator + host.upper() + slash + path, "with its host in upper case")
+
+
 def _slashed(text: str) -> Iterator[_Value]:
     if text.endswith("/"):
         yield _Value(text.rstrip("/"), "without the slash at its end")
@@ -474,6 +506,9 @@ def _origins(known: Known) -> Iterator[_Value]:
         yield _Value(address.origin, "the origin alone, without a path, in lower case and without the usual port")
         yield _Value(address.with_port, "with its port")
         yield _Value(address.host, "the host alone")
+        yield from _other_scheme(known.origin)
+        yield from _in_other_case(known.origin)
+        yield from _escaped(known.origin)
     yield _Value(_address(known.response_uri).origin, "the origin of the response_uri")
     yield from _in_place(known, "response_uri", "client_id")
 
@@ -493,6 +528,7 @@ _PREFIXES: Final = (
     "verifier_attestation:",
     "openid_federation:",
     "origin:",
+    "web-origin:",
 )
 
 
@@ -513,7 +549,11 @@ def _client_ids(known: Known) -> Iterator[_Value]:
         yield _Value(f"x509_san_dns:{address.host}", "the prefix x509_san_dns: with the host of the response_uri")
         yield _Value(f"redirect_uri:{known.response_uri}", "the prefix redirect_uri: with the response_uri")
     if known.origin is not None:
+        # Draft 24 makes it so for a request without one, and 1.0 has the other.
+        yield _Value(f"web-origin:{known.origin}", "the prefix web-origin: with the origin")
         yield _Value(f"origin:{known.origin}", "the prefix origin: with the origin")
+    if given is not None:
+        yield from _escaped(given)
     yield from _in_place(known, "response_uri", "origin")
 
 
@@ -524,7 +564,26 @@ def _response_uris(known: Known) -> Iterator[_Value]:
         address = _address(known.response_uri)
         yield _Value(address.without_query, "without its query")
         yield _Value(address.origin, "its origin alone")
+        yield from _other_scheme(known.response_uri)
+        yield from _in_other_case(known.response_uri)
+        yield from _escaped(known.response_uri)
     yield from _in_place(known, "origin", "client_id")
+
+
+def _endpoints(known: Known) -> Iterator[_Value]:
+    if known.endpoint is not None:
+        yield _Value(known.endpoint)
+        yield from _slashed(known.endpoint)
+        address = _address(known.endpoint)
+        yield _Value(address.without_query, "without its query")
+        yield _Value(address.origin, "its origin alone")
+        yield from _other_scheme(known.endpoint)
+        yield from _in_other_case(known.endpoint)
+        yield from _escaped(known.endpoint)
+
+
+# The digests that are taken for SHA-256, by hashlib's name.
+_OTHER_HASHES: Final = {"sha384": "SHA-384", "sha512": "SHA-512", "sha1": "SHA-1"}
 
 
 def _thumbprints(known: Known) -> Iterator[_Value]:
@@ -537,6 +596,10 @@ def _thumbprints(known: Known) -> Iterator[_Value]:
     yield _Value(_to_base64url(thumbprint), "base64url text")
     yield _Value(thumbprint.hex(), "hex text")
     if known.jwk is not None:
+        hashed = {name: known.jwk[name] for name in ("crv", "kty", "x", "y") if name in known.jwk}
+        canonical = json.dumps(hashed, separators=(",", ":")).encode()
+        for name, title in _OTHER_HASHES.items():
+            yield _Value(hashlib.new(name, canonical).digest(), f"by {title}")
         for how, order in (("with all members", sorted), ("with all members as they stand", list)):
             text = json.dumps({name: known.jwk[name] for name in order(known.jwk)}, separators=(",", ":"))
             yield _Value(hashlib.sha256(text.encode()).digest(), f"a hash of the JWK {how}")
@@ -547,8 +610,7 @@ def _encryption_infos(known: Known) -> Iterator[_Value]:
     if text is None:
         return
     yield _Value(text)
-    yield _Value(text.rstrip("="), "without padding")
-    yield _Value(text + "=" * (-len(text) % 4), "with padding")
+    yield from _padded(text)
     yield _Value(text.encode(), "a byte string of the text")
     decoded = _base64url(text)
     if decoded is not None:
@@ -586,13 +648,26 @@ def _inputs(known: Known) -> _Inputs:
         "mdoc_generated_nonce": _nonces(known.mdoc_generated_nonce, known.nonce, "nonce"),
         "jwk_thumbprint": _thumbprints(known),
         "encryption_info": _encryption_infos(known),
-        "endpoint": _plain(known.endpoint),
+        "endpoint": _endpoints(known),
     }
     # An address that is none leaves empty parts, which say nothing; only of a nonce the empty text is meant.
-    return {
+    inputs = {
         name: [one for one in values if one.value != "" or "nonce" in name or not one.how]
         for name, values in every.items()
     }
+    for name in ("client_id", "response_uri", "origin", "nonce", "endpoint"):
+        if inputs[name]:
+            inputs[name].append(_Value(None, "null"))
+    return {name: _distinct(values) for name, values in inputs.items()}
+
+
+def _distinct(values: Sequence[_Value]) -> list[_Value]:
+    """The values without those that another name has had before."""
+    found: list[_Value] = []
+    for one in values:
+        if not any(type(one.value) is type(other.value) and one.value == other.value for other in found):
+            found.append(one)
+    return found
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------------
@@ -709,6 +784,8 @@ def _mistaken_handovers(handover: Handover) -> Iterator[tuple[str, bytes]]:
         yield "ReaderEngagementBytes themselves, not their hash", wrap24(engagement)
         yield "the hash of the ReaderEngagement without tag 24", encode(hashlib.sha256(engagement).digest())
         yield "the hash in an array", encode([hashlib.sha256(wrap24(engagement)).digest()])
+        for name, title in _OTHER_HASHES.items():
+            yield f"hashed by {title}", encode(hashlib.new(name, wrap24(engagement)).digest())
     elif isinstance(handover, AnnexBHandover):
         yield from _mistaken_annex_b(handover)
     elif isinstance(handover, HashedHandover):
@@ -722,6 +799,9 @@ def _mistaken_annex_b(handover: AnnexBHandover) -> Iterator[tuple[str, bytes]]:
     yield "the four values themselves, not hashed", encode([mdoc_nonce, *values, nonce])
     usual = [hashlib.sha256(encode([one, mdoc_nonce])).digest() for one in values]
     turned = [hashlib.sha256(encode([mdoc_nonce, one])).digest() for one in values]
+    for name, title in _OTHER_HASHES.items():
+        by_other = [hashlib.new(name, encode([one, mdoc_nonce])).digest() for one in values]
+        yield f"hashed by {title}", encode([*by_other, nonce])
     yield "the mdoc_generated_nonce first in what is hashed", encode([*turned, nonce])
     yield "the hash of the response_uri first", encode([usual[1], usual[0], nonce])
     yield "with a label", encode([OpenId4VpHandover.label, *usual, nonce])
@@ -738,9 +818,16 @@ def _mistaken_hashes(handover: HashedHandover) -> Iterator[tuple[str, bytes]]:
         told = ", ".join(names[index] for index in order)
         hashed = hashlib.sha256(encode([info[index] for index in order])).digest()
         yield f"hashed in the order {told}", encode([label, hashed])
+    for index, name in enumerate(names):
+        left = [one for place, one in enumerate(info) if place != index]
+        yield f"hashed without {name}", encode([label, hashlib.sha256(encode(left)).digest()])
+    for name, title in _OTHER_HASHES.items():
+        yield f"hashed by {title}", encode([label, hashlib.new(name, encoded).digest()])
     for other in _LABELS:
         if other != label:
             yield f"with the label {other}", encode([other, digest])
+    yield "with its label in upper case", encode([label.upper(), digest])
+    yield "with its label in lower case", encode([label.lower(), digest])
     yield "the hash without a label", encode([digest])
     yield "the hash alone, not in an array", encode(digest)
     yield "the hash of the tag-24 form", encode([label, hashlib.sha256(wrap24(encoded)).digest()])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from mdl.cbor import bstr, decode, decode_view, encode, unwrap24, wrap24
-from mdl.cose import ALG, HMAC_256_256, CoseMac0, CoseSign1, decode_key, sig_structure
+from mdl.cose import ALG, HMAC_256_256, CoseMac0, CoseSign1, carries_private_part, decode_key, sig_structure
 from mdl.errors import DecodeError, MdlError, SigningError, UnsupportedError
 from mdl.keys import EphemeralKey, PublicKey, der_to_raw, hkdf_sha256
 from mdl.mdoc import (
@@ -141,6 +141,7 @@ class Diagnosis:
             of them or is not known.
         untried: The handovers that could not be tried.
         refused_by: The checks that refuse, by the verifier's report; empty where none was given.
+        not_done: What of the response or of its session could not be looked at, besides.
     """
 
     documents: tuple[DocumentDiagnosis, ...]
@@ -148,6 +149,7 @@ class Diagnosis:
     readers_transcript: Candidate | None
     untried: tuple[Untried, ...]
     refused_by: tuple[str, ...]
+    not_done: tuple[Observation, ...] = ()
 
     def __bool__(self) -> NoReturn:
         msg = "a diagnosis is no verdict, and the refusal stands: look at .documents"
@@ -180,7 +182,7 @@ class Diagnosis:
             lines.append(f"refused by: {', '.join(self.refused_by)}")
             if not any(name.startswith("device_auth.") for name in self.refused_by):
                 lines.append("device authentication is not what the verifier refuses: no other session would help")
-        return tuple(lines)
+        return (*lines, *(f"not done: {one.detail} [{one.code}]" for one in self.not_done))
 
     def worth_knowing(self) -> tuple[Untried, ...]:
         """The handovers that could not be tried, as long as some document is without an explanation."""
@@ -205,17 +207,33 @@ def diagnose(response: bytes, known: Known, *, report: Report | None = None) -> 
     if report is not None and report.accepted:
         msg = "the report accepts: there is no refusal to be explained"
         raise ValueError(msg)
-    documents = DeviceResponse.decode(response).documents
+    decoded = DeviceResponse.decode(response)
+    documents = decoded.documents
     tried = tuple(sessions(known))
     patients = [_Patient.of(document) for document in documents[:MAX_DOCUMENTS]]
     refusing = [] if report is None else [check.id for check in report if report.refuses(check)]
+    examined = tuple(_examine(index, patients, known, tried) for index in range(len(patients)))
+    unexplained = any(one.match is None and one.tried for one in examined)
     return Diagnosis(
-        documents=tuple(_examine(index, patients, known, tried) for index in range(len(patients))),
+        documents=examined,
         omitted=max(0, len(documents) - MAX_DOCUMENTS),
         readers_transcript=_identify(known.transcript, tried),
         untried=tuple(Untried(form, missing) for form, missing in untried(known).items()),
         refused_by=tuple(dict.fromkeys(refusing)),
+        not_done=tuple(_not_done(decoded.unsupported, known, unexplained=unexplained)),
     )
+
+
+def _not_done(unsupported: tuple[str, ...], known: Known, *, unexplained: bool) -> Iterator[Observation]:
+    for name in unsupported:
+        text = f"documents in {name} were not looked at, since that form is not implemented here"
+        yield Observation("response.unsupported", text)
+    if unexplained and known.origin is not None and known.origin.lower().startswith(("https://", "http://")):
+        # Facts sheet online §8.4: it looks like android:apk-key-hash:…, and follows from no address.
+        text = "the origin of an app cannot be made from that of a page: give it as the origin where an app asked"
+        yield Observation("origin.app", text)
+    if known.transcript is None:
+        yield Observation("transcript.unknown", "without the reader's transcript nothing can be compared with it")
 
 
 def _identify(given: SessionTranscript | None, tried: tuple[Session, ...]) -> Candidate | None:
@@ -253,6 +271,10 @@ class _Patient:
                 key = mso.device_public_key
             except MdlError as exc:
                 seen.append(Observation("device_key.unusable", f"the device key cannot be used: {exc.message}"))
+            else:
+                if carries_private_part(mso.device_key):
+                    text = "the security object gives the private part of the device key away"
+                    seen.append(Observation("device_key.private", text))
         return cls(document, mso, key, tuple(seen))
 
 
@@ -278,6 +300,9 @@ def _examine(index: int, patients: list[_Patient], known: Known, tried: tuple[Se
     count, match, session = 0, None, None
     if signed is not None and checks:
         count, match, session = _search(checks, _attempts(signed, patients, index, tried))
+        if match is None and count == MAX_CANDIDATES:
+            text = f"the search ended with candidate {MAX_CANDIDATES}: what may have come next was not tried"
+            seen.append(Observation("search.stopped", text))
     return DocumentDiagnosis(
         index=index,
         doctype=patient.document.doctype,
@@ -384,7 +409,10 @@ def _signature_checks(
         fits = signature.algorithm is key.curve.algorithm
     except UnsupportedError:
         fits = False
-    if not fits:
+    if signature.is_fully_specified_for(key):
+        text = "the algorithm is named by the number that names the curve as well (RFC 9864), not by the standard's"
+        seen.append(Observation("device_auth.fully_specified", text))
+    elif not fits:
         text = f"the algorithm that is named does not go with a device key on {key.curve.name}"
         seen.append(Observation("device_auth.algorithm", text))
     size = 2 * key.curve.coordinate_size

@@ -146,6 +146,7 @@ def _as_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "readers_transcript": _candidate(diagnosis.readers_transcript),
         "documents": [_document(one) for one in diagnosis.documents],
         "documents_omitted": diagnosis.omitted,
+        "not_done": [{"code": one.code, "detail": one.detail} for one in diagnosis.not_done],
         "untried": [{"handover": one.form.value, "missing": list(one.missing)} for one in diagnosis.untried],
     }
 

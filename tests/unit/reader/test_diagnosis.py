@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -635,6 +636,202 @@ def test_values_that_were_hashed_in_another_order_are_named(form: Form) -> None:
         assert named(online(label, sha256([values[name] for name in order]))) == expected
 
 
+def by(name: str, value: Any) -> bytes:
+    return hashlib.new(name, encode(value)).digest()
+
+
+def issuing(
+    endpoint: Any = "https://issuer.example/iae", nonce: Any = NONCE, thumbprint: Any = THUMBPRINT
+) -> SessionTranscript:
+    return online("OpenID4VCIIAEHandover", sha256([endpoint, nonce, thumbprint]))
+
+
+def draft_24(client_id: Any = CLIENT_ID, origin: Any = ORIGIN, nonce: Any = NONCE) -> SessionTranscript:
+    return online("OpenID4VPDCAPIHandover", sha256([origin, client_id, nonce]))
+
+
+# Addresses, each with what becomes of it.
+def _host_in_upper_case(uri: str) -> str:
+    for host in ("verifier.example", "issuer.example"):
+        uri = uri.replace(host, host.upper())
+    return uri
+
+
+REWRITTEN: dict[str, Callable[[str], str]] = {
+    "with http:// for https://": lambda uri: uri.replace("https://", "http://"),
+    "in upper case": str.upper,
+    "with its host in upper case": _host_in_upper_case,
+    "percent-encoded": lambda uri: quote(uri, safe=""),
+    "with its slashes escaped, as in JSON": lambda uri: uri.replace("/", "\\/"),
+}
+ADDRESSES: dict[str, tuple[Form, Callable[[Any], SessionTranscript], str]] = {
+    "origin": (Form.OPENID4VP_DC_API, dc_api, ORIGIN),
+    "response_uri": (Form.OPENID4VP, lambda uri: redirect(uri=uri), RESPONSE_URI),
+    "endpoint": (Form.OPENID4VCI, issuing, "https://issuer.example/iae"),
+}
+PADDED = base64.urlsafe_b64encode(b"a nonce with one pad").decode()
+SHOUTED = replace(
+    KNOWN, origin=ORIGIN.upper(), response_uri=RESPONSE_URI.upper(), endpoint="HTTPS://ISSUER.EXAMPLE/IAE"
+)
+QUOTED = replace(KNOWN, origin=quote(ORIGIN, safe=""), response_uri=quote(RESPONSE_URI, safe=""))
+PLAIN_HTTP = replace(KNOWN, origin="http://verifier.example")
+HASHES = {"sha384": "SHA-384", "sha512": "SHA-512", "sha1": "SHA-1"}
+CANONICAL = json.dumps({name: JWK[name] for name in ("crv", "kty", "x", "y")}, separators=(",", ":")).encode()
+
+FURTHER: list[tuple[Known, SessionTranscript, Candidate]] = [
+    *(
+        (KNOWN, made(change(address)), candidate(form, (name, how)))
+        for name, (form, made, address) in ADDRESSES.items()
+        for how, change in REWRITTEN.items()
+    ),
+    *((KNOWN, made(None), candidate(form, (name, "null"))) for name, (form, made, _) in ADDRESSES.items()),
+    (KNOWN, redirect(client_id=None), candidate(Form.OPENID4VP, ("client_id", "null"))),
+    (KNOWN, redirect(nonce=None), candidate(Form.OPENID4VP, ("nonce", "null"))),
+    (KNOWN, annex_b(uri=None), candidate(Form.ANNEX_B, ("response_uri", "null"))),
+    (
+        KNOWN,
+        issuing("https://issuer.example/iae/"),
+        candidate(Form.OPENID4VCI, ("endpoint", "with a slash at its end")),
+    ),
+    (KNOWN, issuing("https://issuer.example"), candidate(Form.OPENID4VCI, ("endpoint", "its origin alone"))),
+    (SHOUTED, redirect(uri=RESPONSE_URI), candidate(Form.OPENID4VP, ("response_uri", "in lower case"))),
+    (SHOUTED, issuing(), candidate(Form.OPENID4VCI, ("endpoint", "in lower case"))),
+    (QUOTED, dc_api(), candidate(Form.OPENID4VP_DC_API, ("origin", "percent-decoded"))),
+    (
+        replace(KNOWN, client_id="x509_san_dns%3Aother.example"),
+        redirect("x509_san_dns:other.example"),
+        candidate(Form.OPENID4VP, ("client_id", "percent-decoded")),
+    ),
+    (PLAIN_HTTP, dc_api(), candidate(Form.OPENID4VP_DC_API, ("origin", "with https:// for http://"))),
+    (
+        KNOWN,
+        redirect(client_id=quote(CLIENT_ID, safe="")),
+        candidate(Form.OPENID4VP, ("client_id", "percent-encoded")),
+    ),
+    (
+        replace(KNOWN, client_id=ORIGIN),
+        redirect(client_id=ORIGIN.replace("/", "\\/")),
+        candidate(Form.OPENID4VP, ("client_id", "with its slashes escaped, as in JSON")),
+    ),
+    # the nonce
+    (
+        replace(KNOWN, nonce=PADDED.rstrip("=")),
+        dc_api(nonce=PADDED),
+        candidate(Form.OPENID4VP_DC_API, ("nonce", "with padding")),
+    ),
+    (
+        replace(KNOWN, nonce=PADDED),
+        dc_api(nonce=PADDED.rstrip("=")),
+        candidate(Form.OPENID4VP_DC_API, ("nonce", "without padding")),
+    ),
+    # what draft 24 has for a request without a client identifier
+    (
+        KNOWN,
+        draft_24(f"web-origin:{ORIGIN}"),
+        candidate(Form.OPENID4VP_DRAFT_24, ("client_id", "the prefix web-origin: with the origin")),
+    ),
+    (
+        replace(KNOWN, client_id=None, response_uri=None),
+        draft_24(f"web-origin:{ORIGIN}"),
+        candidate(Form.OPENID4VP_DRAFT_24, ("client_id", "the prefix web-origin: with the origin")),
+    ),
+    (
+        KNOWN,
+        redirect("web-origin:verifier.example"),
+        candidate(Form.OPENID4VP, ("client_id", "with the prefix web-origin:")),
+    ),
+    (
+        Known(origin=ORIGIN, nonce=NONCE),
+        redirect(f"web-origin:{ORIGIN}", thumbprint=None, uri=ORIGIN),
+        candidate(
+            Form.OPENID4VP,
+            ("client_id", "the prefix web-origin: with the origin"),
+            ("response_uri", "the origin in its place"),
+        ),
+    ),
+    # labels
+    *(
+        (KNOWN, online(label, sha256([INFO, ORIGIN])), candidate(Form.ANNEX_C, ("handover", f"with the label {label}")))
+        for label in ("DCAPI", "dc_api", "DCAPIHandover")
+    ),
+    *(
+        (
+            KNOWN,
+            online(label, sha256([ORIGIN, NONCE, THUMBPRINT])),
+            candidate(Form.OPENID4VP_DC_API, ("handover", f"with its label in {case} case")),
+        )
+        for label, case in (("OPENID4VPDCAPIHANDOVER", "upper"), ("openid4vpdcapihandover", "lower"))
+    ),
+    # digests
+    *(
+        (
+            KNOWN,
+            online("OpenID4VPHandover", by(name, INFO_1_0)),
+            candidate(Form.OPENID4VP, ("handover", f"hashed by {title}")),
+        )
+        for name, title in HASHES.items()
+    ),
+    *(
+        (
+            KNOWN,
+            online(by(name, [CLIENT_ID, MDOC_NONCE]), by(name, [RESPONSE_URI, MDOC_NONCE]), NONCE),
+            candidate(Form.ANNEX_B, ("handover", f"hashed by {title}")),
+        )
+        for name, title in HASHES.items()
+    ),
+    *(
+        (
+            KNOWN,
+            in_person(handover=by(name, raw(wrap24(READER_ENGAGEMENT)))),
+            candidate(Form.ANNEX_A, ("handover", f"hashed by {title}")),
+        )
+        for name, title in HASHES.items()
+    ),
+    *(
+        (
+            KNOWN,
+            redirect(thumbprint=hashlib.new(name, CANONICAL).digest()),
+            candidate(Form.OPENID4VP, ("jwk_thumbprint", f"by {title}")),
+        )
+        for name, title in HASHES.items()
+    ),
+    # left out
+    *(
+        (
+            KNOWN,
+            online(label, sha256([one for other, one in values.items() if other != name])),
+            candidate(form, ("handover", f"hashed without {name}")),
+        )
+        for form, (label, values) in HASHED.items()
+        for name in values
+        if (form, name) != (Form.OPENID4VP_DRAFT_24, "client_id")  # the same as 1.0 without its thumbprint
+    ),
+]
+
+
+@pytest.mark.parametrize(("known", "transcript", "expected"), FURTHER, ids=[str(expected) for *_, expected in FURTHER])
+def test_a_session_with_one_thing_otherwise_is_among_those_that_are_tried(
+    known: Known, transcript: SessionTranscript, expected: Candidate
+) -> None:
+    found = [one.candidate for one in sessions(known) if one.written == transcript.encoded]
+    assert found[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("transcript", "expected"),
+    [
+        (
+            online("OpenID4VPHandover", sha256([CLIENT_ID, NONCE, RESPONSE_URI])),
+            ("handover", "hashed without jwk_thumbprint"),
+        ),
+        (redirect(uri=None), ("response_uri", "null")),
+        (online("OpenID4VPHandover", by("sha384", INFO_1_0)), ("handover", "hashed by SHA-384")),
+    ],
+)
+def test_the_doctor_names_them(transcript: SessionTranscript, expected: tuple[str, str]) -> None:
+    assert named(transcript) == candidate(Form.OPENID4VP, expected)
+
+
 def test_every_mistake_that_is_tried_has_its_example() -> None:
     elsewhere = {
         ("origin", "the origin alone, without a path, in lower case and without the usual port"),
@@ -643,8 +840,8 @@ def test_every_mistake_that_is_tried_has_its_example() -> None:
         ("client_id", "with the prefix x509_san_dns:"),
     }
     shown = {Deviation(*one) for one in elsewhere}
-    for one in (*(expected for _, expected in MISTAKES), *(expected for *_, expected in ODDITIES)):
-        shown |= set(one.deviations)
+    for made in (*(one for _, one in MISTAKES), *(one for *_, one in (*ODDITIES, *FURTHER))):
+        shown |= set(made.deviations)
     tried = {found for known in (KNOWN, ODD) for one in sessions(known) for found in one.candidate.deviations}
     assert {one for one in tried - shown if not one.how.startswith("hashed in the order ")} == set()
 
@@ -1184,3 +1381,47 @@ def test_whatever_is_known_the_doctor_has_an_answer(fields: dict[str, Any]) -> N
 
 
 UNKNOWN_SESSION = present(disclose={"sex"}, device_transcript=online("unknown")).response
+
+
+# --- what could not be done -------------------------------------------------------------------------------------------
+
+
+def codes(diagnosis: Diagnosis) -> list[str]:
+    return [one.code for one in diagnosis.not_done]
+
+
+def test_the_origin_of_an_app_is_said_to_be_missing_where_nothing_explains_the_response() -> None:
+    response = present(disclose={"sex"}, device_transcript=dc_api(origin="android:apk-key-hash:AAAA")).response
+    diagnosis = diagnose(response, KNOWN)
+    assert "origin.app" in codes(diagnosis)
+    assert "not done: the origin of an app cannot be made from that of a page" in str(diagnosis)
+    told = replace(KNOWN, origin="android:apk-key-hash:AAAA")
+    assert "origin.app" not in codes(diagnose(response, told))
+    assert diagnose(response, told).documents[0].match == candidate(Form.OPENID4VP_DC_API)
+    explained = present(disclose={"sex"}, device_transcript=dc_api()).response
+    assert codes(diagnose(explained, KNOWN)) == ["transcript.unknown"]
+    assert codes(diagnose(explained, replace(KNOWN, transcript=redirect()))) == []
+
+
+def test_documents_in_another_form_are_said_not_to_have_been_looked_at() -> None:
+    made = present(disclose={"sex"}, device_transcript=dc_api(), response_extra={"zkDocuments": [b"proof"]})
+    diagnosis = diagnose(made.response, KNOWN)
+    assert codes(diagnosis) == ["response.unsupported", "transcript.unknown"]
+    assert "zkDocuments" in diagnosis.not_done[0].detail
+
+
+def test_a_search_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    response = present(disclose={"sex"}, device_transcript=online("unknown")).response
+    assert "search.stopped" not in [one.code for one in examine(response).observations]
+    monkeypatch.setattr("reader.diagnosis.MAX_CANDIDATES", 10)
+    found = examine(response)
+    assert found.tried == 10
+    assert "search.stopped" in [one.code for one in found.observations]
+
+
+def test_a_device_key_that_is_given_away_and_a_fully_specified_name_are_seen() -> None:
+    key = encode_key(deterministic_key("device").public_key) | {-4: bytes(32)}
+    made = present(disclose={"sex"}, device_transcript=dc_api(), mso_device_key=key, device_protected={1: -9})
+    found = examine(made.response)
+    assert found.match == candidate(Form.OPENID4VP_DC_API)
+    assert {one.code for one in found.observations} == {"device_key.private", "device_auth.fully_specified"}
