@@ -558,6 +558,7 @@ def _vical_json(one: VicalImport) -> dict[str, Any]:
         "freshness": one.freshness.value,
         "fingerprint": one.fingerprint.hex(),
         "anchors": len(one.anchors),
+        "refused_by": dict(Counter(policy.value for anchor in one.anchors for policy in anchor.refused_by)),
         "refused": [_refused_json(entry) for entry in one.refused],
         "deviations": dict(sorted(Counter(deviation.code for deviation in one.deviations).items())),
         "checks": [
@@ -592,6 +593,11 @@ def _vical_lines(one: VicalImport) -> list[str]:
         ("age", f"{one.freshness.value}; may be used until {TDate.of(one.until).text}"),
         ("SHA-256", one.fingerprint.hex()),
     ]
+    refused = [anchor for anchor in one.anchors if anchor.refused_by]
+    if refused:
+        policies = " and ".join(sorted({policy.value for anchor in refused for policy in anchor.refused_by}))
+        text = f"{policies} will refuse every document under {len(refused)} of the roots, as 'list' shows"
+        table.append(("refused", text))
     undetermined = one.report.indeterminate
     if undetermined:
         table.append(("not determined", ", ".join(undetermined)))

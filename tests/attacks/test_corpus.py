@@ -180,7 +180,7 @@ def test_the_subject_door_gives_the_same_verdicts(policy: Policy) -> None:
 
 def test_a_subject_process_gives_the_same_verdicts() -> None:
     outcome = subprocess.run(
-        [sys.executable, "-m", "mdl", "reader", "subject"],
+        [sys.executable, "-m", "mdl", "reader", "subject"],  # the older name of harness
         input=lines([task(case) for case in CORPUS]),
         cwd=ROOT,
         capture_output=True,

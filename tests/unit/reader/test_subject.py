@@ -575,7 +575,7 @@ def test_no_more_than_a_few_verifiers_are_kept(monkeypatch: pytest.MonkeyPatch) 
 
 # --- the process ------------------------------------------------------------------------------------------------------
 
-COMMAND = [sys.executable, "-W", "error", "-m", "mdl", "reader", "subject"]
+COMMAND = [sys.executable, "-W", "error", "-m", "mdl", "reader", "harness"]
 # Output is buffered as it is for a user: an answer that is not flushed must be missed here.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 

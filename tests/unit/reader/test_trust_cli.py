@@ -11,6 +11,7 @@ from cryptography import x509
 
 from mdl.cbor import TDate
 from mdl.cli import main
+from mdl.pki import Certificate
 from mdl.testing import TEST_TIME, ThrowawayAuthority, distinguished_name, present, throwaway_authority
 from reader.trust_file import TrustFile
 from tests.vical_forgery import AT, DAY, MDL, PHOTO_ID, Provider, authority, forge, info, provider
@@ -195,6 +196,20 @@ def test_an_import_says_how_a_root_deviates_and_which_policies_will_refuse_it(
     for verb in ("list", "check"):
         trust(verb, "--store", "store")
         assert "iso-strict and aamva" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_import_of_a_list_says_how_many_of_its_roots_a_policy_will_refuse(
+    trust: Trust, tmp_path: Path, capsys: Output
+) -> None:
+    no_length = {"bc": (x509.BasicConstraints(ca=True, path_length=None), True)}
+    odd = Certificate(deviant(extensions=no_length))
+    (tmp_path / "store-list").write_bytes(forge(info(odd), info(ALASKA)))
+    words = ("import", "store-list", "--store", "store", "--provider-root", "root")
+    assert trust(*words) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "aamva and iso-strict will refuse every document under 1 of the roots" in said
+    assert trust(*words, "--json") == 0
+    assert output(capsys)["vicals"][0]["refused_by"] == {"iso-strict": 1, "aamva": 1}
 
 
 def test_an_import_of_a_root_in_order_says_nothing_more(trust: Trust, capsys: Output) -> None:
