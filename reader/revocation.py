@@ -102,11 +102,13 @@ class Judgement:
         outcome: Not revoked (PASSED), revoked or suspended (FAILED), or nothing to go by (INDETERMINATE).
         detail: Why.
         deviations: What does not matter for the outcome and is the policy's to grade: code and detail.
+        until: Where it is not revoked, until when the lists at hand say so, inclusive, without the clock's skew.
     """
 
     outcome: Outcome
     detail: str = ""
     deviations: tuple[tuple[str, str], ...] = ()
+    until: datetime | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -375,7 +377,8 @@ class CrlJudge:
         fresh = [word for word in current if word.until is not None and at - word.until <= self._skew]
         if fresh:
             code, detail = min(word.deviation or ("", "") for word in fresh)
-            return Judgement(Outcome.PASSED, detail, ((code, detail),) if code else ())
+            until = max(word.until for word in fresh if word.until is not None)
+            return Judgement(Outcome.PASSED, detail, ((code, detail),) if code else (), until)
         if current:
             reasons.append((0, "the revocation list is stale"))
         if reasons:

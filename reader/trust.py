@@ -286,6 +286,12 @@ class TrustAnchor:
         }
         return {policy: rules for policy, rules in found.items() if rules}
 
+    def before(self, end: datetime | None) -> TrustAnchor:
+        """The same trust until then at the latest; None sets no end."""
+        if end is None or (self.until is not None and self.until <= end):
+            return self
+        return replace(self, until=end)
+
     def is_current(self, at: datetime) -> bool:
         """Whether the trust has begun, and has not ended yet."""
         return (self.since is None or self.since <= at) and (self.until is None or at <= self.until)
@@ -545,21 +551,23 @@ class TrustStore:
         for old in self._by_subject.get(link.issuer.der, ()):
             for root in roots:
                 try:
-                    found.append(follow_link(old, link, root, at=policy.at))
+                    new = follow_link(old, link, root, at=policy.at)
                 except (ProfileError, VerificationError) as exc:
                     failure = exc
                 else:
-                    self._refuse_revoked(link, old, policy)
+                    found.append(new.before(self._unrevoked_until(link, old, policy)))
         if not found:
             raise failure
         return found
 
-    def _refuse_revoked(self, link: Certificate, old: TrustAnchor, policy: FollowLinks) -> None:
+    def _unrevoked_until(self, link: Certificate, old: TrustAnchor, policy: FollowLinks) -> datetime | None:
+        """Until when a link is shown to be unrevoked, where that is demanded; it is refused where it is revoked."""
         judgement = CrlJudge().judge(link, old.certificate, Evidence(crls=policy.crls), policy.at)
         undetermined = judgement.outcome is Outcome.INDETERMINATE and policy.revocation is Revocation.IF_GIVEN
         if judgement.outcome is not Outcome.PASSED and not undetermined:
             msg = f"the link certificate is not followed: {judgement.detail}"
             raise VerificationError(msg, code="link.revocation", clause="18013-5 B.3")
+        return None if policy.revocation is Revocation.IF_GIVEN else judgement.until
 
     @classmethod
     def from_certificates(

@@ -22,6 +22,7 @@ Spec:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -331,6 +332,7 @@ class _Examination:
         self._providers = providers
         self._at = at
         self._crls = crls
+        self._revocation = revocation
         self._accepted = accepted
         self._results = {name: VicalCheck(name, Outcome.INDETERMINATE) for name in VICAL_CHECKS}
         self._vical = vical = Vical.decode(data)
@@ -496,13 +498,13 @@ class _Examination:
         """Judge the signer and every CA below the root; each must be cleared, and none revoked."""
         name = "vical.signer_revocation"
         judge, evidence = CrlJudge(), Evidence(crls=self._crls)
-        found = [
-            judge.judge(lower, upper, evidence, self._at)
-            for lower, upper in zip(self._path, self._path[1:], strict=False)
-        ]
+        found = [judge.judge(lower, upper, evidence, self._at) for lower, upper in itertools.pairwise(self._path)]
         failed = next((one for one in found if one.outcome is Outcome.FAILED), None)
         undetermined = next((one for one in found if one.outcome is Outcome.INDETERMINATE), None)
         worst = failed or undetermined or found[0]
+        if self._revocation is Revocation.REQUIRED and worst.outcome is Outcome.PASSED:
+            ends = [one.until for one in found if one.until is not None]
+            self._proven = [one.before(min(ends)) for one in self._proven]
         self._results[name] = VicalCheck(name, worst.outcome, worst.detail, worst.warnings)
 
     # (5), (6), (7)

@@ -556,6 +556,14 @@ def test_absent_lists_refuse_a_link_only_where_they_are_demanded() -> None:
         assert caught.value.code == "link.revocation"
 
 
+def test_where_clearing_is_demanded_what_a_link_brings_ends_with_the_list_that_clears() -> None:
+    crls = (OLD.crl(next_update=TEST_TIME + 5 * DAY), OLD.crl(next_update=TEST_TIME + 3 * DAY), b"no list")
+    (new,) = linked(crls=crls, revocation=Revocation.REQUIRED).with_key(NEW_ROOT.spki)
+    assert new.until == TEST_TIME + 5 * DAY
+    (new,) = linked(crls=crls).with_key(NEW_ROOT.spki)
+    assert new.until == LINK.not_after
+
+
 @pytest.mark.parametrize("changes", [{"crls": [b""]}, {"crls": b""}, {"crls": (1,)}, {"revocation": "required"}])
 def test_lists_about_links_are_a_tuple_of_bytes(changes: dict[str, Any]) -> None:
     with pytest.raises(TypeError):

@@ -636,6 +636,24 @@ def test_what_a_list_brings_is_trusted_while_all_of_its_proof_is_valid(part: str
     assert not examine(data, providers=pinned, at=outside).accepted
 
 
+def test_where_clearing_is_demanded_what_a_list_brings_ends_with_the_lists_that_clear() -> None:
+    own = provider()
+    crls = (own.crl(until=AT + 5 * DAY), own.crl(until=AT + 9 * DAY), own.crl(of_root=True, until=AT + 7 * DAY))
+    demanded = {"revocation": Revocation.REQUIRED, "crls": crls}
+    found = take(forge(), **demanded)
+    assert found.until == found.anchors[0].until == AT + 7 * DAY
+    assert take(forge(), **demanded, at=AT + 7 * DAY).anchors == found.anchors
+    assert (
+        examine(forge(), **demanded, at=AT + 7 * DAY + SECOND).indeterminate
+        or examine(forge(), **demanded, at=AT + 7 * DAY + SECOND).failed
+    )
+    # Where it is not demanded, nothing rests on them.
+    assert take(forge(), crls=crls).until == AT + DAY + DEFAULT_MAX_STALE
+    # A list clears for ninety days at most.
+    long = (own.crl(until=AT + 300 * DAY), own.crl(of_root=True, until=AT + 80 * DAY))
+    assert take(forge(), revocation=Revocation.REQUIRED, crls=long).until == AT + 80 * DAY
+
+
 def test_of_several_ways_to_a_root_the_one_that_lasts_longest_counts() -> None:
     own = provider()
     short = own.ca_recipe.with_changes(not_after=ENDS).build()
