@@ -288,8 +288,9 @@ def _inspect_der(der: bytes, form: str, *, full: bool, profile: str | None) -> I
         return _encrypted_key(len(der), form)
     try:
         key = PublicKey.from_spki(der)
-    except MdlError:
-        pass
+    except MdlError as exc:
+        if exc.clause is not None:
+            raise  # a public key indeed, but none that can be used
     else:
         return _public_key(key, len(der), form)
     if private_key_nodes(der) is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mdl.cbor import FullDate, bstr, decode_view, encode, wrap24
 from mdl.cose import encode_key
-from mdl.keys import hkdf_sha256, raw_to_der
+from mdl.keys import CURVES, PublicKey, hkdf_sha256, raw_to_der
 from mdl.mdoc import SessionTranscript
 from mdl.testing import (
     MDL_DOCTYPE,
@@ -360,6 +360,31 @@ _mac("a reader's key on another curve", lambda: {"ephemeral_key": deterministic_
 _mac("a reader's key of the other kind", lambda: {"ephemeral_key": deterministic_ephemeral_key("reader", "X25519")})
 _mac("a session without a reader's key", {"without_key": True})
 _mac("a device key that cannot agree secrets", lambda: _mac_by(bytes(32)) | {"mso_device_key": _edwards()})
+
+
+class _NoSecret:
+    """What a point of small order leads to: a secret of zeros, which everybody knows."""
+
+    def agree(self, reader_key: PublicKey) -> bytes:
+        return bytes(reader_key.curve.coordinate_size)
+
+
+for _curve, _number, _u in (
+    ("X25519", 4, 0),
+    ("X25519", 4, 1),
+    ("X25519", 4, 325606250916557431795983626356110631294008115727848805560023387167927233504),
+    ("X25519", 4, P_25519),
+    ("X448", 5, 0),
+    ("X448", 5, P_448 - 1),
+):
+    _mac(
+        f"by a device key on {_curve} that leads to no secret, {_u:.3e}",
+        lambda curve=_curve, number=_number, u=_u: {
+            "reader_key": deterministic_ephemeral_key("reader", curve),
+            "mso_device_key": {1: 1, -1: number, -2: u.to_bytes(CURVES[curve].coordinate_size, "little")},
+            "device_signer": _NoSecret(),
+        },
+    )
 
 
 def _edwards() -> dict[int, Any]:

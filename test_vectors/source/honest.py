@@ -91,6 +91,21 @@ for _curve in AGREEING_CURVES:
             "reader_key": deterministic_ephemeral_key("reader", curve),
         },
     )
+
+
+def _with_unused_bit() -> Fields:
+    """RFC 7748 §5: the bit is masked, so the key is the same."""
+    key = deterministic_ephemeral_key("device", "X25519")
+    cose_key = encode_key(key.public_key)
+    return {
+        "device_auth": DeviceAuth.MAC,
+        "device_key": key,
+        "reader_key": deterministic_ephemeral_key("reader", "X25519"),
+        "mso_device_key": cose_key | {-2: cose_key[-2][:-1] + bytes((cose_key[-2][-1] | 0x80,))},
+    }
+
+
+accept("a MAC on X25519 whose device key has its unused bit set", _with_unused_bit)
 accept("a signature where the reader's key is on another curve",
        lambda: {"reader_key": deterministic_ephemeral_key("reader", "X25519")})  # fmt: skip
 accept("a signature in a session without a reader's key", {"without_key": True})

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
 from mdl.cli import main
+from mdl.cli.inspection import inspect
 from mdl.cose import decode_key
-from mdl.errors import ProfileError, UnsupportedError
+from mdl.errors import DecodeError, ProfileError, UnsupportedError
 from mdl.keys import CURVES, NOT_IMPLEMENTED, EphemeralKey, PublicKey, SoftwareSigner, unsupported_spki
 from mdl.pki import DOCUMENT_SIGNER, IACA, Certificate, build_csr, decode_csr, lint_certificate
 from mdl.testing import MDL_DOCTYPE, TEST_TIME, Recipe, deterministic_key
@@ -194,3 +195,12 @@ def test_the_linter_says_it_of_a_request(tmp_path: Path, capsys: pytest.CaptureF
         assert main(["lint", str(file), "--json"]) == 3
         (one,) = json.loads(capsys.readouterr().out)["unreadable"]
         assert (one["code"], one["message"]) == ("key.unsupported", sentence)
+
+
+def test_the_inspector_says_it_of_a_public_key() -> None:
+    for spki, sentence in SENTENCES.values():
+        assert refusal(lambda spki=spki: list(inspect(spki))) == ("key.unsupported", sentence)  # type: ignore[misc]
+    small = bytes.fromhex("3043300506032b6571033a00") + bytes(57)
+    with pytest.raises(DecodeError) as caught:
+        list(inspect(small))
+    assert caught.value.message.startswith("the key is a point of small order")
