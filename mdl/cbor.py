@@ -7,7 +7,11 @@ Two readers give the same values and refuse the same bytes:
 * `decode` and `decode_sequence` use the library's speed for blobs whose inside is never hashed again: items, MSOs.
 
 Refused: indefinite lengths, duplicate map keys, trailing bytes, invalid UTF-8, reserved heads, shared references, and
-anything beyond `Limits`. Tolerated: heads that are not of minimal length, as a digest over received bytes stays right.
+anything beyond `Limits`. Tolerated, and noted in the `Reading`: heads that are not of minimal length, as a digest over
+received bytes stays right.
+
+What is encoded inside a message, such as an item in its tag 24, is read with the `Reading` of the message, so that all
+of it together stays within one limit.
 
 Values are int, str, bytes, bool, None, float, list, dict, `FullDate`, `TDate`, `Tag` and, from `decode_view` only,
 `Tagged24`. Arrays and maps inside a `Tag` may come as tuples and immutable maps.
@@ -27,6 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
 import cbor2
@@ -38,11 +43,13 @@ __all__ = [
     "DEFAULT_LIMITS",
     "FullDate",
     "Limits",
+    "Reading",
     "TDate",
     "Tag",
     "Tagged24",
     "bstr",
     "decode",
+    "decode_each",
     "decode_sequence",
     "decode_view",
     "diagnose",
@@ -61,8 +68,12 @@ class Limits:
         max_bytes: Longest input, in bytes, inclusive.
         max_depth: Deepest nesting of arrays, maps and tags, inclusive; an empty array or map does not count.
         max_entries: Most entries of one array or map, inclusive.
-        max_items: Most data items in all that one call decodes, inclusive; it bounds time and memory, as an item of
-            one byte takes some 60.
+        max_items: Most data items in all that one `Reading` decodes, inclusive; it bounds time and memory, as an item
+            of one byte takes some 60.
+
+    Raises:
+        TypeError: A limit is no int.
+        ValueError: A limit is negative.
     """
 
     max_bytes: int = 4 * 1024 * 1024
@@ -70,8 +81,53 @@ class Limits:
     max_entries: int = 8192
     max_items: int = 1 << 18
 
+    def __post_init__(self) -> None:
+        for name in ("max_bytes", "max_depth", "max_entries", "max_items"):
+            value = getattr(self, name)
+            if type(value) is not int:
+                msg = f"{name} is an int, not {type(value).__name__}"
+                raise TypeError(msg)
+            if value < 0:
+                msg = f"{name} is not negative"
+                raise ValueError(msg)
+
 
 DEFAULT_LIMITS: Final = Limits()
+
+LONG_HEAD: Final = "cbor.long_head"
+"""The deviation of a head that is not in its shortest form: of an integer, a length, a count or a tag."""
+
+
+class Reading:
+    """The reading of one message and of everything that is encoded inside it: what is left to read, what deviates.
+
+    The walking reader counts the items of what it reads. What the library reads is counted by its bytes, as it has no
+    more items than bytes; where that is too much, it is walked instead.
+
+    Attributes:
+        deviations: Where the message deviates from its rules although its meaning is clear: code to the first place.
+    """
+
+    __slots__ = ("deviations", "library", "room")
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.deviations: dict[str, str] = {}
+        # For the two readers: how many bytes the library may still read; the most entries of one container, how many
+        # more items the walking reader may read, and whether it met a long head.
+        self.library = limits.max_items
+        self.room = [limits.max_entries, limits.max_items, 0]
+
+    def note(self, code: str, path: str) -> None:
+        """Note a deviation; the first place of each code is kept."""
+        self.deviations.setdefault(code, path)
+
+    def may_use_library(self, size: int) -> bool:
+        """Whether the library may read so many bytes, which are counted."""
+        if size > self.library:
+            return False
+        self.library -= size
+        return True
+
 
 # A blob up to this size, and up to the limits, bounds its own entry counts, so the library may read it: some 800
 # colliding keys.
@@ -234,15 +290,21 @@ def head(major: int, number: int) -> bytes:
     return bytes((kind | 27,)) + number.to_bytes(8)
 
 
-def unwrap24(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
+def unwrap24(data: bytes, *, limits: Limits = DEFAULT_LIMITS, reading: Reading | None = None, path: str = "") -> bytes:
     """The content of what must be exactly one tag-24 item.
+
+    Args:
+        data: The item.
+        limits: Bounds.
+        reading: The reading of the message that holds the item, or None: the item is a message of its own.
+        path: Where it stands in the message, for `Reading.deviations`.
 
     Raises:
         DecodeError: The bytes are something else (codes ``cbor.…``).
     """
-    if data[:3] == b"\xd8\x18\x59" and len(data) == 5 + int.from_bytes(data[3:5]) <= limits.max_bytes:
+    if data[:3] == b"\xd8\x18\x59" and 0x105 <= len(data) == 5 + int.from_bytes(data[3:5]) <= limits.max_bytes:
         return data[5:]  # the usual case
-    value = decode_view(data, limits=limits)
+    value = decode_view(data, limits=limits, reading=reading, path=path)
     if type(value) is not Tagged24:
         _fail("cbor.tag24", "not a tag-24 item", 0)
     return value.content
@@ -256,6 +318,11 @@ def bstr(content: bytes) -> bytes:
 def wrap24(content: bytes) -> bytes:
     """Encoded CBOR as an encoded tag-24 item: ``#6.24(bstr .cbor …)``."""
     return b"\xd8\x18" + head(2, len(content)) + content
+
+
+def _write_date(encoder: cbor2.CBOREncoder, value: Any) -> None:
+    text = value.text.encode()
+    encoder.write((b"\xd9\x03\xec" if type(value) is FullDate else b"\xc0") + head(3, len(text)) + text)
 
 
 def _encode_float(encoder: cbor2.CBOREncoder, value: float) -> None:
@@ -279,10 +346,11 @@ def _refuse_type(_encoder: cbor2.CBOREncoder, value: object) -> NoReturn:
 
 
 _ENCODERS: Final[dict[type, Callable[[Any, Any], None]]] = {
-    FullDate: lambda encoder, value: encoder.write(b"\xd9\x03\xec" + encode(value.text)),
-    TDate: lambda encoder, value: encoder.write(b"\xc0" + encode(value.text)),
+    FullDate: _write_date,
+    TDate: _write_date,
     Tag: lambda encoder, value: encoder.write(head(6, value.number) + encode(value.value)),
     Tagged24: lambda encoder, value: encoder.write(value.raw),
+    MappingProxyType: lambda encoder, value: encoder.write(encode({**value})),
     float: _encode_float,
     **dict.fromkeys((memoryview, dt.datetime, dt.date, set, frozenset, Decimal, Fraction), _refuse_type),
 }
@@ -360,11 +428,19 @@ def _check_keys(mapping: Any, _immutable: bool) -> Any:  # noqa: FBT001 - the li
     raise DecodeError(msg, code="cbor.key")
 
 
-def _loads(data: bytes, max_depth: int) -> Any:
+def _loads(data: bytes, max_depth: int, *, names_only: bool = False) -> Any:
+    """Let the library read an array.
+
+    Args:
+        data: The array.
+        max_depth: Deepest nesting.
+        names_only: Refuse map keys that are neither text nor bytes, which costs nothing; otherwise `_check_keys` looks.
+    """
     return cbor2.loads(
         data,
         tag_hook=_tag_hook,
-        object_hook=_check_keys,
+        object_hook=None if names_only else _check_keys,
+        strict_hashable_types=names_only,
         semantic_decoders=_SEMANTIC_DECODERS,
         max_depth=max_depth,
         allow_indefinite=False,
@@ -377,102 +453,177 @@ _MARK: Final = secrets.token_bytes(8)
 _SEPARATOR: Final = b"\x48" + _MARK
 
 
-def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Any:
+_BLANK: Final = bytes(32)
+
+
+def _measure(encoder: cbor2.CBOREncoder, value: Any) -> None:
+    """Write as many bytes as a value takes that the library does not know itself."""
+    if type(value) is FullDate or type(value) is TDate:
+        size = len(value.text)
+        if size < 24 and value.text.isascii():
+            encoder.write(_BLANK[: size + (4 if type(value) is FullDate else 2)])
+            return
+    encoder.write(encode(value))
+
+
+def _has_long_head(values: Any, size: int, parts: Sequence[bytes], limits: Limits) -> bool:
+    """Whether what the library has read as `values` from `parts`, in `size` bytes, has a head that is too long."""
+    try:
+        # Without encoders of our own, which cost the library as much again. It writes each float in eight bytes.
+        if len(cbor2.dumps(values, default=_measure)) == size:
+            return False
+    except (CBORError, TypeError, ValueError):
+        pass  # such as a simple value, or an immutable map inside a tag: the walking reader tells
+    again = Reading(limits)
+    for part in parts:
+        _view(part, limits, again, "", keep_raw=False)
+    return LONG_HEAD in again.deviations
+
+
+def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS, reading: Reading | None = None, path: str = "") -> Any:
     """Decode exactly one item.
+
+    Args:
+        data: The item.
+        limits: Bounds.
+        reading: The reading of the message that holds the item, or None: the item is a message of its own.
+        path: Where it stands in the message, for `Reading.deviations`.
 
     Raises:
         DecodeError: The bytes are not one well-formed item within the limits (codes ``cbor.…``).
     """
-    if len(data) <= min(_SMALL, limits.max_bytes, limits.max_entries, limits.max_items):
-        # `decode_sequence` of one small blob, without what many and large ones need.
+    size = len(data)
+    if size <= min(_SMALL, limits.max_bytes, limits.max_entries, limits.max_items) and (
+        reading is None or reading.may_use_library(size)
+    ):
+        # `decode_each` of one small blob, without what many and large ones need.
         try:
             values = _loads(b"\x82" + data + _SEPARATOR, limits.max_depth + 1)
             if type(values) is list and values[1] == _MARK:
+                if reading is not None and _has_long_head(values[0], size, (data,), limits):
+                    reading.note(LONG_HEAD, path)
                 return values[0]
         except (CBORDecodeError, DecodeError):
             pass  # the reader below names the fault
-        return _decode_each((data,), limits)[0]
-    return decode_sequence((data,), limits=limits)[0]
+    return _view(data, limits, Reading(limits) if reading is None else reading, path, keep_raw=False)
 
 
-def decode_sequence(parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS) -> list[Any]:
+def decode_sequence(
+    parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, reading: Reading | None = None, path: str = ""
+) -> list[Any]:
     """Decode many blobs, each exactly one item.
-
-    One call of the library reads them all, as an array in which a secret byte string follows each. It has exactly
-    2 n entries, so if every second entry reads as the secret, no blob ended early, ran over into its neighbour or had
-    bytes left over: none of them can contain the secret. Otherwise each is read alone to name the fault.
 
     Args:
         parts: The blobs.
         limits: Bounds on each blob; `Limits.max_items` on all of them together.
+        reading: The reading of the message that holds the blobs, or None: together they are a message of their own.
+        path: Where they stand in the message, for `Reading.deviations`.
 
     Raises:
         DecodeError: One of the blobs is not one well-formed item within the limits; the path is its index, ``[3]``.
     """
-    count = len(parts)
-    if not count:
-        return []
-    bound = min(_SMALL, limits.max_bytes, limits.max_entries, limits.max_items)
-    longest = max(map(len, parts))
-    if count * longest > limits.max_items and sum(map(len, parts)) > limits.max_items:
-        return _decode_each(parts, limits)  # so many bytes may hold too many items: these are counted
-    if longest <= bound:
-        small, large = list(parts), []
-    else:
-        large = [index for index, part in enumerate(parts) if len(part) > bound]
-        small = list(parts)
-        for index in large:
-            small[index] = b"\xf6"
-    try:
-        values = _loads(head(4, 2 * count) + _SEPARATOR.join(small) + _SEPARATOR, limits.max_depth + 1)
-        if type(values) is list and values[1::2] == [_MARK] * count:
-            del values[1::2]
-            for index in large:
-                values[index] = decode_view(parts[index], limits=limits, keep_raw=False)
-            return values
-    except (CBORDecodeError, DecodeError):
-        pass  # the reading one by one below names the fault
-    return _decode_each(parts, limits)
-
-
-def _decode_each(parts: Sequence[bytes], limits: Limits) -> list[Any]:
-    """Read blobs one by one with the walking reader, to name a fault or to count their items."""
-    room = [limits.max_entries, limits.max_items]
+    where = None if reading is None else path  # nobody asks for the deviations of a reading of its own
+    reading = Reading(limits) if reading is None else reading
+    values = _decode_together(parts, limits, reading, where)
+    if values is not None:
+        return values
     values = []
     for index, part in enumerate(parts):
         try:
-            values.append(_view(part, limits, room, keep_raw=False))
+            values.append(_view(part, limits, reading, path, keep_raw=False))
         except DecodeError as exc:
             exc.path = f"[{index}]" if len(parts) > 1 else ""
             raise
     return values
 
 
+def decode_each(parts: Sequence[bytes], *, limits: Limits = DEFAULT_LIMITS, reading: Reading, path: str) -> list[Any]:
+    """Decode many blobs as `decode_sequence` does; one that is not well-formed gives the `DecodeError` in its place."""
+    values = _decode_together(parts, limits, reading, path)
+    if values is not None:
+        return values
+    values = []
+    for part in parts:
+        try:
+            values.append(_view(part, limits, reading, path, keep_raw=False))
+        except DecodeError as exc:
+            values.append(exc)
+    return values
+
+
+def _decode_together(parts: Sequence[bytes], limits: Limits, reading: Reading, path: str | None) -> list[Any] | None:
+    """Decode many blobs by one call of the library, the large ones by the walking reader; None where one has a fault.
+
+    The library reads an array in which a secret byte string follows each blob. It has exactly 2 n entries, so if every
+    second entry reads as the secret, no blob ended early, ran over into its neighbour or had bytes left over: none of
+    them can contain the secret. Otherwise, and where so many bytes may hold too many items, each is to be read alone.
+    The path is None where nobody asks for deviations.
+    """
+    count = len(parts)
+    if not count:
+        return []
+    bound = min(_SMALL, limits.max_bytes, limits.max_entries, limits.max_items)
+    large: list[int] = []
+    small = parts
+    if max(map(len, parts)) > bound:
+        large = [index for index, part in enumerate(parts) if len(part) > bound]
+        small = list(parts)
+        for index in large:
+            small[index] = b"\xf6"
+    size = sum(map(len, small))
+    if not reading.may_use_library(size):
+        return None
+    prefix = head(4, 2 * count)
+    try:
+        # Whoever has other map keys in there is read by the walking reader, which takes small integers too.
+        values = _loads(prefix + _SEPARATOR.join(small) + _SEPARATOR, limits.max_depth + 1, names_only=True)
+        if type(values) is not list or values[1::2] != [_MARK] * count:
+            return None
+        del values[1::2]
+        if path is not None and _has_long_head(values, len(head(4, count)) + size, small, limits):
+            reading.note(LONG_HEAD, path)
+        for index in large:
+            values[index] = _view(parts[index], limits, reading, path or "", keep_raw=False)
+    except (CBORDecodeError, DecodeError):
+        return None
+    return values
+
+
 # --- decoding views --------------------------------------------------------------------------------------------------
 
 
-def decode_view(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_raw: bool = True) -> Any:
+def decode_view(
+    data: bytes,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    keep_raw: bool = True,
+    reading: Reading | None = None,
+    path: str = "",
+) -> Any:
     """Decode exactly one item and keep the received bytes of each tag-24 item.
 
     Args:
         data: The message as received.
         limits: Bounds.
         keep_raw: Give tag-24 items as `Tagged24`; otherwise as `Tag`, as `decode` does.
+        reading: The reading of the message that holds the item, or None: the item is a message of its own.
+        path: Where it stands in the message, for `Reading.deviations`.
 
     Raises:
         DecodeError: The bytes are not one well-formed item within the limits (codes ``cbor.…``), with the offset.
     """
-    return _view(data, limits, [limits.max_entries, limits.max_items], keep_raw)
+    return _view(data, limits, Reading(limits) if reading is None else reading, path, keep_raw)
 
 
-def _view(data: bytes, limits: Limits, room: list[int], keep_raw: bool) -> Any:  # noqa: FBT001
-    """Read one item; `room` is that of `_read`."""
+def _view(data: bytes, limits: Limits, reading: Reading, path: str, keep_raw: bool) -> Any:  # noqa: FBT001
+    """Read one item with the walking reader."""
     if type(data) is not bytes:
-        msg = "decode_view takes bytes"
+        msg = f"what is decoded is bytes, not {type(data).__name__}"
         raise TypeError(msg)
     if len(data) > limits.max_bytes:
         msg = f"the input is longer than {limits.max_bytes} bytes"
         raise DecodeError(msg, code="cbor.too_long")
+    room = reading.room
     try:
         room[1] -= 1
         if room[1] < 0:
@@ -484,6 +635,9 @@ def _view(data: bytes, limits: Limits, room: list[int], keep_raw: bool) -> Any: 
     if end != len(data):
         msg = "bytes follow the item"
         raise DecodeError(msg, code="cbor.trailing", offset=end)
+    if room[2]:
+        room[2] = 0
+        reading.note(LONG_HEAD, path)
     return value
 
 
@@ -494,7 +648,8 @@ def _fail(code: str, message: str, offset: int) -> NoReturn:
 def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) -> tuple[Any, int]:  # noqa: FBT001
     """Read the item at `start`; give its value and the offset behind it. IndexError means that the input is too short.
 
-    `room` holds the most entries of one container, and how many more items there may be; the latter is counted down.
+    `room` holds the most entries of one container; how many more items there may be, which is counted down; and
+    whether a head was not of minimal length.
     One long function on purpose: it runs for every head of every message, and calls cost more than branches here.
     """
     first = data[start]
@@ -505,6 +660,8 @@ def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) 
         if number == 24:
             number = data[pos]
             pos += 1
+            if number < 24 and major != 7:
+                room[2] = 1
         elif number <= 27:
             if major == 7:
                 return _read_float(data, start, number)
@@ -514,6 +671,8 @@ def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) 
                 raise IndexError
             number = int.from_bytes(data[pos:end])
             pos = end
+            if not number >> 4 * size:
+                room[2] = 1
         elif number == 31:
             _fail("cbor.indefinite", "indefinite lengths are not allowed", start)
         else:
@@ -550,10 +709,10 @@ def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) 
                 if keep_raw and data[pos] == 0xD8 and data[pos + 1] == 24 and depth:
                     # The short way for tag-24 items with the usual heads, of which a response has dozens.
                     size = data[pos + 2]
-                    if size == 0x58:
+                    if size == 0x58 and data[pos + 3] >= 24:
                         inner = pos + 4
                         end = inner + data[pos + 3]
-                    elif size == 0x59:
+                    elif size == 0x59 and data[pos + 3]:
                         inner = pos + 5
                         end = inner + (data[pos + 3] << 8) + data[pos + 4]
                     else:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mdl.cbor import Tag, bstr, decode, encode, head
+from mdl.cbor import Limits, Reading, Tag, bstr, decode, encode, head
 from mdl.errors import DecodeError, UnsupportedError, VerificationError, integer_text
 from mdl.keys import (
     ALGORITHMS,
@@ -52,6 +52,9 @@ CRIT: Final = 2
 X5CHAIN: Final = 33
 X5T: Final = 34
 HMAC_256_256: Final = 5
+
+TAGGED: Final = "cose.tagged"
+"""The deviation of a COSE message under its tag: 18013-5 sends it without, some peers tag it."""
 
 _TAG_MAC0: Final = 17
 _TAG_SIGN1: Final = 18
@@ -267,9 +270,17 @@ def _is_map(value: object) -> bool:
     return type(value) is dict or isinstance(value, Mapping)
 
 
-def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], Mapping[Any, Any], bytes | None, bytes]:
+# A header map holds an algorithm and a certificate chain: no more items than this, whatever it is part of.
+_HEADER_LIMITS: Final = Limits(max_bytes=1 << 18, max_depth=16, max_entries=256, max_items=1024)
+
+
+def _parts(
+    value: Any, tag: int, path: str, reading: Reading | None
+) -> tuple[bytes, Mapping[Any, Any], Mapping[Any, Any], bytes | None, bytes]:
     """Take a decoded four-part message apart; 18013-5 sends it untagged, some peers tag it."""
     if type(value) is Tag and value.number == tag:
+        if reading is not None:
+            reading.note(TAGGED, path)
         value = value.value
     if type(value) not in (list, tuple) or len(value) != 4:
         raise _fail(path, "a COSE message is an array of four")
@@ -285,7 +296,7 @@ def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], M
         protected_map = {ALG: number if number < 0x18 else 0x1F - number}
     elif protected:
         try:
-            protected_map = decode(protected)
+            protected_map = decode(protected, limits=_HEADER_LIMITS, reading=reading, path=f"{path}[0]")
         except DecodeError as exc:
             exc.path = f"{path}[0]{exc.path}"
             raise
@@ -305,22 +316,22 @@ def _parts(value: Any, tag: int, path: str) -> tuple[bytes, Mapping[Any, Any], M
     return protected, protected_map, unprotected, payload, proof
 
 
-def decode_sign1(value: Any, *, path: str = "") -> CoseSign1:
-    """Read a COSE_Sign1 from a decoded CBOR value, tagged (18) or not.
+def decode_sign1(value: Any, *, path: str = "", reading: Reading | None = None) -> CoseSign1:
+    """Read a COSE_Sign1 from a decoded CBOR value, tagged (18) or not; `reading` is that of its message.
 
     Raises:
         DecodeError: The value is no COSE_Sign1, names a header twice, or has critical headers (codes ``cose.…``).
     """
-    return CoseSign1(*_parts(value, _TAG_SIGN1, path))
+    return CoseSign1(*_parts(value, _TAG_SIGN1, path, reading))
 
 
-def decode_mac0(value: Any, *, path: str = "") -> CoseMac0:
-    """Read a COSE_Mac0 from a decoded CBOR value, tagged (17) or not.
+def decode_mac0(value: Any, *, path: str = "", reading: Reading | None = None) -> CoseMac0:
+    """Read a COSE_Mac0 from a decoded CBOR value, tagged (17) or not; `reading` is that of its message.
 
     Raises:
         DecodeError: The value is no COSE_Mac0, names a header twice, or has critical headers (codes ``cose.…``).
     """
-    return CoseMac0(*_parts(value, _TAG_MAC0, path))
+    return CoseMac0(*_parts(value, _TAG_MAC0, path, reading))
 
 
 _KTY_OKP: Final = 1

@@ -4,6 +4,9 @@ Decoded objects are views over the received bytes: an item keeps its tag-24 byte
 device-signed part its namespace bytes. Members that a structure's CDDL does not name are ignored where it leaves room
 for them. Nothing is judged here; that is the reader's work.
 
+What is of another type than the CDDL says is refused. What is of its type and breaks a rule of the standard, such as an
+array without an entry, is read, and noted in the `mdl.cbor.Reading` that a reader gives.
+
 Spec:
     18013-5 first edition 8.3.2.1.2 (request, response), 9.1.2.4 (MSO), 9.1.3.4 (device authentication), 9.1.4 (reader
     authentication), 9.1.5.1 (session transcript). The second edition's draft adds members, which are kept apart.
@@ -20,6 +23,7 @@ from typing import Any, Final
 from mdl.cbor import (
     DEFAULT_LIMITS,
     Limits,
+    Reading,
     Tag,
     Tagged24,
     TDate,
@@ -37,6 +41,8 @@ from mdl.keys import KeyAgreement, PublicKey, hkdf_sha256
 
 __all__ = [
     "DIGEST_ALGORITHMS",
+    "MAX_DIGEST_ID",
+    "MAX_DOCUMENTS",
     "DeviceRequest",
     "DeviceResponse",
     "DeviceSigned",
@@ -57,8 +63,23 @@ __all__ = [
 # The digest algorithms by the name that an MSO gives them; the value is hashlib's name.
 DIGEST_ALGORITHMS: Final[Mapping[str, str]] = {"SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
-# A digest id is below this bound (facts sheet mdoc §1.3).
 MAX_DIGEST_ID: Final = 1 << 31
+"""A digest id is below this bound (facts sheet mdoc §1.3)."""
+
+MAX_DOCUMENTS: Final = 128
+"""Most documents of one response that are decoded, inclusive: each costs its reader some signatures."""
+
+EMPTY: Final = "structure.empty"
+"""The deviation of an array or a map without an entry, where the standard wants one."""
+
+EMPTY_NAME: Final = "structure.empty_name"
+"""The deviation of a docType, a namespace or an element identifier that is an empty text."""
+
+DIGEST_ID: Final = "mso.digest_id"
+"""The deviation of a digest id that is not below `MAX_DIGEST_ID`."""
+
+KEY_AUTHORIZATIONS: Final = "mso.key_authorizations"
+"""The deviation of authorisations for nothing at all, or for one namespace both whole and in part."""
 
 _MISSING: Final = object()
 
@@ -87,13 +108,15 @@ def _get(mapping: Mapping[str, Any], name: str, kind: type[Any] | tuple[type[Any
     return value
 
 
-def _array(mapping: Mapping[str, Any], name: str) -> list[Any]:
+def _array(mapping: Mapping[str, Any], name: str, reading: Reading) -> list[Any]:
     """An optional array; empty where it is missing. The CDDL wants an entry, some peers send none: that is the same."""
     value = mapping.get(name, _MISSING)
     if value is _MISSING:
         return []
     if type(value) is not list:
         raise _malformed(name, "not an array")
+    if not value:
+        reading.note(EMPTY, name)
     return value
 
 
@@ -109,16 +132,18 @@ def _place(value: Any) -> tuple[str, str] | None:
     return None
 
 
-def _name(value: Any, path: str) -> str:
-    """A namespace, element identifier or docType: text, not empty."""
-    if type(value) is not str or not value:
-        raise _malformed(path, "a name that is not text or is empty")
+def _name(value: Any, path: str, reading: Reading) -> str:
+    """A namespace, element identifier or docType: text, which should not be empty."""
+    if type(value) is not str:
+        raise _malformed(path, "a name that is not text")
+    if not value:
+        reading.note(EMPTY_NAME, path)
     return value
 
 
-def _decode_at(data: bytes, path: str, limits: Limits = DEFAULT_LIMITS) -> Any:
+def _decode_at(data: bytes, path: str, limits: Limits, reading: Reading) -> Any:
     try:
-        return decode(data, limits=limits)
+        return decode(data, limits=limits, reading=reading, path=path)
     except DecodeError as exc:
         exc.path = path + exc.path
         raise
@@ -223,28 +248,31 @@ class KeyAuthorizations:
         return namespace in self.name_spaces or identifier in self.data_elements.get(namespace, ())
 
     @classmethod
-    def decode(cls, value: Any, path: str) -> KeyAuthorizations:
-        """Read a decoded KeyAuthorizations map."""
+    def decode(cls, value: Any, path: str, reading: Reading | None = None) -> KeyAuthorizations:
+        """Read a decoded KeyAuthorizations map.
+
+        Args:
+            value: The map.
+            path: Where it stands, for errors.
+            reading: Where deviations are noted, or None.
+
+        Raises:
+            DecodeError: A part of it is of the wrong type (code ``mdoc.structure``).
+        """
+        reading = reading or Reading()
         given = _map(value, path)
         spaces = given.get("nameSpaces", _MISSING)
         elements = given.get("dataElements", _MISSING)
-        if spaces is _MISSING and elements is _MISSING:
-            raise _malformed(path, "authorises nothing")
-        names: frozenset[str] = frozenset()
-        if spaces is not _MISSING:
-            if not isinstance(spaces, list | tuple) or not spaces:
-                raise _malformed(f"{path}.nameSpaces", "not an array with an entry")
-            names = frozenset(_name(one, f"{path}.nameSpaces") for one in spaces)
+        names = frozenset[str]() if spaces is _MISSING else _names(spaces, f"{path}.nameSpaces", reading)
         single: dict[str, frozenset[str]] = {}
         if elements is not _MISSING:
             for namespace, listed in _map(elements, f"{path}.dataElements").items():
-                if not isinstance(listed, list | tuple) or not listed:
-                    raise _malformed(f"{path}.dataElements", "not an array with an entry")
-                single[namespace] = frozenset(_name(one, f"{path}.dataElements") for one in listed)
+                _name(namespace, f"{path}.dataElements", reading)
+                single[namespace] = _names(listed, f"{path}.dataElements", reading)
             if not single:
-                raise _malformed(f"{path}.dataElements", "empty")
-        if names & single.keys():
-            raise _malformed(path, "a namespace is authorised both whole and in part")
+                reading.note(EMPTY, f"{path}.dataElements")
+        if names & single.keys() or (spaces is _MISSING and elements is _MISSING):
+            reading.note(KEY_AUTHORIZATIONS, path)
         return cls(names, single)
 
     def to_cbor(self) -> dict[str, Any]:
@@ -255,6 +283,15 @@ class KeyAuthorizations:
         if self.data_elements:
             result["dataElements"] = {name: sorted(listed) for name, listed in sorted(self.data_elements.items())}
         return result
+
+
+def _names(value: Any, path: str, reading: Reading) -> frozenset[str]:
+    """An array of names."""
+    if not isinstance(value, list | tuple):
+        raise _malformed(path, "not an array")
+    if not value:
+        reading.note(EMPTY, path)
+    return frozenset(_name(one, path, reading) for one in value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,28 +335,42 @@ class MobileSecurityObject:
         return decode_key(self.device_key, path="deviceKeyInfo.deviceKey")
 
     @classmethod
-    def decode(cls, payload: bytes, *, path: str = "mso", limits: Limits = DEFAULT_LIMITS) -> MobileSecurityObject:
+    def decode(
+        cls, payload: bytes, *, path: str = "mso", limits: Limits = DEFAULT_LIMITS, reading: Reading | None = None
+    ) -> MobileSecurityObject:
         """Read the payload of an IssuerAuth: MobileSecurityObjectBytes, tag 24.
+
+        Args:
+            payload: The payload.
+            path: Where it stands, for errors and deviations.
+            limits: Bounds.
+            reading: The reading of the response that holds it, or None.
 
         Raises:
             DecodeError: The payload is no MobileSecurityObjectBytes (codes ``cbor.…``, ``mdoc.…``).
         """
+        reading = reading or Reading(limits)
         try:
-            content = unwrap24(payload, limits=limits)
+            content = unwrap24(payload, limits=limits, reading=reading, path=path)
         except DecodeError as exc:
             exc.path = path
             raise
-        mso = _map(_decode_at(content, path, limits), path)
+        mso = _map(_decode_at(content, path, limits, reading), path)
         digests = _map(_get(mso, "valueDigests", dict, path), f"{path}.valueDigests")
         if not digests:
-            raise _malformed(f"{path}.valueDigests", "empty")
-        for ids in digests.values():
-            if type(ids) is not dict or not ids:
-                raise _malformed(f"{path}.valueDigests", "a namespace without digests")
+            reading.note(EMPTY, f"{path}.valueDigests")
+        for namespace, ids in digests.items():
+            if not namespace:
+                reading.note(EMPTY_NAME, f"{path}.valueDigests")
+            if type(ids) is not dict:
+                raise _malformed(f"{path}.valueDigests", "a namespace without a map of digests")
+            if not ids:
+                reading.note(EMPTY, f"{path}.valueDigests")
+                continue
             if {*map(type, ids)} != _INT or {*map(type, ids.values())} != _BYTES or min(ids) < 0:
                 raise _malformed(f"{path}.valueDigests", "an entry that is not digest id to digest")
             if max(ids) >= MAX_DIGEST_ID:
-                raise _malformed(f"{path}.valueDigests", "a digest id of 2**31 or more")
+                reading.note(DIGEST_ID, f"{path}.valueDigests")
         key_info = _map(_get(mso, "deviceKeyInfo", dict, path), f"{path}.deviceKeyInfo")
         authorizations = key_info.get("keyAuthorizations")
         return cls(
@@ -329,8 +380,8 @@ class MobileSecurityObject:
             _get(key_info, "deviceKey", dict, f"{path}.deviceKeyInfo"),
             None
             if authorizations is None and "keyAuthorizations" not in key_info
-            else KeyAuthorizations.decode(authorizations, f"{path}.deviceKeyInfo.keyAuthorizations"),
-            _name(_get(mso, "docType", str, path), f"{path}.docType"),
+            else KeyAuthorizations.decode(authorizations, f"{path}.deviceKeyInfo.keyAuthorizations", reading),
+            _name(_get(mso, "docType", str, path), f"{path}.docType", reading),
             _get(mso, "validityInfo", dict, path),
             mso.get("status"),
             "status" in mso and mso["status"] is None,
@@ -380,19 +431,27 @@ class IssuerSigned:
         return cls.from_value(decode_view(data, limits=limits), "")
 
     @classmethod
-    def from_value(cls, value: Any, path: str) -> IssuerSigned:
-        """Read a decoded IssuerSigned map."""
+    def from_value(cls, value: Any, path: str, reading: Reading | None = None) -> IssuerSigned:
+        """Read a decoded IssuerSigned map; deviations are noted in `reading`."""
+        reading = reading or Reading()
         signed = _map(value, path)
         spaces = signed.get("nameSpaces", _MISSING)
         if spaces is _MISSING:
             spaces = {}
         else:
-            for namespace, items in _map(spaces, f"{path}.nameSpaces").items():
-                if not namespace or type(items) is not list or not items:
-                    raise _malformed(f"{path}.nameSpaces", "not an array with an entry")
-                if {*map(type, items)} != _TAGGED24:
+            if not _map(spaces, f"{path}.nameSpaces"):
+                reading.note(EMPTY, f"{path}.nameSpaces")
+            for namespace, items in spaces.items():
+                if not namespace:
+                    reading.note(EMPTY_NAME, f"{path}.nameSpaces")
+                if type(items) is not list:
+                    raise _malformed(f"{path}.nameSpaces", "not an array of items")
+                if not items:
+                    reading.note(EMPTY, f"{path}.nameSpaces")
+                elif {*map(type, items)} != _TAGGED24:
                     raise _malformed(f"{path}.nameSpaces", "an item that is not tag 24")
-        return cls(spaces, decode_sign1(_get(signed, "issuerAuth", _COSE, path), path=f"{path}.issuerAuth"))
+        auth = _get(signed, "issuerAuth", _COSE, path)
+        return cls(spaces, decode_sign1(auth, path=f"{path}.issuerAuth", reading=reading))
 
     def security_object(self, *, limits: Limits = DEFAULT_LIMITS) -> MobileSecurityObject:
         """The security object inside the signature's payload; nothing is verified."""
@@ -403,8 +462,9 @@ class IssuerSigned:
 
     def elements(self) -> Iterator[tuple[str, str, Any]]:
         """Namespace, identifier and value of each disclosed item; nothing is verified."""
+        reading = Reading()
         for namespace, items in self.name_spaces.items():
-            for item in decode_sequence([one.content for one in items]):
+            for item in decode_sequence([one.content for one in items], reading=reading):
                 fields = _map(item, f"nameSpaces.{namespace}")
                 yield namespace, _get(fields, "elementIdentifier", str, namespace), fields.get("elementValue")
 
@@ -452,17 +512,21 @@ class DeviceSigned:
     mac: CoseMac0 | None
 
     @classmethod
-    def from_value(cls, value: Any, path: str) -> DeviceSigned:
-        """Read a decoded DeviceSigned map."""
+    def from_value(cls, value: Any, path: str, reading: Reading | None = None) -> DeviceSigned:
+        """Read a decoded DeviceSigned map; deviations are noted in `reading`."""
+        reading = reading or Reading()
         signed = _map(value, path)
         spaces_bytes: Tagged24 = _get(signed, "nameSpaces", Tagged24, path)
         spaces: Mapping[str, Mapping[str, Any]] = {}
         if spaces_bytes.content != b"\xa0":
-            spaces = _map(_decode_at(spaces_bytes.content, f"{path}.nameSpaces"), f"{path}.nameSpaces")
+            where = f"{path}.nameSpaces"
+            spaces = _map(_decode_at(spaces_bytes.content, where, DEFAULT_LIMITS, reading), where)
             for namespace, elements in spaces.items():
-                _name(namespace, f"{path}.nameSpaces")
-                if not _map(elements, f"{path}.nameSpaces.{namespace}"):
-                    raise _malformed(f"{path}.nameSpaces.{namespace}", "empty")
+                _name(namespace, where, reading)
+                if not _map(elements, f"{where}.{namespace}"):
+                    reading.note(EMPTY, where)
+                if "" in elements:
+                    reading.note(EMPTY_NAME, where)
         auth = _map(_get(signed, "deviceAuth", dict, path), f"{path}.deviceAuth")
         signature, mac = auth.get("deviceSignature", _MISSING), auth.get("deviceMac", _MISSING)
         if _MISSING not in (signature, mac):
@@ -470,8 +534,10 @@ class DeviceSigned:
         return cls(
             spaces_bytes,
             spaces,
-            None if signature is _MISSING else decode_sign1(signature, path=f"{path}.deviceAuth.deviceSignature"),
-            None if mac is _MISSING else decode_mac0(mac, path=f"{path}.deviceAuth.deviceMac"),
+            None
+            if signature is _MISSING
+            else decode_sign1(signature, path=f"{path}.deviceAuth.deviceSignature", reading=reading),
+            None if mac is _MISSING else decode_mac0(mac, path=f"{path}.deviceAuth.deviceMac", reading=reading),
         )
 
     def encode(self) -> bytes:
@@ -483,6 +549,17 @@ class DeviceSigned:
             members.append(encode("deviceMac") + self.mac.encode())
         auth = head(5, len(members)) + b"".join(members)
         return b"\xa2\x6anameSpaces" + self.name_spaces_bytes.raw + b"\x6adeviceAuth" + auth
+
+
+def _check_errors(value: Any, path: str, reading: Reading, namespace: str | None = None) -> None:
+    """Hold a map to what it should be: error codes by name."""
+    codes = _map(value, path if namespace is None else f"{path}.{namespace}")
+    if not codes:
+        reading.note(EMPTY, path)
+    if "" in codes:
+        reading.note(EMPTY_NAME, path)
+    if not {*map(type, codes.values())} <= _INT:
+        raise _malformed(path, "an error code that is not an integer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -502,20 +579,25 @@ class Document:
     errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
-    def from_value(cls, value: Any, path: str) -> Document:
-        """Read a decoded Document map."""
+    def from_value(cls, value: Any, path: str, reading: Reading | None = None) -> Document:
+        """Read a decoded Document map; deviations are noted in `reading`."""
+        reading = reading or Reading()
         document = _map(value, path)
+        inside = f"{path}." if path else ""
         device_signed = document.get("deviceSigned", _MISSING)
         errors = document.get("errors", _MISSING)
         if errors is not _MISSING:
-            for namespace, codes in _map(errors, f"{path}.errors").items():
-                for code in _map(codes, f"{path}.errors.{namespace}").values():
-                    if type(code) is not int:
-                        raise _malformed(f"{path}.errors", "an error code that is not an integer")
+            if not _map(errors, f"{inside}errors"):
+                reading.note(EMPTY, f"{inside}errors")
+            for namespace, codes in errors.items():
+                _name(namespace, f"{inside}errors", reading)
+                _check_errors(codes, f"{inside}errors", reading, namespace)
         return cls(
-            _name(_get(document, "docType", str, path), f"{path}.docType"),
-            IssuerSigned.from_value(_get(document, "issuerSigned", dict, path), f"{path}.issuerSigned"),
-            None if device_signed is _MISSING else DeviceSigned.from_value(device_signed, f"{path}.deviceSigned"),
+            _name(_get(document, "docType", str, path), f"{inside}docType", reading),
+            IssuerSigned.from_value(_get(document, "issuerSigned", dict, path), f"{inside}issuerSigned", reading),
+            None
+            if device_signed is _MISSING
+            else DeviceSigned.from_value(device_signed, f"{inside}deviceSigned", reading),
             {} if errors is _MISSING else errors,
         )
 
@@ -549,25 +631,32 @@ class DeviceResponse:
     unsupported: tuple[str, ...] = ()
 
     @classmethod
-    def decode(cls, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> DeviceResponse:
+    def decode(cls, data: bytes, *, limits: Limits = DEFAULT_LIMITS, reading: Reading | None = None) -> DeviceResponse:
         """Read an encoded DeviceResponse.
+
+        Args:
+            data: The response.
+            limits: Bounds.
+            reading: What a reader reads the whole response with, items and security objects too, or None.
 
         Raises:
             DecodeError: The bytes are no DeviceResponse (codes ``cbor.…``, ``cose.…``, ``mdoc.…``).
         """
-        response = _map(decode_view(data, limits=limits), "")
-        documents = _array(response, "documents")
-        errors = _array(response, "documentErrors")
+        reading = reading or Reading(limits)
+        response = _map(decode_view(data, limits=limits, reading=reading), "")
+        documents = _array(response, "documents", reading)
+        if len(documents) > MAX_DOCUMENTS:
+            msg = f"more than {MAX_DOCUMENTS} documents"
+            raise DecodeError(msg, code="mdoc.too_many", path="documents")
+        errors = _array(response, "documentErrors", reading)
         for entry in errors:
-            for code in _map(entry, "documentErrors").values():
-                if type(code) is not int:
-                    raise _malformed("documentErrors", "an error code that is not an integer")
+            _check_errors(entry, "documentErrors", reading)
         status = _get(response, "status", int, "")
         if status < 0:
             raise _malformed("status", "negative")
         return cls(
             _get(response, "version", str, ""),
-            tuple(Document.from_value(one, f"documents[{index}]") for index, one in enumerate(documents)),
+            tuple(Document.from_value(one, f"documents[{index}]", reading) for index, one in enumerate(documents)),
             tuple(errors),
             status,
             tuple(name for name in ("zkDocuments", "encryptedDocuments") if response.get(name)),
@@ -589,6 +678,13 @@ class DeviceResponse:
 
 
 # --- the request ------------------------------------------------------------------------------------------------------
+
+
+def _requested(value: Any, path: str) -> str:
+    """A name in a request, where an empty one asks for nothing."""
+    if type(value) is not str or not value:
+        raise _malformed(path, "a name that is not text or is empty")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -623,28 +719,52 @@ class ItemsRequest:
                         found.setdefault(element, []).append(frozenset(filter(None, places)))
         return found
 
+    @property
+    def issuer_identifiers(self) -> frozenset[bytes]:
+        """The key identifiers of the roots of which one must have issued the document; empty where any root may.
+
+        They are the ``issuerIdentifiers`` of the request info; entries that are not byte strings are left out.
+
+        Spec:
+            18013-5 second edition (draft) 10.2; facts sheet mdoc §2.6.
+        """
+        return frozenset(one for one in _entries(self.request_info.get("issuerIdentifiers")) if type(one) is bytes)
+
+    @property
+    def wants_one_document(self) -> bool:
+        """Whether no more than one document may answer: ``uniqueDocSetRequired`` of the request info is true."""
+        return self.request_info.get("uniqueDocSetRequired") is True
+
     @classmethod
-    def decode(cls, data: bytes, *, path: str = "itemsRequest", limits: Limits = DEFAULT_LIMITS) -> ItemsRequest:
-        """Read an encoded ItemsRequest.
+    def decode(
+        cls,
+        data: bytes,
+        *,
+        path: str = "itemsRequest",
+        limits: Limits = DEFAULT_LIMITS,
+        reading: Reading | None = None,
+    ) -> ItemsRequest:
+        """Read an encoded ItemsRequest; `reading` is that of the request that holds it.
 
         Raises:
             DecodeError: The bytes are no ItemsRequest (codes ``cbor.…``, ``mdoc.…``).
         """
-        request = _map(_decode_at(data, path, limits), path)
+        reading = reading or Reading(limits)
+        request = _map(_decode_at(data, path, limits, reading), path)
         spaces = _map(_get(request, "nameSpaces", dict, path), f"{path}.nameSpaces")
         if not spaces:
             raise _malformed(f"{path}.nameSpaces", "empty")
         for namespace, elements in spaces.items():
-            _name(namespace, f"{path}.nameSpaces")
+            _requested(namespace, f"{path}.nameSpaces")
             if not _map(elements, f"{path}.nameSpaces.{namespace}"):
                 raise _malformed(f"{path}.nameSpaces.{namespace}", "empty")
             for identifier, retain in elements.items():
-                _name(identifier, f"{path}.nameSpaces.{namespace}")
+                _requested(identifier, f"{path}.nameSpaces.{namespace}")
                 if type(retain) is not bool:
                     raise _malformed(f"{path}.nameSpaces.{namespace}", "an intent to retain that is not a boolean")
         info = request.get("requestInfo", _MISSING)
         return cls(
-            _name(_get(request, "docType", str, path), f"{path}.docType"),
+            _requested(_get(request, "docType", str, path), f"{path}.docType"),
             spaces,
             {} if info is _MISSING else _map(info, f"{path}.requestInfo"),
         )
@@ -681,15 +801,16 @@ class DocRequest:
         return cls(items_request, Tagged24(content, wrap24(content)))
 
     @classmethod
-    def from_value(cls, value: Any, path: str, limits: Limits) -> DocRequest:
-        """Read a decoded DocRequest map."""
+    def from_value(cls, value: Any, path: str, limits: Limits, reading: Reading | None = None) -> DocRequest:
+        """Read a decoded DocRequest map; `reading` is that of the request that holds it."""
+        reading = reading or Reading(limits)
         request = _map(value, path)
         items: Tagged24 = _get(request, "itemsRequest", Tagged24, path)
         reader_auth = request.get("readerAuth", _MISSING)
         return cls(
-            ItemsRequest.decode(items.content, path=f"{path}.itemsRequest", limits=limits),
+            ItemsRequest.decode(items.content, path=f"{path}.itemsRequest", limits=limits, reading=reading),
             items,
-            None if reader_auth is _MISSING else decode_sign1(reader_auth, path=f"{path}.readerAuth"),
+            None if reader_auth is _MISSING else decode_sign1(reader_auth, path=f"{path}.readerAuth", reading=reading),
         )
 
 
@@ -716,20 +837,22 @@ class DeviceRequest:
         Raises:
             DecodeError: The bytes are no DeviceRequest (codes ``cbor.…``, ``cose.…``, ``mdoc.…``).
         """
-        request = _map(decode_view(data, limits=limits), "")
-        doc_requests = _array(request, "docRequests")
+        reading = Reading(limits)
+        request = _map(decode_view(data, limits=limits, reading=reading), "")
+        doc_requests = _array(request, "docRequests", reading)
         if not doc_requests:
             raise _malformed("docRequests", "missing")
         info = request.get("deviceRequestInfo")
         return cls(
             tuple(
-                DocRequest.from_value(one, f"docRequests[{index}]", limits) for index, one in enumerate(doc_requests)
+                DocRequest.from_value(one, f"docRequests[{index}]", limits, reading)
+                for index, one in enumerate(doc_requests)
             ),
             _get(request, "version", str, ""),
             info if type(info) is Tagged24 else None,
             tuple(
-                decode_sign1(one, path=f"readerAuthAll[{index}]")
-                for index, one in enumerate(_array(request, "readerAuthAll"))
+                decode_sign1(one, path=f"readerAuthAll[{index}]", reading=reading)
+                for index, one in enumerate(_array(request, "readerAuthAll", reading))
             ),
         )
 
@@ -769,14 +892,30 @@ class SessionTranscript:
     encoded: bytes
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a session transcript.
+        """Refuse what cannot be a session transcript, or would be the same in every session.
 
         Raises:
-            DecodeError: The bytes are no CBOR array of three (codes ``cbor.…``, ``mdoc.…``).
+            TypeError: What is given is no bytes.
+            DecodeError: The bytes are no CBOR array of three (codes ``cbor.…``, ``mdoc.structure``).
         """
         value = decode_view(self.encoded)
         if type(value) is not list or len(value) != 3:
             raise _malformed("SessionTranscript", "not an array of three")
+
+    @property
+    def is_of_the_reader(self) -> bool:
+        """Whether something in it is of the reader's choice: its key, or a handover online.
+
+        Otherwise an answer could be replayed to every reader.
+        """
+        engagement, reader_key, handover = decode_view(self.encoded)
+        return _names_a_session(reader_key) or (engagement is None and _names_a_session(handover))
+
+    @property
+    def reader_key_bytes(self) -> bytes | None:
+        """The content of EReaderKeyBytes, an encoded COSE_Key; None where the session has none, as online."""
+        member = decode_view(self.encoded)[1]
+        return member.content if type(member) is Tagged24 else None
 
     @property
     def tagged(self) -> bytes:
@@ -787,6 +926,22 @@ class SessionTranscript:
     def salt(self) -> bytes:
         """SHA-256 of SessionTranscriptBytes: the salt of every key that the session derives."""
         return hashlib.sha256(self.tagged).digest()
+
+
+# What stands in a handover to tell its kind, and is the same in every session; a test holds it to `mdl.session`.
+_LABELS: Final = frozenset(("OpenID4VPHandover", "OpenID4VPDCAPIHandover", "OpenID4VCIIAEHandover", "dcapi"))
+
+
+def _names_a_session(handover: Any) -> bool:
+    """Whether a part of a transcript holds a value that the reader may have chosen."""
+    if type(handover) in (list, tuple):
+        return any(map(_names_a_session, handover))
+    if isinstance(handover, Mapping):
+        return any(map(_names_a_session, handover.values()))
+    if type(handover) is Tag:
+        return _names_a_session(handover.value)
+    value = handover.content if type(handover) is Tagged24 else handover
+    return type(value) in (str, bytes) and bool(value) and value not in _LABELS
 
 
 def device_authentication_bytes(transcript: SessionTranscript, doctype: str, name_spaces_bytes: bytes) -> bytes:

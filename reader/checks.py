@@ -9,20 +9,32 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain, compress, repeat
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
-from mdl.cbor import decode_sequence
-from mdl.cose import ALG, HMAC_256_256, CoseSign1, carries_private_part, decode_key, key_deviation
-from mdl.doctypes import Answer, Code, age_over, age_over_threshold, age_statements, check_elements, find_doctype
+from mdl.cbor import Reading, TDate, decode, decode_each
+from mdl.cose import ALG, HMAC_256_256, CoseSign1, carries_private_part, decode_key, encode_key, key_deviation
+from mdl.doctypes import (
+    Answer,
+    Code,
+    age_over,
+    age_over_threshold,
+    age_statements,
+    check_elements,
+    find_doctype,
+    plain_name,
+    unknown_elements,
+)
 from mdl.errors import DecodeError, MdlError, UnsupportedError, VerificationError
 from mdl.keys import KeyAgreement, PublicKey, UnsafePostQuantum
 from mdl.mdoc import (
     DIGEST_ALGORITHMS,
+    DIGEST_ID,
+    EMPTY_NAME,
     MAX_DIGEST_ID,
     DeviceRequest,
     DeviceSigned,
@@ -49,24 +61,53 @@ class SessionContext:
     Attributes:
         transcript: The session transcript, built from the messages as the reader sent and received them.
         reader_key: The reader's ephemeral key, which a deviceMac needs; None where the session has none, and then a
-            deviceMac is refused.
+            deviceMac is refused. A key that shows its `public_key` is held against the transcript.
+        fault: Why no answer belongs to this session, or None: nothing in the transcript is of the reader's choice, so
+            that an answer to another reader would pass, or the reader's key is not the one in it. Every document then
+            fails ``device_auth.signature`` or ``device_auth.mac``.
     """
 
     transcript: SessionTranscript
-    reader_key: KeyAgreement | None
+    reader_key: KeyAgreement | None = None
+    fault: str | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what is no session.
+        """Refuse what is no session, and see whether the session is one of the reader's.
 
         Raises:
             TypeError: The transcript is no `SessionTranscript`, or the reader's key can agree no secret.
         """
         if not isinstance(self.transcript, SessionTranscript):
-            msg = f"expected a SessionTranscript, not {type(self.transcript).__name__}"
+            msg = f"transcript: expected a SessionTranscript, not {type(self.transcript).__name__}"
             raise TypeError(msg)
         if self.reader_key is not None and not callable(getattr(self.reader_key, "agree", None)):
-            msg = "the reader's key is a private key that agrees secrets, or None"
+            msg = "reader_key: expected a private key that agrees secrets, or None"
             raise TypeError(msg)
+        object.__setattr__(self, "fault", self._find_fault())
+
+    def _find_fault(self) -> str | None:
+        if not self.transcript.is_of_the_reader:
+            return "the session transcript holds neither a reader's key nor a handover that a reader began"
+        own = getattr(self.reader_key, "public_key", None)
+        sent = self.transcript.reader_key_bytes
+        if isinstance(own, PublicKey) and sent is not None and not _is_key(sent, own):
+            return "the reader's key is not the one in the session transcript"
+        return None
+
+    def __reduce__(self) -> NoReturn:
+        msg = "a SessionContext holds a private key of one session: it cannot be copied or pickled"
+        raise TypeError(msg)
+
+
+def _is_key(encoded: bytes, key: PublicKey) -> bool:
+    """Whether an encoded COSE_Key is that public key."""
+    try:
+        value = decode(encoded)
+        if type(value) is dict and all(value.get(label) == part for label, part in encode_key(key).items()):
+            return True  # the usual case, without loading it
+        return decode_key(value).spki == key.spki
+    except MdlError:
+        return False
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -88,13 +129,15 @@ def _prepared(document: int | None) -> tuple[dict[str, Check], dict[str, Check],
 class Findings:
     """What has come of the checks of one document so far."""
 
-    __slots__ = ("document", "not_applicable", "passed", "policy", "results")
+    __slots__ = ("current", "document", "not_applicable", "passed", "policy", "results")
 
     def __init__(self, document: int | None, policy: Policy) -> None:
         self.document = document
         self.policy = policy
         indeterminate, self.passed, self.not_applicable = _prepared(document)
         self.results = indeterminate.copy()
+        # The check that is being carried out, or the first of some that are carried out together.
+        self.current = next(iter(self.results))
 
     def pass_(self, name: str) -> None:
         """Pass a check."""
@@ -138,6 +181,29 @@ def judge_version(findings: Findings, name: str, version: str) -> None:
         findings.pass_(name)
     else:
         findings.fail(name, "not a version 1")
+
+
+# (1) what decodes, and is not quite as it should be
+
+_DECODED: Final[Mapping[str, str]] = {
+    "cbor.long_head": "a head is not in its shortest form",
+    "cose.tagged": "a COSE message is under its tag",
+    "structure.empty": "an array or a map has no entry",
+    "structure.empty_name": "a name is an empty text",
+    "mso.digest_id": "a digest id is 2**31 or more",
+    "mso.key_authorizations": "the device key is authorised for nothing, or twice for one namespace",
+}
+
+
+def examine_reading(findings: Findings, reading: Reading) -> None:
+    """Check how the response is written, once everything in it has been read."""
+    findings.judge(
+        "response.decoded",
+        {
+            code: f"{_DECODED.get(code, code)}, at {path}" if path else _DECODED.get(code, code)
+            for code, path in reading.deviations.items()
+        },
+    )
 
 
 # (3) the issuer's signature
@@ -221,9 +287,14 @@ def examine_security_object(
 
 
 def examine_items(
-    findings: Findings, document: Document, mso: MobileSecurityObject | None
+    findings: Findings, document: Document, mso: MobileSecurityObject | None, reading: Reading
 ) -> dict[str, dict[str, Any]]:
-    """Check every item over its received bytes; give the values by namespace and identifier."""
+    """Check every item over its received bytes; give the values by namespace and identifier.
+
+    The items are decoded within the `reading` of the response, where their deviations are noted.
+    """
+    path = f"documents[{findings.document}].issuerSigned.nameSpaces"
+    fault = ""
     elements: dict[str, dict[str, Any]] = {}
     computed: list[bytes] = []
     expected: list[bytes] = []
@@ -234,20 +305,26 @@ def examine_items(
     for namespace, received in document.issuer_signed.name_spaces.items():
         items = received
         digests = mso.value_digests.get(namespace, {}) if mso else {}
-        columns = _columns(_decode_items([content for content, _ in items]))
-        if columns is None:
+        decoded = decode_each([content for content, _ in items], reading=reading, path=path)
+        columns = _columns(decoded)
+        if columns is None and items:
             # Something is no IssuerSignedItem: the others are still looked at. It names no digest, so it is held
             # against all of its namespace: the issuer has signed what is malformed, or somebody has broken it since.
             well_formed = False
-            decoded = [(item, _decode_item(item.content)) for item in items]
-            items = [item for item, fields in decoded if _is_item(fields)]
-            columns = _columns([fields for _, fields in decoded if _is_item(fields)])
+            fault = fault or next((f": {one}" for one in decoded if isinstance(one, DecodeError)), "")
+            good = [_is_item(fields) for fields in decoded]
+            items = [*compress(items, good)]
+            columns = _columns([*compress(decoded, good)])
             if digest is not None:
                 signed = signed and {digest(raw).digest() for _, raw in received} <= {*digests.values()}
         if columns is None:  # nothing is left
             elements[namespace] = {}
             continue
         digest_ids, randoms, identifiers, values = columns
+        if max(digest_ids) >= MAX_DIGEST_ID:
+            reading.note(DIGEST_ID, path)
+        if "" in identifiers:
+            reading.note(EMPTY_NAME, path)
         elements[namespace] = dict(zip(identifiers, values, strict=True))
         unique = unique and len(elements[namespace]) == len({*digest_ids}) == len(items)
         shortest = min(shortest, *map(len, randoms))
@@ -261,7 +338,7 @@ def examine_items(
     if well_formed:
         findings.pass_("issuer_data.encoding")
     else:
-        findings.fail("issuer_data.encoding", "an item is not an IssuerSignedItem")
+        findings.fail("issuer_data.encoding", f"an item is not an IssuerSignedItem{fault}")
     if digest is not None:
         if signed and all(map(hmac.compare_digest, computed, expected)):
             findings.pass_("issuer_data.digest")
@@ -276,21 +353,6 @@ def examine_items(
         {} if shortest >= _MIN_RANDOM else {"random.short": f"an item's random has fewer than {_MIN_RANDOM} bytes"},
     )
     return elements
-
-
-def _decode_items(contents: list[bytes]) -> list[Any]:
-    """Decode the items of one namespace; an item that does not decode gives None."""
-    try:
-        return decode_sequence(contents)
-    except DecodeError:
-        return [_decode_item(content) for content in contents]
-
-
-def _decode_item(content: bytes) -> Any:
-    try:
-        return decode_sequence((content,))[0]
-    except DecodeError:
-        return None
 
 
 _Columns: TypeAlias = tuple[tuple[int, ...], tuple[bytes, ...], tuple[str, ...], tuple[Any, ...]]
@@ -309,10 +371,8 @@ def _columns(items: list[Any]) -> _Columns | None:
     if (
         {*map(type, digest_ids)} == {int}
         and min(digest_ids) >= 0
-        and max(digest_ids) < MAX_DIGEST_ID
         and {*map(type, randoms)} == {bytes}
         and {*map(type, identifiers)} == {str}
-        and "" not in identifiers
         and _names_are_text(items)
     ):
         return digest_ids, randoms, identifiers, values
@@ -397,6 +457,9 @@ def _examine_device_proof(
     findings.judge("device_auth.algorithm", deviations)
     payload = device_authentication_bytes(context.transcript, doctype, signed.name_spaces_bytes.raw)
     name = "device_auth.mac" if signed.signature is None else "device_auth.signature"
+    if context.fault is not None:
+        findings.fail(name, context.fault)
+        return
     try:
         if signed.signature is not None:
             signed.signature.verify(key, detached=payload, fully_specified=True)
@@ -473,8 +536,20 @@ def examine_request(
     document: Document,
     elements: Mapping[str, Mapping[str, Any]],
     request: DeviceRequest | None,
+    *,
+    certificate: Certificate | None = None,
+    of_its_type: int = 1,
 ) -> None:
-    """Compare what was returned with what was asked for; None where there is no request to compare with."""
+    """Compare what was returned with what was asked for.
+
+    Args:
+        findings: What has come of the checks so far.
+        document: The document.
+        elements: Its issuer-signed values.
+        request: The request, or None where there is none to compare with.
+        certificate: The document signer's certificate, or None where there is none.
+        of_its_type: How many documents of the response are of this one's type, it included.
+    """
     if request is None:
         for name in ("request.doctype", "request.elements", "request.unrequested"):
             findings.skip(name)
@@ -483,7 +558,7 @@ def examine_request(
     if not asked:
         findings.fail("request.doctype", "a document of this type was not asked for")
         return
-    findings.pass_("request.doctype")
+    findings.judge("request.doctype", _other_document(document.doctype, asked, certificate, of_its_type))
     returned: dict[str, Mapping[str, Any]] = dict(elements)
     if document.device_signed is not None:
         for namespace, values in document.device_signed.name_spaces.items():
@@ -494,6 +569,8 @@ def examine_request(
         findings.pass_("request.elements")
     elif findings.results["issuer_data.encoding"].outcome is Outcome.FAILED:
         findings.leave("request.elements", "an item cannot be read: it may be the one that is missing")
+    elif not any(returned.values()):
+        findings.judge("request.elements", {"request.nothing_returned": "not one element was returned"})
     else:
         findings.judge("request.elements", {"request.element_missing": "a requested element was not returned"})
     findings.judge(
@@ -502,6 +579,24 @@ def examine_request(
         if set.intersection(*(unrequested for _, unrequested in gaps))
         else {},
     )
+
+
+def _other_document(
+    doctype: str, asked: list[ItemsRequest], certificate: Certificate | None, of_its_type: int
+) -> dict[str, str]:
+    """In what a document of the right type is another one than was asked for: code to detail."""
+    deviations: dict[str, str] = {}
+    if all(one.doctype != doctype for one in asked):
+        deviations["request.doctype_alias"] = "the document type is another spelling of the one that was asked for"
+    if any(one.request_info for one in asked):
+        # The document signer's own word is held against its root's key identifier by the path; what other
+        # certificates in header 33 name proves nothing.
+        identifier = certificate.authority_key_identifier if certificate else None
+        if all(one.issuer_identifiers and identifier not in one.issuer_identifiers for one in asked):
+            deviations["request.issuer"] = "the document is not of an issuer that was asked for"
+        if of_its_type > len(asked) and all(one.wants_one_document for one in asked):
+            deviations["request.several_documents"] = "there are more documents of this type than were asked for"
+    return deviations
 
 
 def _is_type(doctype: str, asked: str) -> bool:
@@ -575,4 +670,13 @@ def examine_types(findings: Findings, document: Document, elements: Mapping[str,
         for identifier, code in check_elements(document.doctype, namespace, values.items()):
             kind = _KINDS.get(code, "elements.value")
             deviations.setdefault(kind, f"{namespace}/{identifier}: {code}")
+        if TDate in {*map(type, values.values())}:
+            for identifier, value in values.items():
+                if type(value) is TDate and not value.is_strict:
+                    deviations.setdefault(
+                        "elements.date_form", f"{namespace}/{plain_name(identifier)}: {Code.DATE_FORM}"
+                    )
+        for identifier in unknown_elements(document.doctype, namespace, values):
+            # Anybody may have made the name up: it may be long, or not fit for a terminal.
+            deviations.setdefault("elements.unknown", f"{namespace}/{plain_name(identifier)}: {Code.UNKNOWN}")
     findings.judge("elements.types", deviations)

@@ -21,17 +21,19 @@ Spec:
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import logging
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
 
-from mdl.cbor import Limits
-from mdl.cose import CoseSign1
+from mdl.cbor import FullDate, Limits, Reading, Tag, TDate
+from mdl.cose import X5CHAIN, CoseSign1
 from mdl.doctypes import MDL_NAMESPACE, Answer, age_over, age_statements
-from mdl.errors import MdlError, UnsupportedError
+from mdl.errors import DecodeError, MdlError, UnsupportedError
 from mdl.keys import PublicKey, UnsafePostQuantum
 from mdl.mdoc import (
     DeviceRequest,
@@ -46,6 +48,7 @@ from reader.checks import (
     SessionContext,
     examine_device_auth,
     examine_items,
+    examine_reading,
     examine_request,
     examine_security_object,
     examine_signature,
@@ -67,6 +70,8 @@ __all__ = [
     "Verifier",
 ]
 
+_LOG: Final = logging.getLogger(__name__)
+
 # How many document signers a verifier remembers; a reader meets few, and forgetting one costs a millisecond.
 _MAX_SIGNERS: Final = 1024
 # What asks for the mDL's own purpose in extendedKeyUsage, and no other: for the mDL, `ds.eku.extra` is left to say so.
@@ -78,6 +83,8 @@ _STATE_ABSENT_RULE: Final = "ds.issuer.state.absent"
 # What the rehearsal grades as a note (see `mdl.pki.lint_certificate`).
 _ML_DSA_RULES: Final = frozenset(("ds.key.type", "ds.signature.algorithm", "iaca.key.type", "iaca.signature.algorithm"))
 _DOCUMENTS_CLAUSE: Final = CHECKS["response.documents"]
+# A response and everything in it is one reading; a large one has some hundred items for each document.
+_LIMITS: Final = Limits(max_items=1 << 17)
 _MSO_LIMITS: Final = Limits(max_bytes=1024 * 1024)
 
 
@@ -94,7 +101,8 @@ class VerifiedDocument:
 
     Attributes:
         doctype: The document type.
-        elements: Issuer-signed element values by namespace and identifier.
+        elements: Issuer-signed element values by namespace and identifier. Nothing in them can be changed: an array is
+            a tuple, a map is read-only.
         device_elements: Device-signed element values by namespace and identifier, all authorised by the issuer.
         validity: The security object's validity.
         document_signer: The certificate of the document signer.
@@ -168,11 +176,44 @@ class _Case:
     evidence: Evidence
 
 
-def _demand(value: object, *kinds: type[Any]) -> None:
+def _demand(name: str, value: object, *kinds: type[Any]) -> None:
     """Refuse a wrong argument at once: None must never mean that something is not checked."""
     if not isinstance(value, kinds):
-        msg = f"expected {' or '.join(kind.__name__ for kind in kinds)}, not {type(value).__name__}"
+        msg = f"{name}: expected {' or '.join(kind.__name__ for kind in kinds)}, not {type(value).__name__}"
         raise TypeError(msg)
+
+
+def _demand_moment(name: str, value: object) -> None:
+    _demand(name, value, datetime)
+    if isinstance(value, datetime) and value.utcoffset() is None:
+        msg = f"{name}: the time of verification is an aware datetime, not a naive one"
+        raise ValueError(msg)
+
+
+_PLAIN: Final = frozenset((str, bytes, int, bool, float, type(None), FullDate, TDate))
+
+
+def _frozen(value: Any) -> Any:
+    """A decoded value that cannot be changed: arrays are tuples, maps are read-only."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is list or kind is tuple:
+        return tuple(map(_frozen, value))
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _frozen(one) for key, one in value.items()})
+    return Tag(value.number, _frozen(value.value)) if kind is Tag else value
+
+
+def _frozen_elements(spaces: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    return MappingProxyType(
+        {
+            namespace: MappingProxyType(
+                {name: value if type(value) in _PLAIN else _frozen(value) for name, value in elements.items()}
+            )
+            for namespace, elements in spaces.items()
+        }
+    )
 
 
 def _verified(fields: Mapping[str, Any]) -> VerifiedDocument:
@@ -180,8 +221,7 @@ def _verified(fields: Mapping[str, Any]) -> VerifiedDocument:
     for name, value in fields.items():
         object.__setattr__(document, name, value)
     for name in ("elements", "device_elements"):
-        spaces = {namespace: MappingProxyType(elements) for namespace, elements in fields[name].items()}
-        object.__setattr__(document, name, MappingProxyType(spaces))
+        object.__setattr__(document, name, _frozen_elements(fields[name]))
     return document
 
 
@@ -255,15 +295,15 @@ class Verifier:
             ValueError: The clock skew is negative or too large, or the rehearsal is asked for under a policy that
                 claims conformance.
         """
-        _demand(trust, TrustStore)
-        _demand(policy, Policy)
-        _demand(revocation, Revocation)
-        _demand(clock_skew, timedelta)
+        _demand("trust", trust, TrustStore)
+        _demand("policy", policy, Policy)
+        _demand("revocation", revocation, Revocation)
+        _demand("clock_skew", clock_skew, timedelta)
         if not timedelta(0) <= clock_skew <= MAX_CLOCK_SKEW:
             msg = f"a clock skew is 0 to {MAX_CLOCK_SKEW.seconds} seconds"
             raise ValueError(msg)
         if post_quantum is not None:
-            _demand(post_quantum, UnsafePostQuantum)
+            _demand("post_quantum", post_quantum, UnsafePostQuantum)
             if policy is not Policy.LENIENT:
                 msg = "no edition of the standard permits ML-DSA: the rehearsal goes with the lenient policy only"
                 raise ValueError(msg)
@@ -275,6 +315,10 @@ class Verifier:
         self._signers: OrderedDict[tuple[bytes, str], _DocumentSigner] = OrderedDict()
         self._crls = CrlJudge(skew=clock_skew, post_quantum=post_quantum)
         self._status = StatusJudge(skew=clock_skew, crls=self._crls)
+
+    def __reduce__(self) -> NoReturn:
+        msg = "a Verifier cannot be copied or pickled: make one in each process"
+        raise TypeError(msg)
 
     @property
     def trust(self) -> TrustStore:
@@ -352,29 +396,30 @@ class Verifier:
         return self._run(response, _Case(context, request, at, evidence))[0]
 
     def _run(self, response: bytes, case: _Case) -> tuple[Report, list[dict[str, Any]]]:
-        _demand(case.at, datetime)
-        if case.at.utcoffset() is None:
-            msg = "the time of verification is an aware datetime"
-            raise ValueError(msg)
-        _demand(case.context, SessionContext)
-        _demand(case.request, DeviceRequest, UnsafeNoRequest)
-        _demand(case.evidence, Evidence)
-        decoded = DeviceResponse.decode(response)
-        checks = self._examine_response(decoded)
+        _demand("response", response, bytes)
+        _demand_moment("at", case.at)
+        _demand("context", case.context, SessionContext)
+        _demand("request", case.request, DeviceRequest, UnsafeNoRequest)
+        _demand("evidence", case.evidence, Evidence)
+        reading = Reading(_LIMITS)
+        decoded = _decode_response(response, reading)
         examined = [Findings(index, self._policy) for index in range(len(decoded.documents))]
+        types = Counter(document.doctype for document in decoded.documents)
         documents = [
-            self._examine_document(findings, document, case)
+            self._guarded(findings, document, case, reading, types[document.doctype])
             for findings, document in zip(examined, decoded.documents, strict=True)
         ]
+        checks = self._examine_response(decoded, reading)
         for findings in examined:
             checks += findings.results.values()
         return Report(tuple(checks), self._policy, self._revocation, decoded.unsupported), documents
 
     # (1) the response
 
-    def _examine_response(self, response: DeviceResponse) -> list[Check]:
+    def _examine_response(self, response: DeviceResponse, reading: Reading) -> list[Check]:
+        """Check the response as a whole, once everything in it has been read."""
         findings = Findings(None, self._policy)
-        findings.pass_("response.decoded")
+        examine_reading(findings, reading)
         judge_version(findings, "response.version", response.version)
         if response.status == 0:
             findings.pass_("response.status")
@@ -389,23 +434,46 @@ class Verifier:
             findings.fail("response.documents", "the response holds no document")
         return list(findings.results.values())
 
-    def _examine_document(self, findings: Findings, document: Document, case: _Case) -> dict[str, Any]:
+    def _guarded(
+        self, findings: Findings, document: Document, case: _Case, reading: Reading, of_its_type: int
+    ) -> dict[str, Any]:
+        """Examine one document; a fault of ours fails the check that met it, and leaves the other documents alone."""
+        try:
+            return self._examine_document(findings, document, case, reading, of_its_type)
+        except MdlError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever a document does to us, it is not accepted
+            _LOG.error("check %s of a document could not be carried out (%s)", findings.current, type(exc).__name__)
+            findings.fail(findings.current, f"the check could not be carried out: {type(exc).__name__}")
+            return {}
+
+    def _examine_document(
+        self, findings: Findings, document: Document, case: _Case, reading: Reading, of_its_type: int
+    ) -> dict[str, Any]:
         issuer_auth = document.issuer_signed.issuer_auth
+        findings.current = "issuer_auth.x5chain"
         signer = self._examine_signer(findings, issuer_auth, document.doctype, case.at)
         certificate = signer.certificate if signer else None
+        findings.current = "issuer_auth.certificate_revocation"
         self._examine_revocation(findings, signer, case)
         mso = validity = None
         if issuer_auth.payload is not None:  # a detached one: examine_signature has refused it
+            findings.current = "mso.doctype"
             path = f"documents[{findings.document}].issuerSigned.issuerAuth.payload"
-            mso = MobileSecurityObject.decode(issuer_auth.payload, path=path, limits=_MSO_LIMITS)
+            mso = MobileSecurityObject.decode(issuer_auth.payload, path=path, limits=_MSO_LIMITS, reading=reading)
             validity = examine_security_object(findings, mso, document.doctype, certificate, case.at, skew=self._skew)
+            findings.current = "mso.status"
             self._examine_status(findings, mso, signer, case)
-        elements = examine_items(findings, document, mso)
+        findings.current = "issuer_data.encoding"
+        elements = examine_items(findings, document, mso, reading)
         # The two signatures one right after the other, with the cryptography still in the processor's caches: 2.5 %.
+        findings.current = "issuer_auth.signature"
         if signer is not None:
             examine_signature(findings, issuer_auth, signer.key)
+        findings.current = "device_auth.algorithm"
         examine_device_auth(findings, document, mso, case.context, post_quantum=self._post_quantum)
         device_elements = document.device_signed.name_spaces if document.device_signed else {}
+        findings.current = "subject.country"
         if document.doctype != MDL_DOCTYPE:
             findings.skip("subject.country")
             findings.skip("subject.jurisdiction")
@@ -413,7 +481,16 @@ class Verifier:
             # Whoever signed an element, it is about the same subject; one that both have signed fails as not unique.
             told = {**device_elements.get(MDL_NAMESPACE, {}), **elements.get(MDL_NAMESPACE, {})}
             examine_subject(findings, told, certificate, state=signer.state if signer else None)
-        examine_request(findings, document, elements, case.request if isinstance(case.request, DeviceRequest) else None)
+        findings.current = "request.elements"
+        examine_request(
+            findings,
+            document,
+            elements,
+            case.request if isinstance(case.request, DeviceRequest) else None,
+            certificate=certificate,
+            of_its_type=of_its_type,
+        )
+        findings.current = "elements.types"
         examine_types(findings, document, elements)
         return {
             "doctype": document.doctype,
@@ -442,8 +519,15 @@ class Verifier:
             findings.fail("issuer_auth.x5chain", f"the document signer's certificate: {exc}")
             return None
         # The path leads from the first certificate to one of our anchors; what else was sent has no say in it.
-        extra = {"x5chain.extra": "more certificates than the document signer's; ignored"} if len(chain) > 1 else {}
-        findings.judge("issuer_auth.x5chain", extra)
+        deviations: dict[str, str] = {}
+        if len(chain) > 1:
+            deviations["x5chain.extra"] = "more certificates than the document signer's; ignored"
+            if signer.path.path.holds is False and _is_above(signer.certificate, chain[1:]):
+                findings.fail("issuer_auth.x5chain", "header 33 is in the wrong order: the document signer comes first")
+        elif type(issuer_auth.unprotected.get(X5CHAIN)) is not bytes:
+            deviations["x5chain.form"] = "an array of one certificate, or in the protected header"
+        if findings.results["issuer_auth.x5chain"].outcome is not Outcome.FAILED:
+            findings.judge("issuer_auth.x5chain", deviations)
         findings.judge("issuer_auth.profile", signer.deviations)
         if signer.anchor is None and findings.results["issuer_auth.profile"].outcome is Outcome.PASSED:
             findings.leave("issuer_auth.profile", "there is no root to compare with")
@@ -534,6 +618,26 @@ class Verifier:
                 findings.judge(name, dict(judgement.deviations))
             else:
                 findings.results[name] = Check(name, judgement.outcome, judgement.detail, findings.document)
+
+
+def _decode_response(response: bytes, reading: Reading) -> DeviceResponse:
+    try:
+        return DeviceResponse.decode(response, reading=reading)
+    except MdlError:
+        raise
+    except Exception as exc:  # a fault of ours; whatever a response does to us, it is not accepted
+        _LOG.error("a response could not be decoded (%s)", type(exc).__name__)
+        msg = "the response could not be decoded"
+        raise DecodeError(msg, code="response.undecodable") from exc
+
+
+def _is_above(certificate: Certificate, others: Iterable[bytes]) -> bool:
+    """Whether a certificate is by its name the issuer of one of the others (DER)."""
+    for der in others:
+        with suppress(MdlError):
+            if Certificate.decode(der).issuer == certificate.subject and der != certificate.der:
+                return True
+    return False
 
 
 def _usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None) -> PublicKey | str:

@@ -10,7 +10,7 @@ Spec:
 """
 
 from mdl.doctypes.ages import Answer, age_over, age_over_threshold, age_statements, answer_age_request
-from mdl.doctypes.checks import check_element, check_elements, find_doctype, violations
+from mdl.doctypes.checks import check_element, check_elements, find_doctype, unknown_elements, violations
 from mdl.doctypes.rules import (
     CivilDay,
     CrossRule,
@@ -59,5 +59,6 @@ __all__ = [
     "civil_day",
     "find_doctype",
     "plain_name",
+    "unknown_elements",
     "violations",
 ]

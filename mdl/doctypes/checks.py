@@ -20,7 +20,7 @@ from mdl.doctypes.rules import (
 from mdl.doctypes.shapes import ANYTHING, Code, Either, Fault, Predicate
 from mdl.doctypes.table import DOCTYPES
 
-__all__ = ["check_element", "check_elements", "find_doctype", "violations"]
+__all__ = ["check_element", "check_elements", "find_doctype", "unknown_elements", "violations"]
 
 
 class _Orders(NamedTuple):
@@ -199,6 +199,34 @@ def check_elements(doctype: str, namespace: str, items: Iterable[tuple[str, obje
         if predicate is not None and (fault := predicate(value)) is not None:
             found.append((identifier, fault.code))
     return tuple(found)
+
+
+_CLOSED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
+    (name, namespace.name): frozenset(identifier for rule in namespace.rules for identifier in rule.identifiers)
+    for each in DOCTYPES.values()
+    for name in (each.doctype, *each.aliases)
+    for namespace in each.namespaces
+    if namespace.closed
+}
+
+
+def unknown_elements(doctype: str, namespace: str, identifiers: Iterable[str]) -> tuple[str, ...]:
+    """Tell which received elements a namespace does not have, where the standard says that it has no others.
+
+    Args:
+        doctype: The doctype of the document, in any spelling.
+        namespace: The namespace that the elements came in.
+        identifiers: Element identifiers, compared exactly.
+
+    Returns:
+        Those that it does not have, in the order received; none for a namespace that may have others.
+
+    Spec: mdoc.md §5.1.
+    """
+    known = _CLOSED.get((doctype, namespace))
+    if known is None or known.issuperset(identifiers):
+        return ()
+    return tuple(identifier for identifier in identifiers if identifier not in known)
 
 
 def _unknown_doctype(doctype: str) -> Violation:

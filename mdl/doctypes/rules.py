@@ -122,11 +122,13 @@ class Namespace:
         name: The namespace.
         rules: Its elements.
         required: Whether its mandatory elements are missed where the whole namespace is absent.
+        closed: Whether the standard itself says so: an element that is not there is then a deviation when it is read.
     """
 
     name: str
     rules: tuple[ElementRule, ...]
     required: bool = False
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

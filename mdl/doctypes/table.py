@@ -534,7 +534,7 @@ _MDL: Final = DocumentType(
     doctype="org.iso.18013.5.1.mDL",
     title="mobile driver's licence",
     namespaces=(
-        Namespace(name=MDL_NAMESPACE, rules=_MDL_RULES, required=True),
+        Namespace(name=MDL_NAMESPACE, rules=_MDL_RULES, required=True, closed=True),
         Namespace(name=AAMVA_NAMESPACE, rules=_AAMVA_RULES),
     ),
     is_open_namespace=_is_domestic,

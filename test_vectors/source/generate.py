@@ -16,7 +16,17 @@ from typing import Any
 from reader.report import Policy
 from reader.trust import TrustAnchor
 from reader.verification import UnsafeNoRequest
-from test_vectors.source import contents, devices, encodings, honest, lists, revocation, signatures, signers, trusted
+from test_vectors.source import (
+    contents,
+    devices,
+    encodings,
+    honest,
+    lists,
+    revocation,
+    signatures,
+    signers,
+    trusted,
+)
 from test_vectors.source.case import Case, Expected
 from test_vectors.source.coverage import sources_of
 from test_vectors.source.stage import Scene

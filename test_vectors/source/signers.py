@@ -403,7 +403,7 @@ _path(
 _path(
     "the root first, and the document signer behind it",
     header([ROOT, DS]),
-    also=("issuer_auth.profile", "issuer_auth.signature"),
+    also=("issuer_auth.profile", "issuer_auth.signature", "issuer_auth.x5chain"),
     left_open=("issuer_auth.certificate_validity", "issuer_auth.trust_scope"),
     why="the first certificate counts, and the root has neither the profile nor the key of the document signer",
 )

@@ -7,6 +7,7 @@ import pytest
 from mdl.errors import DecodeError
 from mdl.keys import raw_to_der
 from reader.report import Policy
+from test_vectors.source import encodings
 from test_vectors.source.brainpool import SPKI_PREFIX, brainpool320_key
 from test_vectors.source.case import Case
 from test_vectors.source.encodings import SMALL, item_sabotages
@@ -14,7 +15,7 @@ from test_vectors.source.generate import CASES
 from test_vectors.source.stage import Fields, asking, licence, scene
 from tests.parts import openssl
 
-MALFORMED = [case for case in CASES if case.breaks == "response.decoded"]
+MALFORMED = encodings.CASES
 ACCEPTED = [case for case in CASES if case.breaks is None]
 BULKY = [case for case in CASES if case.bulky]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdl import mdoc
-from mdl.cbor import DEFAULT_LIMITS, Limits, Tag, Tagged24, TDate, decode, decode_view, encode, wrap24
+from mdl.cbor import DEFAULT_LIMITS, Limits, Reading, Tag, Tagged24, TDate, decode, decode_view, encode, wrap24
 from mdl.cose import CoseSign1, decode_key, encode_key
 from mdl.errors import DecodeError, MdlError, UnsupportedError
 from mdl.keys import EphemeralKey, SoftwareSigner, hkdf_sha256
@@ -175,20 +175,10 @@ def test_key_authorisations_permit_whole_namespaces_or_single_elements() -> None
 @pytest.mark.parametrize(
     "value",
     [
-        {},
-        {"org.example": 1},
-        {"nameSpaces": []},
-        {"dataElements": {}},
-        {"nameSpaces": [], "dataElements": {"a": ["x"]}},
-        {"nameSpaces": ["a"], "dataElements": {}},
-        {"dataElements": {"a": []}},
-        {"nameSpaces": ["a"], "dataElements": {"a": ["x"]}},
-        {"nameSpaces": ["a", "b"], "dataElements": {"c": ["x"], "b": ["y"]}},
         {"nameSpaces": "a"},
         {"nameSpaces": {"a": 1}},
         {"nameSpaces": None},
         {"nameSpaces": [1]},
-        {"nameSpaces": [""]},
         {"nameSpaces": [b"a"]},
         {"nameSpaces": [["a"]]},
         {"dataElements": ["a"]},
@@ -196,7 +186,6 @@ def test_key_authorisations_permit_whole_namespaces_or_single_elements() -> None
         {"dataElements": {"a": "x"}},
         {"dataElements": {"a": {"x": True}}},
         {"dataElements": {"a": [1]}},
-        {"dataElements": {"a": [""]}},
         {"dataElements": {1: ["x"]}},
         {1: 2, "nameSpaces": ["a"]},
         [],
@@ -209,6 +198,29 @@ def test_what_are_no_key_authorisations(value: Any) -> None:
     error = refusal(KeyAuthorizations.decode, value, "mso.deviceKeyInfo.keyAuthorizations")
     assert error.code == "mdoc.structure"
     assert error.path.startswith("mso.deviceKeyInfo.keyAuthorizations")
+
+
+@pytest.mark.parametrize(
+    ("value", "noted"),
+    [
+        ({}, {mdoc.KEY_AUTHORIZATIONS: ""}),
+        ({"org.example": 1}, {mdoc.KEY_AUTHORIZATIONS: ""}),
+        ({"nameSpaces": ["a"], "dataElements": {"a": ["x"]}}, {mdoc.KEY_AUTHORIZATIONS: ""}),
+        ({"nameSpaces": []}, {mdoc.EMPTY: ".nameSpaces"}),
+        ({"dataElements": {}}, {mdoc.EMPTY: ".dataElements"}),
+        ({"dataElements": {"a": []}}, {mdoc.EMPTY: ".dataElements"}),
+        ({"nameSpaces": [""]}, {mdoc.EMPTY_NAME: ".nameSpaces"}),
+        ({"dataElements": {"a": [""]}}, {mdoc.EMPTY_NAME: ".dataElements"}),
+        ({"dataElements": {"": ["x"]}}, {mdoc.EMPTY_NAME: ".dataElements"}),
+        ({"nameSpaces": ["a"], "dataElements": {"b": ["x"]}}, {}),
+    ],
+    ids=repr,
+)
+def test_authorisations_that_break_a_rule_are_read_and_noted(value: Any, noted: dict[str, str]) -> None:
+    reading = Reading()
+    read = KeyAuthorizations.decode(value, "", reading)
+    assert reading.deviations == noted
+    assert not read.permits("other", "x")
 
 
 # --- the security object ----------------------------------------------------------------------------------------------
@@ -270,11 +282,8 @@ MSO_FAULTS: list[tuple[tuple[Any, ...], Any, str]] = [
     (("version",), b"1.0", "mso.version"),
     (("digestAlgorithm",), -16, "mso.digestAlgorithm"),
     (("digestAlgorithm",), None, "mso.digestAlgorithm"),
-    (("docType",), "", "mso.docType"),
     (("docType",), b"org.iso.18013.5.1.mDL", "mso.docType"),
-    (("valueDigests",), {}, "mso.valueDigests"),
     (("valueDigests",), [], "mso.valueDigests"),
-    (("valueDigests", NAMESPACE), {}, "mso.valueDigests"),
     (("valueDigests", NAMESPACE), [b"digest"], "mso.valueDigests"),
     (("valueDigests", NAMESPACE), [1], "mso.valueDigests"),
     (("valueDigests", NAMESPACE), 5, "mso.valueDigests"),
@@ -286,13 +295,10 @@ MSO_FAULTS: list[tuple[tuple[Any, ...], Any, str]] = [
     (("valueDigests", NAMESPACE, "0"), b"digest", "mso.valueDigests"),
     (("valueDigests", NAMESPACE, b"0"), b"digest", "mso.valueDigests"),
     (("valueDigests", NAMESPACE, -1), b"digest", "mso.valueDigests"),
-    (("valueDigests", NAMESPACE, 1 << 31), b"digest", "mso.valueDigests"),
-    (("valueDigests", NAMESPACE, (1 << 60) - 1), b"digest", "mso.valueDigests"),
     (("deviceKeyInfo",), [], "mso.deviceKeyInfo"),
     (("deviceKeyInfo", "deviceKey"), REMOVED, "mso.deviceKeyInfo.deviceKey"),
     (("deviceKeyInfo", "deviceKey"), b"key", "mso.deviceKeyInfo.deviceKey"),
     (("deviceKeyInfo", 1), 2, "mso.deviceKeyInfo"),
-    (("deviceKeyInfo", "keyAuthorizations"), {}, "mso.deviceKeyInfo.keyAuthorizations"),
     (("deviceKeyInfo", "keyAuthorizations"), None, "mso.deviceKeyInfo.keyAuthorizations"),
     (("deviceKeyInfo", "keyAuthorizations"), [], "mso.deviceKeyInfo.keyAuthorizations"),
     (("validityInfo",), None, "mso.validityInfo"),
@@ -307,9 +313,12 @@ def test_what_is_no_security_object(where: tuple[Any, ...], to: Any, path: str) 
 
 
 def test_digest_ids_stay_below_two_to_the_31() -> None:
-    highest = changed(mso_map(), ("valueDigests", NAMESPACE, (1 << 31) - 1), bytes(32))
-    assert max(decode_mso(highest).value_digests[NAMESPACE]) == (1 << 31) - 1
-    assert mdoc.MAX_DIGEST_ID == 1 << 31
+    """Others are read all the same, and noted: issuers in the field draw them."""
+    for digest_id, noted in (((1 << 31) - 1, {}), (1 << 31, {mdoc.DIGEST_ID: "mso.valueDigests"})):
+        reading = Reading()
+        read = decode_mso(changed(mso_map(), ("valueDigests", NAMESPACE, digest_id), bytes(32)), reading=reading)
+        assert max(read.value_digests[NAMESPACE]) == digest_id
+        assert reading.deviations == noted
 
 
 def test_a_digest_id_occurs_once_in_a_namespace() -> None:
@@ -429,9 +438,7 @@ def test_a_credential_may_be_tagged_and_have_members_of_its_own() -> None:
         (("issuerAuth",), Tagged24(b"\x80", b"\xd8\x18\x41\x80"), "issuerSigned.issuerAuth"),
         (("nameSpaces",), None, "issuerSigned.nameSpaces"),
         (("nameSpaces",), [], "issuerSigned.nameSpaces"),
-        (("nameSpaces", ""), [samples.items()[0]], "issuerSigned.nameSpaces"),
         (("nameSpaces", 5), [samples.items()[0]], "issuerSigned.nameSpaces"),
-        (("nameSpaces", NAMESPACE), [], "issuerSigned.nameSpaces"),
         (("nameSpaces", NAMESPACE), {}, "issuerSigned.nameSpaces"),
         (("nameSpaces", NAMESPACE), 5, "issuerSigned.nameSpaces"),
         (("nameSpaces", NAMESPACE), None, "issuerSigned.nameSpaces"),
@@ -534,10 +541,8 @@ def test_both_are_written_where_somebody_holds_both() -> None:
         (("nameSpaces",), tagged24(b"\x80"), "mdoc.structure", "deviceSigned.nameSpaces"),
         (("nameSpaces",), tagged24(b""), "cbor.truncated", "deviceSigned.nameSpaces"),
         (("nameSpaces",), tagged24(b"\xa0\x00"), "cbor.trailing", "deviceSigned.nameSpaces"),
-        (("nameSpaces",), tagged24(encode({"a": {}})), "mdoc.structure", "deviceSigned.nameSpaces.a"),
         (("nameSpaces",), tagged24(encode({"a": []})), "mdoc.structure", "deviceSigned.nameSpaces.a"),
         (("nameSpaces",), tagged24(encode({"a": {1: 2}})), "mdoc.structure", "deviceSigned.nameSpaces.a"),
-        (("nameSpaces",), tagged24(encode({"": {"x": 2}})), "mdoc.structure", "deviceSigned.nameSpaces"),
         (("nameSpaces",), tagged24(encode({1: {"x": 2}})), "mdoc.structure", "deviceSigned.nameSpaces"),
         (("deviceAuth",), REMOVED, "mdoc.structure", "deviceSigned.deviceAuth"),
         (("deviceAuth",), [], "mdoc.structure", "deviceSigned.deviceAuth"),
@@ -673,7 +678,6 @@ def test_members_that_a_response_does_not_name_are_ignored() -> None:
         (("documents", 1), [], "documents[1]"),
         (("documents", 1, 5), 6, "documents[1]"),
         (("documents", 1, "docType"), REMOVED, "documents[1].docType"),
-        (("documents", 1, "docType"), "", "documents[1].docType"),
         (("documents", 1, "docType"), b"mDL", "documents[1].docType"),
         (("documents", 1, "issuerSigned"), REMOVED, "documents[1].issuerSigned"),
         (("documents", 1, "issuerSigned"), [], "documents[1].issuerSigned"),
@@ -691,6 +695,82 @@ def test_members_that_a_response_does_not_name_are_ignored() -> None:
 def test_what_is_no_response(where: tuple[Any, ...], to: Any, path: str) -> None:
     error = refusal(decode_response, changed(response_value(), where, to))
     assert (error.code, error.path) == ("mdoc.structure", path)
+
+
+@pytest.mark.parametrize(
+    ("where", "to", "code", "path"),
+    [
+        (("documentErrors",), [], mdoc.EMPTY, "documentErrors"),
+        (("documentErrors",), [{}], mdoc.EMPTY, "documentErrors"),
+        (("documentErrors",), [{"": 0}], mdoc.EMPTY_NAME, "documentErrors"),
+        (("documents", 1, "docType"), "", mdoc.EMPTY_NAME, "documents[1].docType"),
+        (("documents", 1, "issuerSigned", "nameSpaces"), {}, mdoc.EMPTY, "documents[1].issuerSigned.nameSpaces"),
+        (
+            ("documents", 1, "issuerSigned", "nameSpaces", "org.example"),
+            [],
+            mdoc.EMPTY,
+            "documents[1].issuerSigned.nameSpaces",
+        ),
+        (
+            ("documents", 1, "issuerSigned", "nameSpaces", ""),
+            [samples.items()[0]],
+            mdoc.EMPTY_NAME,
+            "documents[1].issuerSigned.nameSpaces",
+        ),
+        (
+            ("documents", 1, "deviceSigned", "nameSpaces"),
+            tagged24(encode({"a": {}})),
+            mdoc.EMPTY,
+            "documents[1].deviceSigned.nameSpaces",
+        ),
+        (
+            ("documents", 1, "deviceSigned", "nameSpaces"),
+            tagged24(encode({"": {"x": 1}})),
+            mdoc.EMPTY_NAME,
+            "documents[1].deviceSigned.nameSpaces",
+        ),
+        (
+            ("documents", 1, "deviceSigned", "nameSpaces"),
+            tagged24(encode({"a": {"": 1}})),
+            mdoc.EMPTY_NAME,
+            "documents[1].deviceSigned.nameSpaces",
+        ),
+        (("documents", 1, "errors"), {}, mdoc.EMPTY, "documents[1].errors"),
+        (("documents", 1, "errors", NAMESPACE), {}, mdoc.EMPTY, "documents[1].errors"),
+        (("documents", 1, "errors", ""), {"x": 0}, mdoc.EMPTY_NAME, "documents[1].errors"),
+        (("documents", 1, "errors", NAMESPACE, ""), 0, mdoc.EMPTY_NAME, "documents[1].errors"),
+    ],
+)
+def test_a_response_that_breaks_a_rule_is_read_and_noted(where: tuple[Any, ...], to: Any, code: str, path: str) -> None:
+    reading = Reading()
+    DeviceResponse.decode(encode(changed(response_value(), where, to)), reading=reading)
+    assert reading.deviations == {code: path}
+
+
+@pytest.mark.parametrize(
+    ("where", "to", "code"),
+    [
+        (("docType",), "", mdoc.EMPTY_NAME),
+        (("valueDigests",), {}, mdoc.EMPTY),
+        (("valueDigests", NAMESPACE), {}, mdoc.EMPTY),
+        (("valueDigests", ""), {0: b"digest"}, mdoc.EMPTY_NAME),
+        (("valueDigests", NAMESPACE, (1 << 60) - 1), b"digest", mdoc.DIGEST_ID),
+        (("deviceKeyInfo", "keyAuthorizations"), {}, mdoc.KEY_AUTHORIZATIONS),
+    ],
+)
+def test_a_security_object_that_breaks_a_rule_is_read_and_noted(where: tuple[Any, ...], to: Any, code: str) -> None:
+    reading = Reading()
+    decode_mso(changed(mso_map(), where, to), reading=reading)
+    assert list(reading.deviations) == [code]
+
+
+def test_a_response_has_no_more_documents_than_a_reader_verifies() -> None:
+    value = response_value()
+    value["documents"] = [value["documents"][0]] * mdoc.MAX_DOCUMENTS
+    assert len(decode_response(value).documents) == 128
+    value["documents"].append(value["documents"][0])
+    error = refusal(decode_response, value)
+    assert (error.code, error.path) == ("mdoc.too_many", "documents")
 
 
 def test_a_response_is_a_map() -> None:
