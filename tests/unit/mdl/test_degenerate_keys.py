@@ -342,8 +342,11 @@ def test_every_other_point_is_a_key(name: str) -> None:
 def test_the_reason_says_what_is_wrong_with_the_point(name: str) -> None:
     group, curve = EDWARDS[name], CURVES[name]
     off = next(y for y in range(2, 100) if not group.points(y))
+    small = "the key is a point of small order, under which one signature goes with any message"
     for encoded, reason in (
-        (group.bytes_of(0), "the key is a point of small order, under which one signature goes with any message"),
+        (group.bytes_of(0), small),
+        (group.bytes_of(1), small),  # x = 0: the neutral element, and the point of order 2
+        (group.bytes_of(group.p - 1), small),
         (group.bytes_of(group.p), f"the bytes are not the canonical encoding of a point on {name}"),
         (group.bytes_of(off), f"the bytes are no point on {name}"),
     ):

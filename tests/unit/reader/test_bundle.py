@@ -513,6 +513,7 @@ def test_the_callers_policy_counts_in_place_of_the_bundles() -> None:
             replay = bundle.replay(**terms)
             assert replay.report.policy is Policy.ISO_STRICT
             assert (replay.accepted, replay.report.failed, replay.documents) == (False, ("request.elements",), ())
+            assert {one.part: one.by for one in replay.parts}[Part.POLICY] is Voucher.CALLER
             with pytest.raises(VerificationError) as refused:
                 bundle.verify(**terms)
             assert refused.value.code == "bundle.trust"
@@ -542,6 +543,8 @@ def test_a_part_that_does_not_hold_is_vouched_for_by_nobody() -> None:
         assert (parts[part].by, parts[part].detail) == (Voucher.NOBODY, "no device signature holds")
     revoked = _SIGNED.replay(trust=TRUST, evidence=Evidence(crls=(REVOKING_CRL,)))
     assert {one.part: one.detail for one in revoked.parts}[Part.REVOCATION] == "a revocation check refuses"
+    nothing = kept(replace(HONEST, response=encode({"version": "1.0", "status": 10}))).replay(trust=TRUST)
+    assert nothing.vouched_for == (Part.POLICY,), "of a response without documents"
     unknown = EvidenceBundle.decode(kept(evidence=Evidence()).encode(KEY)).replay(trust=TRUST, signed_by=KEY.public_key)
     assert unknown.accepted
     (revocation,) = (one for one in unknown.parts if one.part is Part.REVOCATION)
