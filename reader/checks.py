@@ -25,6 +25,7 @@ from mdl.doctypes import (
     age_over_threshold,
     age_statements,
     check_elements,
+    faulty_part,
     find_doctype,
     plain_name,
     unknown_elements,
@@ -405,7 +406,7 @@ def examine_device_auth(
     """Check that the device key authenticated this document in our session, and was authorised for what it signed."""
     signed = document.device_signed
     if signed is None or (signed.signature is None) == (signed.mac is None):
-        findings.fail("device_auth.present", "not exactly one of deviceSignature and deviceMac")
+        findings.fail("device_auth.present", _no_proof(signed))
     else:
         findings.pass_("device_auth.present")
         findings.skip("device_auth.mac" if signed.mac is None else "device_auth.signature")
@@ -428,6 +429,15 @@ def examine_device_auth(
             findings.pass_("device_data.authorized")
         else:
             findings.fail("device_data.authorized", "the issuer did not authorise a device-signed element")
+
+
+def _no_proof(signed: DeviceSigned | None) -> str:
+    """Why there is not exactly one of deviceSignature and deviceMac."""
+    if signed is None:
+        return "deviceSigned is absent: the device did not authenticate this document"
+    if signed.signature is None:
+        return "deviceAuth has neither deviceSignature nor deviceMac"
+    return "deviceAuth has both deviceSignature and deviceMac"
 
 
 def _examine_device_proof(
@@ -669,7 +679,8 @@ def examine_types(findings: Findings, document: Document, elements: Mapping[str,
     for namespace, values in spaces:
         for identifier, code in check_elements(document.doctype, namespace, values.items()):
             kind = _KINDS.get(code, "elements.value")
-            deviations.setdefault(kind, f"{namespace}/{identifier}: {code}")
+            part = faulty_part(document.doctype, namespace, identifier, values[identifier])
+            deviations.setdefault(kind, f"{namespace}/{identifier}{part}: {code}")
         if TDate in {*map(type, values.values())}:
             for identifier, value in values.items():
                 if type(value) is TDate and not value.is_strict:

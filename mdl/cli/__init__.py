@@ -95,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         # A terminal that cannot show a letter gets its number instead.
         sys.stdout.reconfigure(errors="backslashreplace")
+    terminal.forget_inputs()
     try:
         status = _run(words)
         terminal.flush()
@@ -177,6 +178,7 @@ class _Failure:
 
     def tell(self, exc: Exception) -> int:
         """Tell it, and give the exit status."""
+        _name_the_input(exc)
         status, code, message, path = _explain(exc)
         if self._as_json:
             try:
@@ -191,6 +193,18 @@ class _Failure:
                 terminal.abandon_stdout()
         terminal.write_error(str(exc) if isinstance(exc, MdlError) else f"{message} [{code}]")
         return status
+
+
+def _name_the_input(exc: Exception) -> None:
+    """Where a file is something else than what was asked for, say what it is, in the words of the inspector."""
+    data = terminal.input_of(exc.path) if isinstance(exc, DecodeError) else None
+    if data is None or not isinstance(exc, DecodeError) or exc.code == "input.kind":  # which says so already
+        return
+    from mdl.cli.inspection import title_of
+
+    title = title_of(data)
+    if title is not None:
+        exc.message = f"found: {title}, which is not what belongs here: {exc.message}"
 
 
 def _explain(exc: Exception) -> tuple[int, str, str, str]:

@@ -29,6 +29,7 @@ from mdl.mdoc import (
     SessionTranscript,
 )
 from mdl.pki import DOCUMENT_SIGNER, IACA, READER_AUTHENTICATION, VICAL_SIGNER, Certificate, Profile
+from mdl.status import StatusReference
 from mdl.vical import CertificateInfo, Vical
 
 __all__ = ["KINDS", "Anatomy", "Kind", "faults", "recognise", "transcript_salt"]
@@ -104,6 +105,7 @@ _MAPS: Final[tuple[tuple[frozenset[str], str], ...]] = tuple(
     (frozenset(members), title)
     for members, title in (
         (("docRequests",), "DeviceRequest"),
+        (("valueDigests",), "MobileSecurityObject"),  # before the response: it may have a status too
         (("version", "status"), "DeviceResponse"),
         (("version", "documents"), "DeviceResponse"),
         (("docType", "issuerSigned"), "Document"),
@@ -113,7 +115,6 @@ _MAPS: Final[tuple[tuple[frozenset[str], str], ...]] = tuple(
         (("deviceSignature",), "DeviceAuth"),
         (("deviceMac",), "DeviceAuth"),
         (("digestID", "elementIdentifier"), "IssuerSignedItem"),
-        (("valueDigests",), "MobileSecurityObject"),
         (("eReaderKey",), "SessionEstablishment"),
         (("vicalProvider",), "VicalPayload"),
         (("certificateInfos",), "VicalPayload"),
@@ -156,6 +157,11 @@ def _recognise_array(value: list[Any]) -> str | None:
         return str(first)
     if first in ("Signature1", "MAC0") and len(value) == 4:
         return "Sig_structure" if first == "Signature1" else "MAC_structure"
+    if first == "dcapi" and len(value) == 2 and isinstance(value[1], Mapping):
+        if {"enc", "cipherText"} <= value[1].keys():
+            return "EncryptedResponse"
+        if {"nonce", "recipientPublicKey"} <= value[1].keys():
+            return "EncryptionInfo"
     if len(value) == 3 and all(one is None or type(one) is Tagged24 for one in value[:2]):
         return "SessionTranscript"
     return None
@@ -753,6 +759,23 @@ class Anatomy:
     def _encrypted(self, name: str, value: Any) -> Node:
         return self._leaf(name, value, "encrypted")
 
+    def encrypted_response(self, name: str, value: Any) -> Node:
+        """EncryptedResponse: the answer to a request over the Digital Credentials API, encrypted."""
+        if not isinstance(value, list) or len(value) != 2:
+            return self.anything(name, value)
+        members = self._map("parameters", value[1], {"enc": self._encapsulated, "cipherText": self._encrypted})
+        return Node(name, "", "the response is encrypted", (self.anything("protocol", value[0]), members))
+
+    def _encapsulated(self, name: str, value: Any) -> Node:
+        return self._leaf(name, value, "the wallet's ephemeral key")
+
+    def encryption_info(self, name: str, value: Any) -> Node:
+        """EncryptionInfo: to whom the answer over the Digital Credentials API is encrypted."""
+        if not isinstance(value, list) or len(value) != 2:
+            return self.anything(name, value)
+        members = self._map("parameters", value[1], {"recipientPublicKey": self.cose_key})
+        return Node(name, "", "", (self.anything("protocol", value[0]), members))
+
     # --- the whole ---
 
     def explain(self, kind: Kind, value: Any) -> tuple[str, tuple[Node, ...]]:
@@ -781,6 +804,8 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("session-data", "SessionData", "18013-5 9.1.1", Anatomy.session_data),
         Kind("device-engagement", "DeviceEngagement", "18013-5 8.2.1", Anatomy.engagement),
         Kind("session-transcript", "SessionTranscript", "18013-5 9.1.5.1", Anatomy.transcript),
+        Kind("encrypted-response", "EncryptedResponse", "18013-7 Annex C", Anatomy.encrypted_response),
+        Kind("encryption-info", "EncryptionInfo", "18013-7 Annex C", Anatomy.encryption_info),
         Kind("device-authentication", "DeviceAuthentication", "18013-5 9.1.3.4", Anatomy.authentication),
         Kind("reader-authentication", "ReaderAuthentication", "18013-5 9.1.4.5", Anatomy.authentication),
         Kind("vical", "VICAL", "18013-5 C.1.7.1", Anatomy.vical_message),
@@ -822,7 +847,7 @@ def faults(kind: Kind, data: bytes, value: Any) -> Iterator[MdlError]:
         case "DeviceSigned":
             yield from _attempt(lambda: DeviceSigned.from_value(value, ""))
         case "MobileSecurityObject":
-            yield from _attempt(lambda: MobileSecurityObject.decode(wrap24(data), path=""))
+            yield from _security_object_faults(wrap24(data), "")
         case "IssuerAuth":
             yield from _attempt(lambda: decode_sign1(value))
             yield from _payload_faults(value, "payload")
@@ -882,10 +907,11 @@ def _issuer_signed_faults(value: Any, path: str) -> Iterator[MdlError]:
 
 def _inner_faults(issuer_signed: IssuerSigned, path: str) -> Iterator[MdlError]:
     dot = "." if path else ""
-    for fault in _attempt(issuer_signed.security_object):
-        if isinstance(fault, DecodeError):
-            fault.path = f"{path}{dot}issuerAuth.payload" + (f".{fault.path}" if fault.path else "")
-        yield fault
+    payload = issuer_signed.issuer_auth.payload
+    if payload is None:
+        yield from _attempt(issuer_signed.security_object)
+    else:
+        yield from _security_object_faults(payload, f"{path}{dot}issuerAuth.payload")
     for fault in _attempt(lambda: list(issuer_signed.elements())):
         if isinstance(fault, DecodeError):
             fault.path = f"{path}{dot}{fault.path}"
@@ -895,7 +921,21 @@ def _inner_faults(issuer_signed: IssuerSigned, path: str) -> Iterator[MdlError]:
 def _payload_faults(value: Any, path: str) -> Iterator[MdlError]:
     payload = (value.value if type(value) is Tag else value)[2]
     if type(payload) is bytes:
-        yield from _attempt(lambda: MobileSecurityObject.decode(payload, path=path))
+        yield from _security_object_faults(payload, path)
+
+
+def _security_object_faults(payload: bytes, path: str) -> Iterator[MdlError]:
+    """What is wrong with a security object, and with its status member, which its own decoding leaves as it is."""
+    try:
+        status = MobileSecurityObject.decode(payload, path=path).status
+    except MdlError as exc:
+        yield exc
+        return
+    if status is not None:
+        for fault in _attempt(lambda: StatusReference.decode(status)):
+            if isinstance(fault, DecodeError):
+                fault.path = f"{path}.{fault.path}" if path else fault.path
+            yield fault
 
 
 def transcript_salt(encoded: bytes) -> str:

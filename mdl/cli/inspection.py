@@ -6,6 +6,7 @@ The input may be bytes, hex, base64 or base64url text, PEM, a QR code's text, or
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from mdl.cli.certificates import (
     request_nodes,
 )
 from mdl.cli.tree import Node, as_json, as_lines
+from mdl.cli.web import embedded, jwk_nodes, jwt_nodes, ndef_nodes
 from mdl.doctypes import DOCTYPES, violations
 from mdl.errors import DecodeError, MdlError
 from mdl.keys import PublicKey
@@ -35,7 +37,7 @@ from mdl.pki.certificate import pem_blocks as pem_contents
 if TYPE_CHECKING:
     from issuer.records import LicenceRecord
 
-__all__ = ["Inspection", "PemBlock", "add_commands", "inspect", "pem_blocks"]
+__all__ = ["Inspection", "PemBlock", "add_commands", "inspect", "pem_blocks", "title_of"]
 
 _LABEL: Final = "FILE"
 _NOTHING_VERIFIED: Final = "Nothing was verified: not signatures, digests or dates, and nothing here is trusted."
@@ -107,6 +109,17 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=_run)
 
 
+def title_of(data: bytes) -> str | None:
+    """What a file is, in the words of the inspector; None where it is nothing that is known, or is faulty itself."""
+    try:
+        found = list(itertools.islice(inspect(data), 2))
+    except Exception:  # noqa: BLE001 - it is asked for the words of another error
+        return None
+    if len(found) != 1 or found[0].faults or found[0].kind in ("cbor", "unreadable", "licence-record"):
+        return None
+    return f"{found[0].title} ({found[0].clause})" if found[0].clause else found[0].title
+
+
 def _run(arguments: argparse.Namespace) -> int:
     data = terminal.read_input(arguments.file, label=_LABEL)
     folder = None if arguments.file == "-" else Path(arguments.file).parent
@@ -161,15 +174,24 @@ def inspect(
     Raises:
         MdlError: The bytes are none of the kinds known, and no CBOR either.
     """
-    if _PEM_LABEL.search(data) and not data.startswith(b"\x30"):
+    is_json = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+    if _PEM_LABEL.search(data) and not data.startswith(b"\x30") and not is_json:
         yield from _inspect_pem(data, full=full, profile=profile)
         return
+    token = jwt_nodes(data)
+    if token is not None:
+        yield _web("jwt", "JSON Web Token", "RFC 7519", len(data), "text", token, _NO_JWT)
+        return
     plain, form = terminal.open_armour(data)
+    message = ndef_nodes(plain) if form != "QR text" else None
+    if message is not None:
+        yield _web("ndef", "NDEF message", "18013-5 8.2.2.1", len(plain), form, message)
+        return
     image = next((name for magic, name in _IMAGES.items() if plain.startswith(magic)), None)
     if form == "bytes" and image is not None:
         yield _image(plain, image)
-    elif form == "bytes" and plain.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        yield _inspect_json(plain, folder, full=full)
+    elif form == "bytes" and is_json:
+        yield from _inspect_json(plain, folder, full=full)
     elif plain[:1] == b"\x30" and len(plain) > 2:
         yield _inspect_der(plain, form, full=full, profile=profile)
     else:
@@ -260,6 +282,10 @@ def _inspect_block(label: str, block: bytes, *, full: bool, profile: str | None)
     match label:
         case "CERTIFICATE":
             return _certificate(Certificate.parse_pem(block), "PEM", full=full, profile=profile)
+        case "TRUSTED CERTIFICATE" | "X509 CERTIFICATE":
+            (der,) = pem_contents(block, label, code="input.pem")
+            # OpenSSL writes what it trusts the certificate for behind it.
+            return _certificate(Certificate.decode(_first_element(der)), f"PEM, {label}", full=full, profile=profile)
         case "X509 CRL":
             return _crl(Crl.decode_any(block), "PEM", full=full)
         case "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST":
@@ -402,8 +428,26 @@ def _image(data: bytes, title: str) -> Inspection:
 # --- our own files ----------------------------------------------------------------------------------------------------
 
 
-def _inspect_json(data: bytes, folder: Path | None, *, full: bool) -> Inspection:
-    """A licence record, or one of the files in which our own commands keep what they did."""
+def _first_element(der: bytes) -> bytes:
+    """The first element of DER, without what follows it."""
+    size = der[1] if len(der) > 1 else 0
+    if size < 0x80:
+        return der[: 2 + size]
+    octets = size & 0x7F
+    return der[: 2 + octets + int.from_bytes(der[2 : 2 + octets])]
+
+
+_NO_JWT: Final = "Nothing of an mdoc comes as a JSON Web Token: its status lists are CWTs."
+
+
+def _web(  # noqa: PLR0917
+    kind: str, title: str, clause: str, size: int, form: str, nodes: tuple[Node, ...], note: str = ""
+) -> Inspection:
+    return Inspection(kind=kind, title=title, clause=clause, size=size, form=form, nodes=nodes, note=note)
+
+
+def _inspect_json(data: bytes, folder: Path | None, *, full: bool) -> Iterator[Inspection]:
+    """A licence record, one of the files in which our own commands keep what they did, a JWK, or mdocs in JSON."""
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
@@ -412,8 +456,24 @@ def _inspect_json(data: bytes, folder: Path | None, *, full: bool) -> Inspection
         for member, title in _OWN_FILES.items():
             if member in content:
                 nodes = tuple(Node(str(name), _json_value(value, full=full)) for name, value in content.items())
-                return Inspection(kind="own-file", title=title, clause="", size=len(data), form="JSON", nodes=nodes)
-    return _inspect_record(data, folder, full=full)
+                yield Inspection(kind="own-file", title=title, clause="", size=len(data), form="JSON", nodes=nodes)
+                return
+        key = jwk_nodes(content)
+        if key is not None:
+            yield _web("jwk", "JSON Web Key", "RFC 7517", len(data), "JSON", key)
+            return
+        if not _looks_like_record(content):
+            found = False
+            for one in embedded(content):
+                try:
+                    inside = _inspect_cbor(one.data, f"base64url in JSON, at {one.path}", full=full)
+                except DecodeError:
+                    continue
+                found = True
+                yield inside
+            if found:
+                return
+    yield _inspect_record(data, folder, full=full)
 
 
 def _json_value(value: object, *, full: bool) -> str:
@@ -434,7 +494,11 @@ def _inspect_record(data: bytes, folder: Path | None, *, full: bool) -> Inspecti
     except UnicodeDecodeError as exc:
         msg = "JSON text that is not UTF-8"
         raise DecodeError(msg, code="input.utf8", offset=exc.start) from exc
-    if not _looks_like_record(text):
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None  # for the parser of records to say
+    if content is not None and not _looks_like_record(content):
         msg = "JSON, but no licence record: it has neither a doctype nor an element or namespace of one"
         raise DecodeError(msg, code="input.json")
     record = parse_record(text, read_file=read_below(folder) if folder is not None else _no_files)
@@ -450,12 +514,8 @@ def _inspect_record(data: bytes, folder: Path | None, *, full: bool) -> Inspecti
     )
 
 
-def _looks_like_record(text: str) -> bool:
-    """Whether any member is one of a licence record; what does not parse is for the parser of records to say."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return True
+def _looks_like_record(content: object) -> bool:
+    """Whether any member is one of a licence record."""
     if not isinstance(content, dict):
         return False
     known = {"doctype"}

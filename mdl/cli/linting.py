@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from mdl.cli import terminal
 from mdl.cli.certificates import likely_profile
 from mdl.cli.der import DER_RULES, Document, read_again
-from mdl.cli.inspection import pem_blocks
+from mdl.cli.inspection import pem_blocks, title_of
 from mdl.errors import DecodeError, MdlError
 from mdl.pki import (
     CRL,
@@ -207,8 +207,9 @@ def _files(name: str, unreadable: list[Unreadable]) -> Iterator[tuple[str, bool]
         yield str(file), True
 
 
-def _holds_nothing(what: str) -> DecodeError:
+def _holds_nothing(what: str, title: str | None = None) -> DecodeError:
     msg = f"{what} holds no certificate, no CRL and no certification request"
+    msg += "" if title is None else f"; it is: {title}"
     return DecodeError(msg, code="input.kind")
 
 
@@ -226,7 +227,14 @@ def _read(file: str, unreadable: list[Unreadable]) -> list[_Found]:
     try:
         data = terminal.read_input(file, label=_LABEL)
         if not is_pem(data):
-            return [_Found(file, 1, None, _decode(terminal.open_armour(data).data))]
+            try:
+                return [_Found(file, 1, None, _decode(terminal.open_armour(data).data))]
+            except DecodeError:
+                title = title_of(data)
+                if title is None:
+                    raise
+                unreadable.append(_unreadable(file, _holds_nothing("the file", title)))
+                return []
         blocks = [block for block in pem_blocks(data) if block.label in {_CERTIFICATE, _CRL} | _REQUESTS]
     except MdlError as exc:
         unreadable.append(_unreadable(file, exc))
@@ -260,8 +268,9 @@ def _decode(der: bytes) -> Document:
         refusal = exc
     try:
         return Crl.decode(der)
-    except DecodeError:
-        pass
+    except DecodeError as exc:
+        if refusal.code == "certificate.size":
+            refusal = exc  # nothing else is that large
     try:
         return decode_csr(der)
     except DecodeError as exc:

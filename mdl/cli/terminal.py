@@ -32,6 +32,8 @@ __all__ = [
     "argument_time",
     "columns",
     "flush",
+    "forget_inputs",
+    "input_of",
     "internal_error",
     "labelled",
     "open_armour",
@@ -67,6 +69,9 @@ class Input(NamedTuple):
     form: str
 
 
+_INPUTS: Final[dict[str, bytes]] = {}
+
+
 def read_input(name: str, *, label: str) -> bytes:
     """Read a file, or the standard input for ``-``.
 
@@ -100,11 +105,25 @@ def read_input(name: str, *, label: str) -> bytes:
     if not data:
         msg = "the file is empty"
         raise DecodeError(msg, code="input.empty", path=label)
+    _INPUTS[label] = data
     return data
+
+
+def input_of(path: str) -> bytes | None:
+    """The content of the file that the path of an error is about: what was read under the label it begins with."""
+    return next((data for label, data in _INPUTS.items() if path == label or path.startswith(f"{label}.")), None)
+
+
+def forget_inputs() -> None:
+    """Keep nothing of what was read."""
+    _INPUTS.clear()
 
 
 _TEXT: Final = re.compile(rb"[\t\n\r\x0b\x0c\x20-\x7e]+")
 _HEX: Final = re.compile(rb"(?:0[xX])?([0-9a-fA-F]+)")
+_HEX_WITH_COLONS: Final = re.compile(rb"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){3,}")
+# The scheme of a QR code, and as wallets and readers write it into links.
+_MDOC_URI: Final = re.compile(rb"(?:mdoc|mdl):(?://)?", re.IGNORECASE)
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]+={0,2}")
 # Shorter text is too easily something else.
@@ -122,8 +141,13 @@ def open_armour(data: bytes) -> Input:
     if b"-----BEGIN " in plain or not _TEXT.fullmatch(plain):
         return Input(data, "bytes")  # PEM too: whoever wants it has its own reader
     text = b"".join(plain.split())
-    if text[:5].lower() == b"mdoc:":
-        return Input(_base64(text[5:]), "QR text")
+    if len(text) > 1 and text[:1] == text[-1:] == b'"':
+        text = text[1:-1]  # a text of JSON
+    uri = _MDOC_URI.match(text)
+    if uri is not None:
+        return Input(_base64(text[uri.end() :]), "QR text")
+    if _HEX_WITH_COLONS.fullmatch(text):
+        text = text.replace(b":", b"")
     found = _HEX.fullmatch(text)
     if found is not None:
         digits = found[1]

@@ -10,7 +10,7 @@ Spec:
 """
 
 from mdl.doctypes.ages import Answer, age_over, age_over_threshold, age_statements, answer_age_request
-from mdl.doctypes.checks import check_element, check_elements, find_doctype, unknown_elements, violations
+from mdl.doctypes.checks import check_element, check_elements, faulty_part, find_doctype, unknown_elements, violations
 from mdl.doctypes.rules import (
     CivilDay,
     CrossRule,
@@ -57,6 +57,7 @@ __all__ = [
     "check_element",
     "check_elements",
     "civil_day",
+    "faulty_part",
     "find_doctype",
     "plain_name",
     "unknown_elements",

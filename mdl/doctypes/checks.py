@@ -20,7 +20,7 @@ from mdl.doctypes.rules import (
 from mdl.doctypes.shapes import ANYTHING, Code, Either, Fault, Predicate
 from mdl.doctypes.table import DOCTYPES
 
-__all__ = ["check_element", "check_elements", "find_doctype", "unknown_elements", "violations"]
+__all__ = ["check_element", "check_elements", "faulty_part", "find_doctype", "unknown_elements", "violations"]
 
 
 class _Orders(NamedTuple):
@@ -176,6 +176,16 @@ def check_element(doctype: str, namespace: str, identifier: str, value: object) 
         return None
     fault = predicate(value)
     return None if fault is None else fault.code
+
+
+def faulty_part(doctype: str, namespace: str, identifier: str, value: object) -> str:
+    """Which part of a received value is not plausible, as ``[0].codes[1].value``; empty for the whole or for none.
+
+    The arguments are those of `check_element`.
+    """
+    predicate = _READING.get((doctype, namespace), {}).get(identifier)
+    fault = None if predicate is None else predicate(value)
+    return "" if fault is None else fault.where
 
 
 def check_elements(doctype: str, namespace: str, items: Iterable[tuple[str, object]]) -> tuple[tuple[str, str], ...]:

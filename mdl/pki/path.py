@@ -129,7 +129,10 @@ def _issuers(
     others = [anchor for anchor in anchors if anchor.der != document_signer.der]
     path, issuers = _issuers_among(others, document_signer, post_quantum)
     if not issuers and len(others) < len(anchors):
-        path = _no_path("path.signer_is_anchor", "the document signer is an anchor, but its issuer is none")
+        detail = "the document signer is an anchor, but its issuer is none"
+        if document_signer.issuer == document_signer.subject:
+            detail = "a root has signed the security object itself: between the two there must be a document signer"
+        path = _no_path("path.signer_is_anchor", detail)
     return path, issuers
 
 

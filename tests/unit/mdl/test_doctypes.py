@@ -36,6 +36,7 @@ from mdl.doctypes import (
     check_element,
     check_elements,
     civil_day,
+    faulty_part,
     find_doctype,
     violations,
 )
@@ -1451,3 +1452,13 @@ def test_only_booleans_are_statements() -> None:
 )
 def test_a_threshold_is_read_from_exactly_two_ascii_digits(identifier: str, threshold: int | None) -> None:
     assert age_over_threshold(identifier) == threshold
+
+
+def test_the_faulty_part_of_a_received_value_is_named() -> None:
+    code = {"code": "01", "sign": "=", "value": 6}
+    value = [{"vehicle_category_code": "A"}, {"vehicle_category_code": "B", "codes": [code]}]
+    assert faulty_part(MDL, MDL_NAMESPACE, "driving_privileges", value) == "[1].codes[0].value"
+    assert faulty_part(MDL, MDL_NAMESPACE, "driving_privileges", value[:1]) == ""
+    assert faulty_part(MDL, MDL_NAMESPACE, "height", 171.5) == ""
+    assert faulty_part(MDL, MDL_NAMESPACE, "unknown", 1) == ""
+    assert faulty_part("unknown", MDL_NAMESPACE, "height", 1.5) == ""

@@ -17,15 +17,24 @@ from mdl.cli import anatomy, inspection, main
 from mdl.cli.anatomy import KINDS, Anatomy, recognise
 from mdl.cli.certificates import likely_profile
 from mdl.cli.inspection import inspect
+from mdl.cli.web import ndef_nodes
 from mdl.cose import CoseSign1, encode_key, protected_header
 from mdl.errors import DecodeError, MdlError
 from mdl.keys import EphemeralKey, SoftwareSigner
-from mdl.mdoc import DeviceResponse, DocRequest, ItemsRequest, device_authentication_bytes, reader_authentication_bytes
+from mdl.mdoc import (
+    DeviceResponse,
+    DocRequest,
+    IssuerSigned,
+    ItemsRequest,
+    device_authentication_bytes,
+    reader_authentication_bytes,
+)
 from mdl.pki import PROFILES, Certificate, Crl, Subject, build_csr
 from mdl.pki.certificate import to_pem
 from mdl.testing import (
     MDL_DOCTYPE,
     DeviceAuth,
+    Recipe,
     deterministic_ephemeral_key,
     deterministic_key,
     present,
@@ -105,6 +114,8 @@ SAMPLES: dict[str, bytes] = {
     ),
     "vical": VICAL.encode(),
     "vical-payload": encode(VICAL_PAYLOAD),
+    "encrypted-response": encode(["dcapi", {"enc": bytes(65), "cipherText": bytes(99)}]),
+    "encryption-info": encode(["dcapi", {"nonce": bytes(16), "recipientPublicKey": encode_key(DEVICE_KEY.public_key)}]),
     "cose-key": encode(encode_key(DEVICE_KEY.public_key)),
     "cose-sign1": TOKEN.encode(),
     "cose-mac0": MAC.encode(),
@@ -468,7 +479,7 @@ UNKNOWN = {
     ),
     "PEM without an end": (b"-----BEGIN CERTIFICATE-----\nAA==\n", "input.pem"),
     "PEM that is no key": (b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", "key.malformed"),
-    "JSON of another kind": (b'{"kty": "EC", "d": "secret"}', "input.json"),
+    "JSON of another kind": (b'{"key": "EC", "d": "secret"}', "input.json"),
     "JSON that is none": (b"{,}", "record.json"),
     "JSON nested deeply": (b'{"a":' * 100_000, "record."),
     "JSON that is no UTF-8": (b'{"a": "\xff"}', "input.utf8"),
@@ -776,3 +787,154 @@ def test_what_is_no_key_is_none_under_that_label_too(der: bytes) -> None:
     with pytest.raises(DecodeError) as caught:
         list(inspect(_pem("ENCRYPTED PRIVATE KEY", der)))
     assert caught.value.code in {"key.malformed", "input.pem"}
+
+
+# --- what people paste into an inspector ------------------------------------------------------------------------------
+
+
+def cbor_payload(issued: bytes) -> bytes:
+    """The security object of an IssuerSigned, in tag 24."""
+    payload = IssuerSigned.from_value(decode_view(issued), "").issuer_auth.payload
+    assert payload is not None
+    return payload
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+ISSUED = SAMPLES["issuer-signed"]
+HANDOVER_SELECT = bytes.fromhex("91020f487315d10209616301013001046d646f63")
+PASTED: dict[str, tuple[bytes, list[str]]] = {
+    "a credential response": (json.dumps({"credentials": [{"credential": _text(ISSUED)}]}).encode(), ["issuer-signed"]),
+    "an older credential response": (
+        json.dumps({"credential": _text(ISSUED), "c_nonce": "x"}).encode(),
+        ["issuer-signed"],
+    ),
+    "a vp_token": (
+        json.dumps({"vp_token": {"mdl": [_text(HONEST.response), _text(HONEST.response)]}}).encode(),
+        ["device-response"] * 2,
+    ),
+    "a quoted text": (f'"{_text(ISSUED)}"\n'.encode(), ["issuer-signed"]),
+    "hex with colons": (ISSUED.hex(":").upper().encode(), ["issuer-signed"]),
+    "mdoc:": (b"mdoc:" + _text(ENGAGEMENT).encode(), ["device-engagement"]),
+    "mdoc://": (b"mdoc://" + _text(ENGAGEMENT).encode(), ["device-engagement"]),
+    "mDL://": (b"mDL://" + _text(ENGAGEMENT).encode(), ["device-engagement"]),
+    "a JSON Web Token": (b"eyJhbGciOiJFUzI1NiIsInR5cCI6InN0YXR1c2xpc3Qrand0In0.eyJhIjoxfQ.AAAA", ["jwt"]),
+    "a handover": (HANDOVER_SELECT, ["ndef"]),
+    "a handover in hex": (HANDOVER_SELECT.hex().encode(), ["ndef"]),
+    "a JWK": (
+        json.dumps({"kty": "EC", "crv": "P-256", "x": _text(b"a" * 32), "y": _text(b"b" * 32)}).encode(),
+        ["jwk"],
+    ),
+    "what OpenSSL trusts": (to_pem(AUTHORITY.ds_certificate.der, "TRUSTED CERTIFICATE").encode(), ["certificate"]),
+    "and for what": (
+        to_pem(AUTHORITY.ds_certificate.der + bytes.fromhex("30003000"), "TRUSTED CERTIFICATE").encode(),
+        ["certificate"],
+    ),
+    "a JSON text with PEM inside": (
+        json.dumps({"kty": "EC", "x5c": ["-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"]}).encode(),
+        ["jwk"],
+    ),
+    "MSO with a status": (
+        cbor_payload(Recipe(mso_status={"status_list": {"idx": 1, "uri": "https://example.com/1"}}).issue()),
+        ["mso"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PASTED)
+def test_what_is_pasted_is_recognised(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, kinds = PASTED[name]
+    status, out, err = shown(data, tmp_path, capsys, "--json")
+    assert (status, err) == (0, "")
+    assert [one["kind"] for one in json.loads(out)["found"]] == kinds
+
+
+def test_the_private_part_of_a_jwk_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = _text(b"s" * 32)
+    for data in ({"kty": "EC", "crv": "P-256", "x": "x", "d": secret}, {"kty": "oct", "k": secret}):
+        status, out, _ = shown(json.dumps(data).encode(), tmp_path, capsys)
+        assert status == 0
+        assert secret not in out
+        assert "PRIVATE KEY" in out
+
+
+def test_json_with_pem_inside_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = b'{"testGroups":[{"publicKeyPem":"-----BEGIN PUBLIC KEY-----\\nAAAA\\n-----END PUBLIC KEY-----\\n"}]}'
+    status, _, err = shown(data, tmp_path, capsys)
+    assert (status, "[input.json]" in err) == (3, True)
+
+
+def test_a_status_member_that_is_none_is_a_fault_of_the_security_object(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = {"identifier_list": {"id": "99", "uri": "https://e.example/2"}}
+    issued = Recipe(mso_status=status).issue()
+    for data, path in (
+        (issued, "issuerAuth.payload.status.identifier_list.id"),
+        (cbor_payload(issued), "status.identifier"),
+    ):
+        code, out, _ = shown(data, tmp_path, capsys, "--json")
+        (fault,) = json.loads(out)["found"][0]["faults"]
+        assert (code, path in fault, "status.reference" in fault) == (1, True, True)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_an_nfc_message_or_none(data: bytes) -> None:
+    for one in (data, b"\x91\x02" + data, HANDOVER_SELECT[: len(data)]):
+        nodes = ndef_nodes(one)
+        assert nodes is None or nodes
+
+
+# --- the wrong file ---------------------------------------------------------------------------------------------------
+
+WRONG = {
+    "IssuerSigned": ISSUED,
+    "SessionData": SAMPLES["session-data"],
+    "EncryptedResponse": SAMPLES["encrypted-response"],
+    "X.509 certificate": AUTHORITY.iaca_certificate.der,
+    "DeviceRequest": REQUEST.encode(),
+    "JPEG image": b"\xff\xd8\xff" + bytes(50),
+}
+
+
+@pytest.mark.parametrize("title", WRONG)
+@pytest.mark.parametrize("place", ["RESPONSE", "--transcript", "--request", "--trust", "diagnose"])
+def test_the_wrong_kind_of_file_is_named_as_the_inspector_names_it(
+    title: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {"RESPONSE": HONEST.response, "--transcript": HONEST.transcript.encoded, "--request": REQUEST.encode()}
+    files["--trust"] = AUTHORITY.iaca_certificate.pem.encode()
+    if (title, place) in {("DeviceRequest", "--request"), ("X.509 certificate", "--trust")}:
+        pytest.skip("the right kind")
+    files["RESPONSE" if place == "diagnose" else place] = WRONG[title]
+    for name, data in files.items():
+        Path(name.strip("-")).write_bytes(data)
+    words = ["reader", "verify", "RESPONSE", "--transcript", "transcript", "--request", "request", "--trust", "trust"]
+    if place == "diagnose":
+        words = ["reader", "diagnose", "RESPONSE", "--transcript", "transcript"]
+    assert main(words) == 3
+    err = capsys.readouterr().err
+    assert f"found: {title}" in err
+    if place == "RESPONSE":
+        Path("lint").write_bytes(WRONG[title])
+        status = main(["lint", "lint", "--json"])
+        told = json.loads(capsys.readouterr().out)
+        if title == "X.509 certificate":
+            assert (status, len(told["examined"])) == (0, 1)
+        else:
+            assert title in told["unreadable"][0]["message"]
+
+
+def test_a_broken_file_of_the_right_kind_keeps_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("r").write_bytes(broken("status", "ok"))
+    Path("t").write_bytes(HONEST.transcript.encoded)
+    Path("root.pem").write_text(AUTHORITY.iaca_certificate.pem)
+    words = ["reader", "verify", "r", "--transcript", "t", "--trust", "root.pem", "--unsafe-no-request"]
+    assert main(words) == 3
+    assert "found:" not in capsys.readouterr().err

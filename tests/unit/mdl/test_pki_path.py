@@ -438,3 +438,17 @@ def test_sixty_roots_cost_one_signature() -> None:
     # Sixty signatures would cost some twenty times as much.
     assert best([*crowd, anchor]) < 8 * best([anchor])
     assert SUBJECT.country == anchor.country
+
+
+def test_a_root_that_signs_a_security_object_itself_is_told_so() -> None:
+    """There must be a document signer between the two; that its issuer is no anchor would be false."""
+    anchor = root()
+    path = validate_path(anchor, [anchor], at=START + timedelta(days=10)).path
+    assert (path.holds, path.code) == (False, "path.signer_is_anchor")
+    assert "there must be a document signer" in path.detail
+    signer = honest(DOCUMENT_SIGNER, issuer=anchor)[0]
+    path = validate_path(signer, [signer], at=START + timedelta(days=10)).path
+    assert (path.code, path.detail) == (
+        "path.signer_is_anchor",
+        "the document signer is an anchor, but its issuer is none",
+    )
