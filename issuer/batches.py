@@ -215,26 +215,22 @@ class BatchIssuer:
         self, orders: Sequence[Order], *, order_keys: Sequence[str | None] | None = None
     ) -> tuple[RefusedOrder, ...]:
         """Tell which orders would be refused, and why, as things are now. Nothing is issued and nothing is recorded."""
-        keys = _keys_of(orders, order_keys)
+        return self._find_bad(orders, _keys_of(orders, order_keys), self._choose(orders))
+
+    def _find_bad(
+        self, orders: Sequence[Order], keys: Sequence[str | None], signer: BoundSigner
+    ) -> tuple[RefusedOrder, ...]:
+        policy = self._policy()
         with self._store.reading() as reader:
             return check_orders(
-                reader,
-                self._choose(orders).issuer,
-                orders,
-                keys,
-                policy=self._policy(),
-                clock=self._clock,
-                time_zone=self._time_zone,
+                reader, signer.issuer, orders, keys, policy=policy, clock=self._clock, time_zone=self._time_zone
             )
 
     def _refused(
         self, orders: Sequence[Order], keys: Sequence[str | None], signer: BoundSigner
     ) -> tuple[RefusedOrder, ...]:
-        policy = self._policy()
-        with self._store.reading() as reader:
-            refused = check_orders(
-                reader, signer.issuer, orders, keys, policy=policy, clock=self._clock, time_zone=self._time_zone
-            )
+        """The bad orders, put on record."""
+        refused = self._find_bad(orders, keys, signer)
         for one in refused:
             self._refuse(one.error, signer)
         return refused

@@ -507,7 +507,8 @@ def requested_key(
             (request.subject.country, root.country, "country"),
             (request.subject.state, root.state, "state"),
         ):
-            if asked is not None and asked != ours:
+            # Only the key is taken of a request; that its names are in other letters is no other place.
+            if asked is not None and asked.upper() != (ours or "").upper():
                 raise IssuanceError(f"the request is from another {what} than this authority", code=f"request.{what}")
     return key
 

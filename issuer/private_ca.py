@@ -317,7 +317,12 @@ def _check(
         raise refusal("another key", "key")
     if certificate.serial == root.serial:
         # A CRL that revokes the one would name the other.
-        raise refusal("the serial number of the root itself", "serial")
+        raise ProfileError(
+            "AWS Private CA returned a certificate with the serial number of the root itself: it is not handed out; "
+            "tell the service's operator, and use another root",
+            code="private_ca.serial",
+            clause=DOCUMENT_SIGNER.clause,
+        )
     # In which order the names stand, and in which kind of string, is left to the service; the profile judges the
     # latter.
     found, asked = (

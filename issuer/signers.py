@@ -43,10 +43,15 @@ __all__ = [
     "SigningKey",
     "active_signer",
     "choose_document_signer",
+    "common_name_of",
     "document_signers",
     "signer_subject",
     "with_start",
 ]
+
+
+_LONGEST_NAME: Final = 64
+"""Characters of a common name (RFC 5280 Appendix A, ub-common-name)."""
 
 
 # --- Roles -----------------------------------------------------------------------------------------------------------
@@ -309,10 +314,15 @@ def signer_subject(root: Certificate, role: Role, common_name: str | None, numbe
     owner = name.common_name or ""
     for suffix in (CERTIFIED[one].suffix for one in CA_ROLES):
         owner = owner.removesuffix(f" {suffix}")
-    ending = f" {CERTIFIED[role].suffix} {number}"
     return Subject(
         country=name.country or "",
         state=name.state,
         organization=name.only(AttributeId.ORGANIZATION),
-        common_name=f"{owner[: 64 - len(ending)]}{ending}" if common_name is None else common_name,
+        common_name=common_name_of(owner, role, number) if common_name is None else common_name,
     )
+
+
+def common_name_of(owner: str, role: Role, number: int | None = None) -> str:
+    """The name of a certificate where none is given: its owner's, cut so that the whole has 64 characters at most."""
+    ending = f" {CERTIFIED[role].suffix}" + ("" if number is None else f" {number}")
+    return f"{owner[: _LONGEST_NAME - len(ending)].rstrip()}{ending}"

@@ -25,7 +25,7 @@ from typing import Any, Final, TypeAlias
 from mdl.cbor import Limits, Tag, decode, decode_view, encode
 from mdl.cose import ALG, X5CHAIN, CoseSign1, decode_sign1, sig_structure
 from mdl.errors import DecodeError, SigningError, VerificationError
-from mdl.keys import PublicKey, Signer, signature_of
+from mdl.keys import PublicKey, Signer, signature_of, signing_key_of
 
 __all__ = [
     "MAX_LIST_SIZE",
@@ -659,7 +659,7 @@ def build_status_token(
         issued_at=issued_at,
         expires=expires,
         ttl=ttl,
-        public_key=signer.public_key,
+        public_key=signing_key_of(signer),
         x5chain=x5chain,
     )
     return prepared.complete(signature_of(signer, prepared.to_be_signed))

@@ -43,6 +43,8 @@ from issuer.holder_keys import parse_holder_key
 from issuer.issuance import Order
 from issuer.keystore import SecretHandler
 from issuer.records import LicenceRecord, parse_record, read_below
+from issuer.signers import common_name_of
+from issuer.store import Role
 from mdl.cli import terminal
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError
 from mdl.keys import PublicKey
@@ -223,7 +225,7 @@ def _init(arguments: argparse.Namespace) -> int:
             country=arguments.country,
             state=arguments.state,
             organization=arguments.organization,
-            common_name=f"{owner} IACA" if arguments.common_name is None else arguments.common_name,
+            common_name=common_name_of(owner, Role.IACA) if arguments.common_name is None else arguments.common_name,
         ),
         crl_uri=arguments.crl_url,
         contact_email=arguments.contact_email,
@@ -287,6 +289,10 @@ def _issue_or_check(arguments: argparse.Namespace) -> int:
         _output(arguments.out, replace=arguments.replace) as commit,
         authority.open_issuer(at=now, plan=plan, time_zone=arguments.time_zone) as issuer,
     ):
+        # An order that is refused is told for what it is, and is put on record.
+        if _is_taken(arguments) and not issuer.check([order]):
+            message = "the file for the licence is there already: name another one, or give --replace"
+            raise LocalProtocolError(message, code="output.exists")
         (issued,) = issuer.issue_batch([order])
         encoded = issued.credential.encode() if issued.credential is not None else b""
         try:
@@ -350,22 +356,21 @@ def _check_output(arguments: argparse.Namespace) -> None:
     """Refuse an output that cannot be meant.
 
     Raises:
-        LocalProtocolError: There is none (code ``output.missing``), it is there already (``output.exists``), or two
-            things would go to the standard output (``output.twice``).
+        LocalProtocolError: There is none (code ``output.missing``), or two things would go to the standard output
+            (``output.twice``).
     """
     if arguments.check:
         return
     if not arguments.out or "\0" in arguments.out:
         raise LocalProtocolError("name where to write the licence: --out FILE", code="output.missing")
-    if arguments.out == _STDOUT:
-        if arguments.json:
-            message = "the licence and the JSON would both go to the standard output: give --out FILE"
-            raise LocalProtocolError(message, code="output.twice")
-        return
-    path = Path(arguments.out)
-    if not arguments.replace and (path.is_file() or path.is_symlink()):
-        message = "the file for the licence is there already: name another one, or give --replace"
-        raise LocalProtocolError(message, code="output.exists")
+    if arguments.out == _STDOUT and arguments.json:
+        message = "the licence and the JSON would both go to the standard output: give --out FILE"
+        raise LocalProtocolError(message, code="output.twice")
+
+
+def _is_taken(arguments: argparse.Namespace) -> bool:
+    """Whether there is a file that nobody has said to replace."""
+    return arguments.out != _STDOUT and not arguments.replace and os.path.lexists(arguments.out)
 
 
 @contextmanager

@@ -140,7 +140,10 @@ def _certify(arguments: argparse.Namespace) -> int:
     if arguments.csr is not None and arguments.curve is not None:
         message = "a request brings its key: no curve is chosen for it"
         raise LocalProtocolError(message, code="certify.curve")
-    request = None if arguments.csr is None else terminal.read_input(arguments.csr, label="csr")
+    request = None
+    if arguments.csr is not None:
+        # What the standard calls PEM, some tools write without its two lines.
+        request = terminal.open_armour(terminal.read_input(arguments.csr, label="csr")).data
     with terminal.labelled("csr"):
         issued = open_authority(arguments).certify(
             role,

@@ -86,7 +86,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _certify(arguments: argparse.Namespace) -> int:
-    data = terminal.read_input(arguments.request, label="request")
+    data = terminal.open_armour(terminal.read_input(arguments.request, label="request")).data
     with terminal.labelled("request"):
         request = decode_csr(data)
     authority = Authority(arguments.dir)

@@ -189,7 +189,7 @@ _MISLEADING = frozenset(
 _INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _LINES = frozenset("\t\n\r")
 
-_BLANK = Fault(Code.EMPTY, "must not be empty or blank: leave out what there is not")
+_BLANK = Fault(Code.EMPTY, "must not be empty or blank (an optional element is left out)")
 _CONTROL = Fault(Code.CHARACTERS, "must not have control or direction characters, or text that was decoded wrongly")
 
 

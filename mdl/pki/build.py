@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -524,13 +525,16 @@ def _utc(time: datetime) -> datetime:
 
 
 def _x509_name(name: Name) -> x509.Name:
-    # The encoder warns of these lengths and lets them pass.
+    # The encoder warns of these lengths, in bytes, and lets them pass.
     for attribute in name.attributes:
         shortest, longest = _ENCODER_LENGTHS.get(attribute.oid, (0, MAX_CERTIFICATE_SIZE))
         if not shortest <= len(attribute.value or "") <= longest:
             raise _refused(f"a name whose attribute {attribute.oid} has a wrong length", "build.name")
     try:
-        return asn1.decode_der(x509.Name, name.der)
+        with warnings.catch_warnings():
+            # It counts bytes; the limits, checked above and by `Subject`, are in characters (RFC 5280 Appendix A).
+            warnings.simplefilter("ignore", UserWarning)
+            return asn1.decode_der(x509.Name, name.der)
     except (ValueError, TypeError) as exc:
         raise _refused("a name that cannot be copied", "build.name") from exc
 

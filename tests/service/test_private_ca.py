@@ -222,6 +222,15 @@ def test_a_certificate_that_differs_is_not_handed_out(
     assert "revoke serial number" in error.message
 
 
+def test_a_certificate_with_the_roots_own_serial_number_is_not_handed_out(
+    stand_in: StandIn, ca: PrivateCa, request_of: CertificateRequest
+) -> None:
+    stand_in.forge = changed(serial=ca.certificate.serial)
+    error = refused(ca, request_of, ProfileError)
+    assert error.code == "private_ca.serial"
+    assert "revoke" not in error.message  # that would name the root in its own CRL
+
+
 @pytest.mark.parametrize(
     "text", ["", "no PEM", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "twice"]
 )

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from issuer.audit import Actor, AuditRecord, Event
 from issuer.batches import BatchIssuer
 from issuer.issuance import CredentialIssuer, Order
-from issuer.policy import COMMANDS, MAX_POLICY_BYTES, IssuancePolicy, PolicyInForce
+from issuer.policy import COMMANDS, MAX_POLICY_BYTES, IssuancePolicy, PolicyInForce, find_time_zone
 from issuer.signers import CERTIFIED
 from issuer.store import Role, SqliteStore, Store
+from mdl.cbor import FullDate
 from mdl.doctypes import DOCTYPES
 from mdl.errors import DecodeError, IssuanceError, ProfileError
 from mdl.mdoc import ValidityInfo
@@ -99,7 +100,15 @@ def test_the_default_allows_what_the_profiles_do() -> None:
         policy.check_actor(None, command)
 
 
-@pytest.mark.parametrize("text", [FULL, "version = 1"])
+TIMES = """version = 1
+[credentials]
+signed_back_hours = 0
+valid_from_ahead_days = 3
+time_zone = "America/Denver"
+"""
+
+
+@pytest.mark.parametrize("text", [FULL, "version = 1", "\ufeff" + FULL, TIMES])
 def test_a_policy_is_written_as_it_is_read(text: str) -> None:
     policy = IssuancePolicy.parse(text)
     assert IssuancePolicy.parse(policy.to_toml()) == policy
@@ -111,6 +120,12 @@ def test_a_policy_is_written_as_it_is_read(text: str) -> None:
     ("text", "code", "path"),
     [
         ("version = ", "policy.toml", ""),
+        (f"version = {'9' * 5000}", "policy.toml", ""),
+        ("version = 1\n" + ".".join(["a"] * 33) + " = 1", "policy.toml", ""),
+        ("version = 1\n[credentials]\nsigned_back_hours = -1", "policy.form", "credentials.signed_back_hours"),
+        ("version = 1\n[credentials]\nvalid_from_ahead_days = 1.5", "policy.form", "credentials.valid_from_ahead_days"),
+        ("version = 1\n[credentials]\ntime_zone = 1", "policy.form", "credentials.time_zone"),
+        ("version = 1\n[credentials]\ntime_zone = 'Mars/Olympus'", "policy.unknown", "credentials.time_zone"),
         ("[version]\n[version]", "policy.toml", ""),
         ("", "policy.form", "version"),
         ("version = 2", "policy.form", "version"),
@@ -225,6 +240,91 @@ def test_an_order_outside_the_policy_is_refused(order: Order, doctype: str, code
         policy.check_order(order, doctype)
     assert ([one.code for one in caught.value.violations] or [caught.value.code]) == codes
     assert caught.value.code == codes[0]
+
+
+SECOND = timedelta(seconds=1)
+SKEW = timedelta(minutes=5)
+
+
+def at(signed: timedelta, start: timedelta | None = None) -> Order:
+    """An order that is signed so long after the time of issuing, and valid from so long after it."""
+    begin = signed if start is None else start
+    times = ValidityInfo(signed=NOW + signed, valid_from=NOW + begin, valid_until=NOW + begin + timedelta(days=7))
+    return replace(an_order(), validity=times)
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "codes"),
+    [
+        ("", at(timedelta()), []),
+        ("", at(SKEW), []),
+        ("", at(SKEW + SECOND), ["policy.signed"]),
+        ("", at(timedelta(hours=-24)), []),
+        ("", at(timedelta(hours=-24) - SECOND), ["policy.signed"]),
+        ("", at(timedelta(days=14)), ["policy.signed"]),
+        ("", at(timedelta(days=400)), ["policy.signed", "policy.valid_from"]),
+        ("", at(timedelta(), timedelta(days=31) + SKEW), []),
+        ("", at(timedelta(), timedelta(days=31) + SKEW + SECOND), ["policy.valid_from"]),
+        ("signed_back_hours = 0", at(timedelta()), []),
+        ("signed_back_hours = 0", at(-SECOND), ["policy.signed"]),
+        ("signed_back_hours = 48", at(timedelta(hours=-48)), []),
+        ("valid_from_ahead_days = 0", at(timedelta(), SKEW + SECOND), ["policy.valid_from"]),
+        ("valid_from_ahead_days = 90", at(timedelta(), timedelta(days=90)), []),
+        ("days = 14", at(timedelta(), timedelta(days=8)), ["policy.credential_days"]),
+    ],
+)
+def test_the_policy_bounds_when_and_not_only_how_long(text: str, order: Order, codes: list[str]) -> None:
+    policy = IssuancePolicy.parse(f"version = 1\n[credentials]\n{text}")
+    assert [one.code for one in policy.violations(order, DOCTYPE, at=NOW)] == codes
+
+
+def test_a_batch_issuer_bounds_when_by_its_own_clock(store: Store) -> None:
+    issuer = batch_issuer(store)
+    for order, code in ((at(timedelta(days=14)), "policy.signed"), (at(timedelta(days=-2)), "policy.signed")):
+        with pytest.raises(IssuanceError) as caught:
+            issuer.issue(order)
+        assert code in [one.code for one in caught.value.violations]
+    issuer.issue(at(timedelta(hours=-23)))
+
+
+def test_the_policy_says_where_a_day_begins(store: Store) -> None:
+    """At NOW, noon in UTC, the next day has begun in Auckland and not in Denver."""
+    licence = sample_licence()
+    licence[NAMESPACE] |= {"birth_date": FullDate("2008-06-02"), "age_birth_year": 2008, "driving_privileges": []}
+    licence[NAMESPACE] |= {"age_in_years": 18, "age_over_21": False}
+    order = replace(an_order(), namespaces=licence)
+    for text, right in (
+        ("", False),
+        ("time_zone = 'America/Denver'", False),
+        ("time_zone = 'UTC'", False),
+        ("time_zone = 'Pacific/Auckland'", True),
+    ):
+        policy = IssuancePolicy.parse(f"version = 1\n[credentials]\n{text}")
+        refused = batch_issuer(store, policy=lambda kept=policy: kept).check([order])
+        assert (refused == ()) is right
+        # What the authority was founded with counts where the policy names none.
+        other = find_time_zone("Pacific/Auckland")
+        refused = batch_issuer(store, policy=lambda kept=policy: kept, time_zone=other).check([order])
+        assert (refused == ()) is (right or text == "")
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "/etc/localtime", "Europe", "a\0b", "x" * 9999])
+def test_a_time_zone_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        find_time_zone(name)
+    assert caught.value.code == "authority.time_zone"
+    assert name == "" or name not in caught.value.message
+
+
+def batch_issuer(store: Store, **more: Any) -> BatchIssuer:
+    authority = ThrowawayAuthority()
+    given: dict[str, Any] = {
+        "key": "ds-1",
+        "sign_many": lambda messages: [authority.ds_key.sign(one) for one in messages],
+        "at": lambda: NOW,
+    }
+    issuer = CredentialIssuer(authority.ds_key, authority.ds_certificate, doctype=DOCTYPE)
+    return BatchIssuer(store, issuer, **(given | more))
 
 
 def test_a_role_has_its_own_commands() -> None:

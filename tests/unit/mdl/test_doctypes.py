@@ -626,7 +626,7 @@ NATIONAL = (
         ("expiry_date", 1, "must be a tdate or a full-date"),
         ("expiry_date", TDate("x"), "must be a moment in UTC, YYYY-MM-DDThh:mm:ssZ"),
         ("age_birth_year", 90, "must be at least 1000 and at most 9999"),
-        ("family_name", "", "must not be empty or blank: leave out what there is not"),
+        ("family_name", "", "must not be empty or blank (an optional element is left out)"),
         ("family_name", "Παπαδόπουλος", NATIONAL),
         (
             "family_name",
