@@ -38,7 +38,14 @@ def entries() -> list[Any]:
     body = decode_view(store.encode()[len(module._MAGIC) + 32 :])
     assert isinstance(body, list)
     kind, _, issuer, pinned, _, fetched = body[1]
-    mark = [kind, "https://lists.throwaway.example/2", issuer, pinned, ["5", "2026-05-01T00:00:00+00:00", b"series"], fetched]
+    mark = [
+        kind,
+        "https://lists.throwaway.example/2",
+        issuer,
+        pinned,
+        ["5", "2026-05-01T00:00:00+00:00", b"series"],
+        fetched,
+    ]
     return [*body, mark]
 
 
