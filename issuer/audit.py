@@ -41,13 +41,13 @@ __all__ = [
     "Event",
     "Finding",
     "Head",
-    "Holdings",
     "IssuedCertificate",
     "KeptRecord",
+    "LogReport",
     "chain_start",
-    "compare_log",
     "decode_log",
     "encode_line",
+    "examine_log",
     "hash_record",
     "report",
     "report_csv",
@@ -110,9 +110,10 @@ class Event(StrEnum):
 
 
 SUBJECTS: Final = frozenset({
-    "batch", "began", "ceremony", "certificate", "code", "count", "credential", "digest", "doctype", "issuer", "key",
-    "kind", "label", "list", "next_update", "not_after", "not_before", "number", "public_key", "purpose", "reason",
-    "repeated", "revision", "role", "sequence", "serial", "signer", "state", "step", "subject", "verb", "version",
+    "address", "batch", "began", "ceremony", "certificate", "code", "count", "credential", "digest", "doctype",
+    "issuer", "key", "kind", "label", "list", "next_update", "not_after", "not_before", "number", "orders", "places",
+    "public_key", "purpose", "reason", "repeated", "revision", "role", "salt", "sequence", "serial", "signer",
+    "state", "step", "subject", "validity", "verb", "version",
 })  # fmt: skip
 """The names that a record's members may have. A new one is a decision about personal data: add it here."""
 
@@ -424,6 +425,44 @@ class Defect(StrEnum):
     """A record tells of what the store no longer has."""
     UNRECORDED = "unrecorded"
     """The store has what no record tells of."""
+    HEAD_TIME = "store.head_time"
+    SETTINGS = "store.settings"
+    SALT = "store.salt"
+    SIGNER_KEY = "store.signer_key"
+    SIGNER_ROLE = "store.signer_role"
+    SIGNER_STATE = "store.signer_state"
+    CERTIFICATE = "store.certificate"
+    CERTIFICATE_KEY = "store.certificate_key"
+    CERTIFICATE_REVOKED = "store.certificate_revoked"
+    CERTIFICATE_UNREVOKED = "store.certificate_unrevoked"
+    CERTIFICATE_REASON = "store.certificate_reason"
+    SERIAL = "store.serial"
+    CRL = "store.crl"
+    CRL_NUMBER = "store.crl_number"
+    LIST = "store.list"
+    LIST_ADDRESS = "store.list_address"
+    LIST_PLACE = "store.list_place"
+    LIST_REVISION = "store.list_revision"
+    LIST_TOKEN = "store.list_token"  # noqa: S105 - no secret
+    LIST_SHOWN = "store.list_shown"
+    LIST_PLACES = "store.list_places"
+    CREDENTIAL = "store.credential"
+    CREDENTIAL_SIGNER = "store.credential_signer"
+    CREDENTIAL_TYPE = "store.credential_type"
+    CREDENTIAL_PLACE = "store.credential_place"
+    CREDENTIAL_VALIDITY = "store.credential_validity"
+    CREDENTIAL_ORDER = "store.credential_order"
+    CREDENTIAL_REVOKED = "store.credential_revoked"
+    CREDENTIAL_UNREVOKED = "store.credential_unrevoked"
+    CREDENTIAL_REASON = "store.credential_reason"
+    CARRIED = "store.carried"
+    SETTLED = "store.settled"
+    BEHIND = "store.behind"
+    """The store is behind what was published from this host, or what lies in its folder."""
+    CHECKPOINT_MISSING = "checkpoint.missing"
+    """The log tells of a checkpoint that is not there, and none after it is."""
+    CHECKPOINT_SUPERSEDED = "checkpoint.superseded"
+    """A checkpoint tells of records that a restore lost, and no checkpoint vouches for the restore yet."""
     CHECKPOINT_MALFORMED = "checkpoint.malformed"
     CHECKPOINT_SIGNATURE = "checkpoint.signature"
     CHECKPOINT_FOREIGN = "checkpoint.foreign"
@@ -468,11 +507,15 @@ class _Walk:
     time: datetime | None = None
     missing: set[range] = field(default_factory=set)
     heads: dict[int, bytes] = field(default_factory=dict)
+    count: int = 0
+    signed: list[int] = field(default_factory=list)
+    superseded: dict[bytes, int] = field(default_factory=dict)
 
     def find(self, defect: Defect, sequence: int, message: str) -> None:
         self.findings.append(Finding(defect=defect, sequence=sequence, message=message))
 
     def step(self, kept: KeptRecord) -> None:
+        self.count += 1
         try:
             record = AuditRecord.decode(kept.record)
         except DecodeError as exc:
@@ -481,6 +524,10 @@ class _Walk:
                 self.last, self.tips = kept.sequence, []
             return
         number = record.sequence
+        if record.event is Event.CHECKPOINT:
+            self.signed.append(number)
+        elif record.event is Event.CHECKPOINT_SUPERSEDED:
+            self.superseded[record.subjects.get("digest", b"")] = number
         if kept.sequence != number:
             self.find(Defect.MISPLACED, kept.sequence, f"the record kept here says that it is number {number}")
         if record.log_id != self.log_id:
@@ -536,6 +583,17 @@ class _Walk:
         else:
             self.find(Defect.INSERTED, tip.sequence, "the chain passes this record over")
 
+    def fits(self, sequence: int, digest: bytes) -> bool:
+        """Whether the log has this record."""
+        return sequence == 0 or self.heads.get(sequence) == digest
+
+    def hold(self, sequence: int, digest: bytes, name: str) -> None:
+        """Hold the log to a record that it must have."""
+        if sequence > self.last:
+            self.find(Defect.TRUNCATED, sequence, f"the log ends at {self.last}, but {name} tells of {sequence}")
+        elif not self.fits(sequence, digest):
+            self.find(Defect.REWRITTEN, sequence, f"{name} tells of another record {sequence} than the log has")
+
     def finish(self) -> None:
         for one in self.tips:
             if one.kept_hash != one.hash:
@@ -547,6 +605,27 @@ class _Walk:
             self.find(Defect.DELETED, gap.start, f"{what} missing")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogReport:
+    """What was found in a log, and what that rests on.
+
+    Attributes:
+        findings: What is wrong, in the order of the log; nothing if it is whole.
+        records: How many records it has.
+        last: The sequence number of the last one.
+        vouched: The newest checkpoint that fits the log, or None: up to its record nobody has written the log anew who
+            has not its key. For what comes after, and for all of it without a checkpoint, nothing vouches: whoever can
+            write the store can write it anew.
+        superseded: Checkpoints that tell of records which a restore lost, each with the record that says so.
+    """
+
+    findings: tuple[Finding, ...]
+    records: int
+    last: int
+    vouched: Checkpoint | None = None
+    superseded: tuple[tuple[Checkpoint, int], ...] = ()
+
+
 def verify_log(
     records: Iterable[KeptRecord],
     *,
@@ -555,7 +634,20 @@ def verify_log(
     keys: Sequence[PublicKey] = (),
     head: Head | None = None,
 ) -> list[Finding]:
-    """Find whatever was changed, deleted, inserted, reordered or cut off.
+    """Find whatever was changed, deleted, inserted, reordered or cut off; see `examine_log`."""
+    return [*examine_log(records, log_id=log_id, checkpoints=checkpoints, keys=keys, head=head).findings]
+
+
+def examine_log(
+    records: Iterable[KeptRecord],
+    *,
+    log_id: bytes,
+    checkpoints: Iterable[bytes] = (),
+    keys: Sequence[PublicKey] = (),
+    head: Head | None = None,
+    all_checkpoints: bool = False,
+) -> LogReport:
+    """Find whatever was changed, deleted, inserted, reordered or cut off, and say what that rests on.
 
     Args:
         records: The log, in the order in which it is kept.
@@ -563,12 +655,11 @@ def verify_log(
         checkpoints: Checkpoints that were kept elsewhere, as they were written.
         keys: The keys that are trusted to sign them. They must not come from where the log comes from.
         head: What the store believes the head to be, where there is a store.
-
-    Returns:
-        What was found, in the order of the log; nothing if the log is whole.
+        all_checkpoints: Whether all checkpoints are there that were signed: then one that the log tells of and that is
+            missing is a finding, unless there is a later one.
     """
     findings: list[Finding] = []
-    known: list[tuple[int, bytes, str]] = [] if head is None else [(head.sequence, head.hash, "the store")]
+    good: list[tuple[Checkpoint, str, bytes]] = []
     for index, data in enumerate(checkpoints, 1):
         name = f"checkpoint {index}"
         try:
@@ -589,88 +680,44 @@ def verify_log(
             defect = Defect.CHECKPOINT_FOREIGN
             findings.append(Finding(defect=defect, sequence=checkpoint.sequence, message=message))
             continue
-        known.append((checkpoint.sequence, checkpoint.head, name))
-    walk = _Walk(log_id=log_id, wanted=frozenset(sequence for sequence, _, _ in known))
+        good.append((checkpoint, name, hashlib.sha256(checkpoint.encode()).digest()))
+    wanted = {one.sequence for one, _, _ in good} | ({head.sequence} if head else set())
+    walk = _Walk(log_id=log_id, wanted=frozenset(wanted))
     for kept in records:
         walk.step(kept)
     walk.finish()
-    for sequence, digest, name in known:
-        if sequence > walk.last:
-            walk.find(Defect.TRUNCATED, sequence, f"the log ends at {walk.last}, but {name} tells of {sequence}")
-        elif sequence and walk.heads.get(sequence) != digest:
-            walk.find(Defect.REWRITTEN, sequence, f"{name} tells of another record {sequence} than the log has")
-    if head is not None and walk.last > head.sequence:
-        message = f"the log goes on to {walk.last}, but the store ended it at {head.sequence}"
-        walk.find(Defect.INSERTED, head.sequence + 1, message)
-    return sorted([*findings, *walk.findings], key=lambda one: one.sequence)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
-    """What a store has that its log tells of.
-
-    Attributes:
-        certificates: SHA-256 of each certificate.
-        revoked: SHA-256 of each that is revoked.
-        crls: SHA-256 of each CRL.
-        batches: How many credentials of each batch were handed out.
-        revoked_credentials: How many credentials are revoked.
-    """
-
-    certificates: frozenset[bytes]
-    revoked: frozenset[bytes]
-    crls: frozenset[bytes]
-    batches: Mapping[bytes, int]
-    revoked_credentials: int
-
-
-def compare_log(records: Iterable[KeptRecord], holdings: Holdings) -> list[Finding]:
-    """Find what the store has and the log does not tell of, or the other way round.
-
-    Args:
-        records: The log; what does not decode is passed over, as it is for `verify_log`.
-        holdings: What the store has.
-    """
-    told: dict[str, dict[Any, int]] = {"certificate": {}, "revocation": {}, "CRL": {}, "batch": {}}
-    revoked = last = 0
-    for kept in records:
-        last = kept.sequence
-        try:
-            record = AuditRecord.decode(kept.record)
-        except DecodeError:
+    if head is not None:
+        walk.hold(head.sequence, head.hash, "the store")
+        if walk.last > head.sequence:
+            message = f"the log goes on to {walk.last}, but the store ended it at {head.sequence}"
+            walk.find(Defect.INSERTED, head.sequence + 1, message)
+    fitting = [one for one, _, _ in good if walk.fits(one.sequence, one.head)]
+    vouched = max(fitting, key=lambda one: one.sequence, default=None)
+    until = 0 if vouched is None else vouched.sequence
+    superseded = []
+    for one, name, digest in good:
+        if walk.fits(one.sequence, one.head):
             continue
-        subjects = record.subjects
-        if record.event is Event.CERTIFICATE_ISSUED:
-            told["certificate"][subjects.get("certificate")] = last
-        elif record.event is Event.CERTIFICATE_REVOKED:
-            told["revocation"][subjects.get("certificate")] = last
-        elif record.event is Event.CRL_SIGNED:
-            told["CRL"][subjects.get("digest")] = last
-        elif record.event is Event.BATCH_ISSUED:
-            told["batch"][subjects.get("batch"), subjects.get("count")] = last
-        elif record.event is Event.CREDENTIAL_REVOKED:
-            revoked += subjects.get("count", 0)
-    had = {
-        "certificate": holdings.certificates,
-        "revocation": holdings.revoked,
-        "CRL": holdings.crls,
-        "batch": frozenset(holdings.batches.items()),
-    }
-    findings = []
-    for kind, there in had.items():
-        findings += [
-            Finding(defect=Defect.LOST, sequence=sequence, message=f"the store lacks the {kind} that is told of here")
-            for one, sequence in told[kind].items()
-            if one not in there
-        ]
-        if unrecorded := len(there - told[kind].keys()):
-            message = f"no record tells of {unrecorded} of the store's {len(there)}: {kind}"
-            findings.append(Finding(defect=Defect.UNRECORDED, sequence=last, message=message))
-    if revoked != holdings.revoked_credentials:
-        defect = Defect.LOST if revoked > holdings.revoked_credentials else Defect.UNRECORDED
-        message = f"{revoked} credentials were revoked, {holdings.revoked_credentials} are"
-        findings.append(Finding(defect=defect, sequence=last, message=message))
-    return findings
+        at = walk.superseded.get(digest)
+        if at is None:
+            walk.hold(one.sequence, one.head, name)
+        elif at <= until:
+            superseded.append((one, at))
+        else:
+            message = (
+                f"{name} tells of records that a restore lost, and no checkpoint vouches for the restore: sign one"
+            )
+            walk.find(Defect.CHECKPOINT_SUPERSEDED, at, message)
+    if all_checkpoints and walk.signed and walk.signed[-1] > until:
+        message = f"the checkpoint of record {walk.signed[-1]} is missing: find it, or sign another one"
+        walk.find(Defect.CHECKPOINT_MISSING, walk.signed[-1], message)
+    return LogReport(
+        findings=tuple(sorted([*findings, *walk.findings], key=lambda one: one.sequence)),
+        records=walk.count,
+        last=walk.last,
+        vouched=vouched,
+        superseded=tuple(superseded),
+    )
 
 
 # --- the report ------------------------------------------------------------------------------------------------------

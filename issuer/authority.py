@@ -28,10 +28,11 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
-from issuer.audit import Actor, Checkpoint, Event, Finding, KeptRecord, compare_log, sign_checkpoint, verify_log
+from issuer.audit import Actor, Checkpoint, Defect, Event, Finding, KeptRecord, LogReport, examine_log, sign_checkpoint
 from issuer.batches import BatchIssuer, RefusedOrder, SignMany, check_orders
 from issuer.certificate_files import PublishedCrl, crl_record, last_crl, make_folder
 from issuer.certifying import MAX_SIGNER_DAYS, Certifying, IssuedRoot, IssuedSigner
+from issuer.comparing import compare_log
 from issuer.custody import PIN_FILE, make_softhsm, new_softhsm_uri
 from issuer.folder import PinSource, State, StorePlace, lock, read_file, unwritable, write_file
 from issuer.founding import MAX_CRL_DAYS, Founding
@@ -39,7 +40,7 @@ from issuer.issuance import Order
 from issuer.keystore import SecretHandler
 from issuer.open_signers import OpenSigners, issuer_without_key, take_back
 from issuer.policy import IssuancePolicy, PolicyInForce, find_time_zone
-from issuer.restoring import CHECKPOINT_FOLDER
+from issuer.restoring import CHECKPOINT_FOLDER, compare, look
 from issuer.signers import Roots
 from issuer.store import (
     Clock,
@@ -69,6 +70,11 @@ __all__ = [
 ]
 
 _ROOT: Final = "iaca"
+# A log that lacks records, or has foreign ones, tells of the store what is not so.
+_UNREADABLE: Final = frozenset({
+    Defect.MALFORMED, Defect.CHANGED, Defect.DELETED, Defect.FOREIGN, Defect.INSERTED, Defect.TRUNCATED,
+    Defect.PREVIOUS, Defect.DUPLICATED,
+})  # fmt: skip
 _AUDIT_KEY: Final = "audit-1"
 _PIN_FILE: Final = f"{SOFTHSM_FOLDER}/{PIN_FILE}"
 
@@ -375,7 +381,15 @@ class Authority(Certifying):
     def verify_audit(
         self, *, checkpoints: Iterable[bytes] | None = None, keys: Iterable[PublicKey] | None = None
     ) -> list[Finding]:
-        """Find whatever was done to the audit log, and what the store has otherwise than it tells.
+        """Find whatever was done to the audit log or to the store; see `examine_audit`."""
+        return [*self.examine_audit(checkpoints=checkpoints, keys=keys).findings]
+
+    def examine_audit(
+        self, *, checkpoints: Iterable[bytes] | None = None, keys: Iterable[PublicKey] | None = None
+    ) -> LogReport:
+        """Find whatever was done to the audit log or to the store, and say what that rests on.
+
+        Each is compared with the other, and both with what was published from here.
 
         Args:
             checkpoints: Checkpoints that were kept elsewhere; None takes those of the folder, which tells less.
@@ -384,20 +398,28 @@ class Authority(Certifying):
         Raises:
             DecodeError: The store or a checkpoint's file cannot be read.
         """
-        if checkpoints is None:
-            checkpoints = [read_file(file) for file in sorted((self._folder / CHECKPOINT_FOLDER).glob("*.cbor"))]
+        own = [read_file(file) for file in sorted((self._folder / CHECKPOINT_FOLDER).glob("*.cbor"))]
+        seen = look(self._folder)
         with self._opened() as (_, store), store.reading() as reader:
             if keys is None:
                 keys = [PublicKey.from_spki(one.public_key) for one in reader.signers(Role.AUDIT)]
-            findings = verify_log(
+            report = examine_log(
                 reader.audit_records(),
                 log_id=reader.log_id,
-                checkpoints=checkpoints,
+                checkpoints=own if checkpoints is None else checkpoints,
                 keys=[*keys],
                 head=reader.audit_head(),
+                all_checkpoints=checkpoints is None,
             )
-            # A log that is not whole is not told apart from a store that is not.
-            return findings or compare_log(reader.audit_records(), reader.holdings())
+            found = [*report.findings]
+            if not any(one.defect in _UNREADABLE for one in found):
+                found += compare_log(reader.audit_records(), reader.holdings())
+            found += [
+                Finding(defect=Defect.BEHIND, sequence=report.last, message=one.text)
+                for one in compare(reader, seen, folder=self._folder)
+                if one.checkpoint is None
+            ]
+        return replace(report, findings=tuple(sorted(found, key=lambda one: one.sequence)))
 
     @contextmanager
     def audit_records(self) -> Iterator[Iterator[KeptRecord]]:

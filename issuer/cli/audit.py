@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from issuer.audit import (
     AuditRecord,
-    Finding,
     KeptRecord,
+    LogReport,
     chain_start,
     decode_log,
     encode_line,
+    examine_log,
     report,
     report_csv,
-    verify_log,
 )
 from issuer.authority import Authority
 from issuer.cli.clock import now
@@ -45,9 +45,11 @@ def add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         verbs,
         "verify",
         "find any change, deletion, insertion, reordering or truncation",
-        "Find any change, deletion, insertion, reordering or truncation. Checkpoints and keys that were kept elsewhere "
+        "Find any change, deletion, insertion, reordering or truncation of the log, and whatever the store, the "
+        "published tree and the folder have otherwise than it tells. Checkpoints and keys that were kept elsewhere "
         "show also that the log was cut off or written anew as a whole; those of the folder are taken where none are "
-        "given. Exit status 0 if the log is whole, 1 if not, 3 if it cannot be read.",
+        "given. It says up to which record a checkpoint vouches, and for what nothing does."
+        " Exit status 0 if the log is whole, 1 if not, 3 if it cannot be read.",
         _verify,
     )
     _add_checking(verb)
@@ -123,21 +125,75 @@ def secret_source(environment: str | None, file: str | None) -> PinSource | None
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    findings, count = _findings(arguments)
+    found = _examined(arguments)
+    findings, named = found.findings, arguments.key is not None
     if arguments.json:
-        found = [{"defect": one.defect.value, "sequence": one.sequence, "message": one.message} for one in findings]
-        terminal.write_json({"whole": not findings, "records": count, "findings": found})
-    elif findings:
+        vouched = None
+        if found.vouched is not None:
+            vouched = {
+                "sequence": found.vouched.sequence,
+                "time": TDate.of(found.vouched.time).text,
+                "key_sha256": found.vouched.key.hex(),
+                "key_from": "named" if named else "store",
+            }
+        terminal.write_json(
+            {
+                "whole": not findings,
+                "records": found.records,
+                "findings": [
+                    {"defect": one.defect.value, "sequence": one.sequence, "message": one.message} for one in findings
+                ],
+                "vouched": vouched,
+                "unvouched": max(0, found.last - (0 if found.vouched is None else found.vouched.sequence)),
+                "superseded": [{"sequence": one.sequence, "told_by": at} for one, at in found.superseded],
+            }
+        )
+        return _FOUND if findings else _WHOLE
+    if findings:
         rows = [(str(one.sequence), one.defect.value, one.message) for one in findings]
-        headline = terminal.paint("THE LOG IS NOT WHOLE", "red") + f": {len(findings)} findings in {count} records"
+        headline = terminal.paint("THE LOG IS NOT WHOLE", "red")
+        headline += f": {len(findings)} findings in {found.records} records"
         terminal.write([headline, *terminal.columns(rows, indent="  ")])
     else:
-        terminal.write([terminal.paint("The log is whole", "green") + f": {count} records"])
+        terminal.write([terminal.paint("The log is whole", "green") + f": {found.records} records"])
+    terminal.write(terminal.columns(_rests_on(found, named=named), indent="  "))
     return _FOUND if findings else _WHOLE
 
 
+def _rests_on(found: LogReport, *, named: bool) -> list[tuple[str, ...]]:
+    """By what it is known that nobody has written the log anew, and what nothing vouches for."""
+    rows: list[tuple[str, ...]] = []
+    until = 0
+    if found.vouched is not None:
+        until = found.vouched.sequence
+        key = f"key {found.vouched.key.hex()}"
+        whose = (
+            "the one that you named"
+            if named
+            else (
+                "which the store itself names: who can write the store can name another, so compare it, or name "
+                "yours with --key"
+            )
+        )
+        when = TDate.of(found.vouched.time).text
+        rows.append(("vouched for", f"up to record {until}, by the checkpoint of {when}, {key}, {whose}"))
+    if found.last > until:
+        what = f"records {until + 1} to {found.last}" if until else "all of it"
+        rows.append(
+            (
+                "NOT VOUCHED FOR",
+                f"{what}: who can write the store can write that anew; sign a checkpoint and keep it elsewhere",
+            )
+        )
+    rows += [
+        ("restored", f"a checkpoint of record {one.sequence} tells of records that a restore lost (record {at})")
+        for one, at in found.superseded
+    ]
+    return rows
+
+
 def _report(arguments: argparse.Namespace) -> int:
-    findings, _ = _findings(arguments)
+    findings = _examined(arguments).findings
     if findings:
         message = f"the log is not whole ({len(findings)} findings): see mdl issuer audit verify"
         raise VerificationError(message, code="audit.not_whole")
@@ -206,20 +262,16 @@ def _lines(name: str) -> io.StringIO:
     return io.StringIO(data.decode("utf-8", "replace"))
 
 
-def _findings(arguments: argparse.Namespace) -> tuple[list[Finding], int]:
-    """What is wrong with the log, and how many records it has."""
+def _examined(arguments: argparse.Namespace) -> LogReport:
+    """What is wrong with the log, and what that rests on."""
     marks = None
     if arguments.checkpoint is not None:
         marks = [terminal.read_input(name, label="checkpoint") for name in arguments.checkpoint]
     keys = None if arguments.key is None else [_key(name) for name in arguments.key]
     if arguments.log is None:
-        authority = Authority(arguments.dir)
-        with authority.audit_records() as records:
-            count = sum(1 for _ in records)
-        return authority.verify_audit(checkpoints=marks, keys=keys), count
-    records_of_file = [*decode_log(_lines(arguments.log))]
-    findings = verify_log(records_of_file, log_id=_log_id(records_of_file), checkpoints=marks or [], keys=keys or [])
-    return findings, len(records_of_file)
+        return Authority(arguments.dir).examine_audit(checkpoints=marks, keys=keys)
+    records = [*decode_log(_lines(arguments.log))]
+    return examine_log(records, log_id=_log_id(records), checkpoints=marks or [], keys=keys or [])
 
 
 def _log_id(records: Iterable[KeptRecord]) -> bytes:

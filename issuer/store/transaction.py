@@ -19,9 +19,10 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from issuer.addresses import check_template
-from issuer.audit import Actor, AuditRecord, Event, Head, Holdings, KeptRecord, chain_start, hash_record
+from issuer.audit import Actor, AuditRecord, Event, Head, KeptRecord, chain_start, hash_record
 from issuer.clock import BootMark
 from issuer.store import places
+from issuer.store.holdings import CredentialRow, Holdings, digest_of, digests_of
 from issuer.store.records import (
     Batch,
     CertificateRecord,
@@ -38,7 +39,6 @@ from issuer.store.records import (
     StatusPlan,
 )
 from issuer.store.schema import Sql
-from mdl.cbor import bstr
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError
 from mdl.pki import Certificate
 from mdl.pki.build import draw_serial
@@ -88,11 +88,6 @@ def _member(kind: type[KindT], value: str) -> KindT:
         return kind(value)
     except ValueError as exc:
         raise _damaged(f"a {kind.__name__} that is none") from exc
-
-
-def _digest_of(parts: Iterable[bytes]) -> bytes:
-    """A digest over byte strings in an order that tells nothing."""
-    return hashlib.sha256(b"".join(map(bstr, sorted(parts)))).digest()
 
 
 def initialise(sql: Sql) -> None:
@@ -151,23 +146,8 @@ class Reader:
         return bytes(rows[0][0]) if rows else None
 
     def holdings(self) -> Holdings:
-        """What the audit log must tell of."""
-        handed_out = CredentialState.ISSUED.value, CredentialState.REVOKED.value
-        certificates = self.certificates()
-        ((revoked,),) = self._sql.rows(
-            "SELECT COUNT(*) FROM credentials WHERE state = ?", (CredentialState.REVOKED.value,)
-        )
-        return Holdings(
-            certificates=frozenset(one.certificate.fingerprint for one in certificates),
-            revoked=frozenset(one.certificate.fingerprint for one in certificates if one.revoked_at),
-            crls=frozenset(hashlib.sha256(one.der).digest() for one in self._crls("")),
-            batches=dict(
-                self._sql.rows(
-                    "SELECT batch, COUNT(*) FROM credentials WHERE state IN (?, ?) GROUP BY batch", handed_out
-                )
-            ),
-            revoked_credentials=revoked,
-        )
+        """What the audit log must tell of; to be gone through while this reader is open."""
+        return Holdings.of(self)
 
     # --- keys, certificates, CRLs ---
 
@@ -541,7 +521,8 @@ class Transaction(Reader):
             (version, text, _seconds(self.at)),
         )
         event = Event.AUTHORITY_FOUNDED if last is None else Event.SETTINGS_CHANGED
-        self.record(event, version=version, digest=hashlib.sha256(text.encode()).digest())
+        salt = {"salt": hashlib.sha256(self._salt).digest()} if last is None else {}
+        self.record(event, version=version, digest=hashlib.sha256(text.encode()).digest(), **salt)
         return Settings(version=version, document=json.loads(text))
 
     def add_signer(self, key: str, role: Role, public_key: bytes, *, state: SignerState = SignerState.PREPARED) -> None:
@@ -562,7 +543,7 @@ class Transaction(Reader):
             (key, role.value, state.value, public_key, _seconds(self.at)),
         )
         digest = hashlib.sha256(public_key).digest()
-        self.record(Event.KEY_MADE, label=key, role=role.value, public_key=digest)
+        self.record(Event.KEY_MADE, label=key, role=role.value, public_key=digest, state=state.value)
 
     def set_signer_state(self, key: str, state: SignerState) -> None:
         """Change what a key may be used for. Out of `REVOKED` there is no way.
@@ -771,7 +752,7 @@ class Transaction(Reader):
         # However the plan came here: what could not be published at its address is not opened.
         check_template(plan.uri, self.addresses())
         record = places.open_list(self._sql, plan, issuer, self.at)
-        self.record(Event.LIST_OPENED, list=record.list_id, kind=plan.kind.value, count=plan.size)
+        self.record(Event.LIST_OPENED, list=record.list_id, kind=plan.kind.value, count=plan.size, address=record.uri)
         decoys = int(plan.size * plan.decoys) if plan.kind is ListKind.STATUS_LIST else 0
         if decoys:
             places.take_decoys(self._sql, record, decoys)
@@ -914,7 +895,7 @@ class Transaction(Reader):
             [(list_id, place, _seconds(self.at)) for place in unknown],
         )
         if unknown:
-            self.record(Event.REVOCATION_CARRIED, list=list_id, count=len(unknown), digest=_digest_of(unknown))
+            self.record(Event.REVOCATION_CARRIED, list=list_id, count=len(unknown), digest=digest_of(unknown))
         return revoked, len(unknown)
 
     def close_list(self, list_id: str, *, needed_until: datetime, revision: int) -> None:
@@ -944,7 +925,7 @@ class Transaction(Reader):
             LocalProtocolError: There is a list of that id or at that address (code ``store.conflict``).
         """
         places.adopt_list(self._sql, plan, list_id, uri, issuer=issuer, size=size, at=self.at)
-        self.record(Event.LIST_OPENED, list=list_id, kind=plan.kind.value, count=size)
+        self.record(Event.LIST_OPENED, list=list_id, kind=plan.kind.value, count=size, address=uri)
         return self.status_list(list_id)
 
     def skip_crl_numbers(self, issuer: bytes, number: int) -> None:
@@ -1079,14 +1060,26 @@ class Transaction(Reader):
         if self.certificate(new[0].signer).revoked_at is not None:
             message = "not issued: the document signer was revoked meanwhile"
             raise IssuanceError(message, code="store.signer_state")
+        digests = digests_of(self._rows_of(batch.reference))
         self.record(
             Event.BATCH_ISSUED,
             batch=batch.reference,
             signer=new[0].signer,
             count=len(new),
             doctype=new[0].doctype,
-            digest=_digest_of(one.reference for one in new),
+            digest=digests.references,
+            places=digests.places,
+            validity=digests.validity,
+            orders=digests.orders,
         )
+
+    def _rows_of(self, batch: bytes) -> list[CredentialRow]:
+        rows = self._sql.rows(
+            "SELECT reference, batch, signer, doctype, valid_from, valid_until, list_id, list_index, identifier,"
+            " order_digest, state, state_at, reason FROM credentials WHERE batch = ? AND state = ?",
+            (batch, CredentialState.ISSUED.value),
+        )
+        return [*map(CredentialRow._make, rows)]
 
     def abandon_batch(self, batch: Batch, *, code: str) -> None:
         """Record that a batch came to nothing; its orders may be placed again.

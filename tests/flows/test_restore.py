@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from issuer.audit import compare_log, verify_log
+from issuer.audit import verify_log
+from issuer.comparing import compare_log
 from issuer.store import SqliteStore, copies, postgres, sqlite
 from mdl.cli import main
 from mdl.errors import DecodeError, MdlError

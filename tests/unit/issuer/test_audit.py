@@ -1,6 +1,7 @@
 """The audit log: whatever is done to it is found, and told apart from everything else that could be done to it."""
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -22,9 +23,11 @@ from issuer.audit import (
     Event,
     Head,
     KeptRecord,
+    LogReport,
     chain_start,
     decode_log,
     encode_line,
+    examine_log,
     hash_record,
     report,
     report_csv,
@@ -468,3 +471,47 @@ def test_a_cell_that_a_spreadsheet_would_compute_is_text() -> None:
     subjects = with_formula | {"subject": "=cmd|' /C calc'!A0", "not_before": 0, "not_after": 1}
     record = replace(opened(chain(1)[0]), event=Event.CERTIFICATE_ISSUED, subjects=subjects)
     assert ",'=cmd" in report_csv(report([kept(record)]))
+
+
+# --- what it rests on -------------------------------------------------------------------------------------------------
+
+
+def examined(records: list[KeptRecord], *marks: bytes, **options: Any) -> LogReport:
+    return examine_log(records, log_id=LOG, checkpoints=marks, keys=[KEY.public_key], **options)
+
+
+def test_a_log_says_up_to_where_somebody_vouches_for_it() -> None:
+    records = chain(10)
+    assert examined(records).vouched is None
+    found = examined(records, checkpoint(records[:4]), checkpoint(records[:7]))
+    assert found.findings == ()
+    assert found.vouched is not None
+    assert (found.vouched.sequence, found.last, found.records) == (7, 10, 10)
+    assert found.vouched.key == hashlib.sha256(KEY.public_key.spki).digest()
+    other = examine_log(records, log_id=LOG, checkpoints=[checkpoint(records[:7])], keys=[])
+    assert other.vouched is None
+
+
+def test_a_checkpoint_that_the_log_tells_of_and_that_is_missing_is_found_unless_there_is_a_later_one() -> None:
+    records = chain(10, changes={4: {"event": Event.CHECKPOINT}, 8: {"event": Event.CHECKPOINT}})
+    marks = checkpoint(records[:4]), checkpoint(records[:8]), checkpoint(records[:9])
+    for there, missing in ((marks[:2], []), (marks[:1], [8]), ((), [8]), (marks[1:2], []), (marks[2:], [])):
+        found = examined(records, *there, all_checkpoints=True)
+        assert [one.sequence for one in found.findings] == missing
+        assert {one.defect for one in found.findings} <= {Defect.CHECKPOINT_MISSING}
+        assert examined(records, *there).findings == ()
+
+
+def test_a_checkpoint_of_records_that_a_restore_lost_is_found_until_somebody_vouches_for_the_restore() -> None:
+    lost = checkpoint(chain(9, changes={6: {"subjects": {"count": 77}}}))
+    digest = hashlib.sha256(lost).digest()
+    told = {"event": Event.CHECKPOINT_SUPERSEDED, "subjects": {"digest": digest, "sequence": 9}}
+    records = chain(12, changes={7: told})
+    (finding,) = examined(records, lost).findings
+    assert (finding.defect, finding.sequence) == (Defect.CHECKPOINT_SUPERSEDED, 7)
+    assert [one.defect for one in examined(records, lost, checkpoint(records[:6])).findings] == [finding.defect]
+    found = examined(records, lost, checkpoint(records[:7]))
+    assert found.findings == ()
+    assert [(one.sequence, at) for one, at in found.superseded] == [(9, 7)]
+    # Without such a record it is what it always was.
+    assert [one.defect for one in examined(chain(12), lost).findings] == [Defect.REWRITTEN]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from issuer.audit import AuditRecord, Event, compare_log, verify_log
+from issuer.audit import AuditRecord, Event, verify_log
+from issuer.comparing import compare_log
 from issuer.publishing import Publisher
 from issuer.restoring import look
 from issuer.store import SqliteStore, StatusPlan
