@@ -779,7 +779,7 @@ def test_what_stands_under_the_label_of_a_private_key_decides(
         b"hello",
         b"",
         bytes.fromhex("3005300004013f"),  # an empty algorithm
-        bytes.fromhex("300f300a06082a864886f70d0205040101"),  # MD5: a DigestInfo, not a key
+        bytes.fromhex("3011300c06082a864886f70d02050500040101"),  # MD5: a DigestInfo, not a key
         bytes.fromhex("3011300d06092a864886f70d01050d0500040101")[:-1],
     ],
 )
