@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, NoReturn
 
 from mdl.cbor import bstr, decode, decode_view, encode, unwrap24, wrap24
@@ -35,6 +36,7 @@ from reader.report import Report
 __all__ = [
     "MAX_CANDIDATES",
     "MAX_DOCUMENTS",
+    "MAX_SIGNED_SIZE",
     "Candidate",
     "Deviation",
     "Diagnosis",
@@ -50,6 +52,8 @@ MAX_CANDIDATES: Final = 1024
 """How many candidates are tried for one document at most, inclusive."""
 MAX_DOCUMENTS: Final = 4
 """How many documents of a response are looked at, inclusive."""
+MAX_SIGNED_SIZE: Final = 262_144
+"""Largest document type and device-signed elements of a document that is tried, in bytes together, inclusive."""
 
 _STANDS: Final = (
     "The refusal stands: a diagnosis accepts nothing. Mend the side that is wrong, and ask for a new response."
@@ -289,6 +293,10 @@ def _examine(index: int, patients: list[_Patient], known: Known, tried: tuple[Se
     proof, checks = "", []
     if signed is None or (signed.signature is None) == (signed.mac is None):
         seen.append(Observation("device_auth.present", "not exactly one of deviceSignature and deviceMac"))
+    elif len(patient.document.doctype) + len(signed.name_spaces_bytes.raw) > MAX_SIGNED_SIZE:
+        proof = "deviceMac" if signed.signature is None else "deviceSignature"
+        text = f"document type and device-signed elements of more than {MAX_SIGNED_SIZE} bytes: no candidate is tried"
+        seen.append(Observation("diagnosis.too_large", text))
     elif signed.signature is not None:
         proof = "deviceSignature"
         if patient.key is not None:
@@ -314,23 +322,30 @@ def _examine(index: int, patients: list[_Patient], known: Known, tried: tuple[Se
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Attempt:
     session: Session
     candidate: Candidate
     payload: bytes
+
+    @cached_property
+    def mark(self) -> bytes:
+        """A digest of what is tried: the bytes themselves may be large, and there are many."""
+        digest = hashlib.sha256(hashlib.sha256(self.payload).digest())
+        digest.update(self.session.transcript.encoded)
+        return digest.digest()
 
 
 def _search(
     checks: list[tuple[Deviation | None, _Check]], attempts: Iterator[_Attempt]
 ) -> tuple[int, Candidate | None, Session | None]:
     """Try one attempt after the other with the right key, and the plain ones with the wrong keys too."""
-    done: set[tuple[int, bytes, bytes]] = set()
+    done: set[tuple[int, bytes]] = set()
     for attempt in attempts:
         plain = attempt.session.plain and attempt.candidate is attempt.session.candidate
         for number, (deviation, check) in enumerate(checks if plain else checks[:1]):
             # What differs in name only is tried once, under the name that came first.
-            mark = (number, attempt.payload, attempt.session.transcript.encoded)
+            mark = (number, attempt.mark)
             if mark in done:
                 continue
             if len(done) == MAX_CANDIDATES:
@@ -384,6 +399,9 @@ def _mistaken(
             doctypes.append((f"that of document {number}", other.document.doctype))
             if other.document.device_signed is not None:
                 slices.append((f"those of document {number}", other.document.device_signed.name_spaces_bytes.raw))
+    # Another document's may be too large to be tried here as well.
+    doctypes = [one for one in doctypes if len(one[1]) <= MAX_SIGNED_SIZE]
+    slices = [one for one in slices if len(one[1]) <= MAX_SIGNED_SIZE + 16]
     for how, doctype in doctypes:
         yield Deviation("docType", how), device_authentication_bytes(transcript, doctype, raw)
     for how, spaces in slices:

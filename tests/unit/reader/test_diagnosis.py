@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -45,6 +46,7 @@ from reader.candidates import Session, sessions
 from reader.diagnosis import (
     MAX_CANDIDATES,
     MAX_DOCUMENTS,
+    MAX_SIGNED_SIZE,
     Candidate,
     Deviation,
     Diagnosis,
@@ -1425,3 +1427,17 @@ def test_a_device_key_that_is_given_away_and_a_fully_specified_name_are_seen() -
     found = examine(made.response)
     assert found.match == candidate(Form.OPENID4VP_DC_API)
     assert {one.code for one in found.observations} == {"device_key.private", "device_auth.fully_specified"}
+
+
+@pytest.mark.parametrize("auth", [DeviceAuth.SIGNATURE, DeviceAuth.MAC])
+def test_what_is_too_large_to_be_tried_so_often_is_said_not_to_be_tried(auth: DeviceAuth) -> None:
+    known = Known(client_id="x509_san_dns:rp.example", response_uri="https://rp.example/cb", nonce="n" * 20)
+    shown = Recipe(document_doctype="x" * MAX_SIGNED_SIZE, device_auth=auth).present()
+    tracemalloc.start()
+    (document,) = diagnose(shown.response, known).documents
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+    assert (document.tried, document.match, document.proof != "") == (0, None, True)
+    assert "diagnosis.too_large" in {one.code for one in document.observations}
+    smaller = Recipe(document_doctype="x" * 10_000).present()
+    assert diagnose(smaller.response, known).documents[0].tried > 5
