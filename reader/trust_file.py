@@ -240,8 +240,8 @@ class TrustFile:
 
         Args:
             at: When, aware.
-            crls: The providers' revocation lists at hand, DER or PEM; those of others are ignored. One that does not
-                decode may be of any provider: it refuses a list, unless others clear the signer and the CAs above it.
+            crls: The providers' revocation lists at hand, DER or PEM; those of others are ignored, and one that
+                does not decode counts as absent.
         """
         given: list[TrustAnchor] = []
         imports: list[VicalImport] = []

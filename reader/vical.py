@@ -570,7 +570,7 @@ def _end(certificate: Certificate) -> datetime:
 def _within_scope(anchor: TrustAnchor, provider: TrustAnchor) -> TrustAnchor | tuple[str, str]:
     """The anchor within what the provider is trusted for, and when; or what is not."""
     doctypes, limit = anchor.doctypes, provider.doctypes
-    if isinstance(doctypes, frozenset) and isinstance(limit, frozenset):
+    if isinstance(doctypes, frozenset) and isinstance(limit, frozenset):  # mutants: same
         doctypes &= limit
         if not doctypes:
             return "scope.doctype", "the provider is not trusted for any of the entry's document types"

@@ -123,13 +123,15 @@ def test_what_has_expired_is_not_trusted_any_more_and_told() -> None:
     assert caught.value.code == "trust.profile"
 
 
-def test_a_revocation_list_that_does_not_decode_may_be_of_any_provider() -> None:
+def test_a_revocation_list_that_does_not_decode_counts_as_absent_and_one_beside_it_that_revokes_refuses() -> None:
     crls = (provider().crl(), provider().crl(of_root=True))
-    (told,) = with_list().assemble(at=AT, crls=(b"garbage", crls[0])).refusals
-    assert isinstance(told.error, VerificationError)
-    assert told.error.failed == ("vical.signer_revocation",)
-    for harmless in ((b"garbage", *crls), (authority().crl(),)):
+    for harmless in ((b"garbage", crls[0]), (b"garbage", *crls), (authority().crl(),)):
         assert with_list().assemble(at=AT, crls=harmless).refusals == ()
+    revoking = provider().crl(revoked=[provider().signer.serial])
+    for harmful in ((revoking,), (b"garbage", revoking), (*crls, revoking)):
+        (told,) = with_list().assemble(at=AT, crls=harmful).refusals
+        assert isinstance(told.error, VerificationError)
+        assert told.error.failed == ("vical.signer_revocation",)
 
 
 def test_an_empty_store_trusts_nobody() -> None:
