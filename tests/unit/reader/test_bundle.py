@@ -34,6 +34,8 @@ from mdl.testing import (
 )
 from reader import bundle as module
 from reader.bundle import EvidenceBundle, Part, UnsafeBundleAnchors, Voucher, examine_and_keep, keep
+from reader.evidence import EvidenceStore, Need
+from reader.fetching import EvidenceKind
 from reader.report import Outcome, Policy, Revocation
 from reader.revocation import Evidence
 from reader.trust import ANY_DOCTYPE, TrustStore
@@ -956,6 +958,9 @@ Replayed = Callable[[bytes, str], tuple[int, dict[str, Any]]]
 @pytest.fixture
 def house(tmp_path: Path) -> dict[str, str]:
     """Files that the caller has himself, by name."""
+    prefetched = EvidenceStore()
+    need = Need(kind=EvidenceKind.CRL, urls=("http://pki.example/crl",), issuers=HOUSE.anchors)
+    prefetched.add(need, need.urls[0], REVOKING_CRL, at=LATER)
     contents = {
         "root": HOUSE.iaca_certificate.pem.encode(),
         "pub": KEY.public_key.pem,
@@ -963,6 +968,7 @@ def house(tmp_path: Path) -> dict[str, str]:
         "revoking.crl": REVOKING_CRL,
         "clearing.cwt": TOKEN,
         "revoking.cwt": REVOKING_TOKEN,
+        "prefetched": prefetched.encode(),
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
@@ -1021,6 +1027,8 @@ def test_an_honest_mac_needs_the_key_of_the_reader_that_signed_the_bundle(replay
         # What the issuer has not vouched for, no device key proves.
         ("--trust root --crl revoking.crl", 1, "policy"),
         ("--trust root --crl clearing.crl revoking.crl --policy lenient", 1, "policy"),
+        ("--trust root --evidence prefetched", 1, "policy"),
+        ("--trust root --evidence prefetched --at 2026-06-01T12:00:00Z", 1, "time policy"),
         ("--trust root --status-token revoking.cwt", 1, "policy"),
         ("--trust root --revocation required", 1, "policy"),
         ("--trust root --at 2026-08-01T12:00:00Z", 1, "time policy"),
