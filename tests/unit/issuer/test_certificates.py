@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from asn1crypto import core, crl, csr, keys, parser, x509
 from asn1crypto.algos import SignedDigestAlgorithm
+from cryptography import x509 as builder
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -188,6 +191,18 @@ def test_request_in_every_form(iaca: Iaca, request_: CertificateRequest) -> None
     for form in (request_, request_.der, request_.pem.encode(), DS_KEY.public_key):
         ds = iaca.issue_document_signer(form, common_name="DS 1", not_before=NOW)
         assert ds.public_key == DS_KEY.public_key
+
+
+@pytest.mark.parametrize(("country", "state"), [("us", None), ("Us", "us-ut"), ("US", "US-ut")])
+def test_a_request_in_other_letters_is_from_no_other_place(iaca: Iaca, country: str, state: str | None) -> None:
+    """Of a request the key is taken, and nothing else."""
+    names = [builder.NameAttribute(builder.NameOID.COUNTRY_NAME, country)]
+    names += [] if state is None else [builder.NameAttribute(builder.NameOID.STATE_OR_PROVINCE_NAME, state)]
+    private = ec.generate_private_key(ec.SECP256R1())
+    wish = builder.CertificateSigningRequestBuilder().subject_name(builder.Name(names))
+    der = wish.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    made = iaca.issue_document_signer(der, common_name="DS 1", not_before=NOW)
+    assert made.subject.country == "US"
 
 
 def test_request_without_possession_is_refused(iaca: Iaca, request_: CertificateRequest) -> None:

@@ -1,5 +1,6 @@
 """``mdl issuer certify``, ``rekey``, ``plan``, ``rotate``, ``status`` and ``rules``, as their user runs them."""
 
+import base64
 import json
 import sys
 from collections.abc import Callable
@@ -111,6 +112,13 @@ def test_a_request_brings_a_key_and_nothing_else(run: Run, tmp_path: Path, autho
     run("certify", "--role", "ocsp", "--csr", request_file(tmp_path)).error(1, "request.key_certified")
     # It can be revoked like any other.
     assert run("crl", "--revoke", f"{found.serial:x}", "--json").json["revoked"] == [f"{found.serial:x}"]
+
+
+def test_a_request_comes_without_its_armour(run: Run, tmp_path: Path) -> None:
+    request = build_csr(Subject(country="XU", common_name="x"), deterministic_key("plain"))
+    (tmp_path / "request").write_bytes(base64.b64encode(request.der))
+    outcome = run("certify", "--role", "jws", "--csr", tmp_path / "request", "--json")
+    assert certificate(outcome.json["certificate"]).public_key == deterministic_key("plain").public_key
 
 
 def test_a_bad_request_changes_nothing_but_the_log(run: Run, tmp_path: Path, authority: Path) -> None:

@@ -430,6 +430,73 @@ def test_an_order_that_is_repeated_gives_the_same_reference(store: Store, signer
     complete(store, reserve(store, signer, "order 1"))  # nothing new, nothing to do
 
 
+def order(store: Store, signer: Certificate, *contents: bytes | None, at: datetime = NOW, end: int = 60) -> Batch:
+    """Reserve for the order keys ``0``, ``1`` …, with what is ordered under each."""
+    wanted = [
+        Reservation(valid_from=NOW, valid_until=later(end), order_key=str(index), content=content)
+        for index, content in enumerate(contents)
+    ]
+    with store.transaction(at=at, actor=ROLE) as tx:
+        return tx.reserve_batch(wanted, signer=signer.fingerprint, key="ds-1", doctype=DOCTYPE)
+
+
+def test_an_order_key_stands_for_one_order(store: Store, signer: Certificate) -> None:
+    first = order(store, signer, b"a" * 32, b"b" * 32)
+    complete(store, first)
+    again = order(store, signer, b"a" * 32, b"b" * 32)
+    assert all(again.is_repeated(one) for one in again.credentials)
+    before = events(store)
+    for contents, places in (((b"a" * 32, b"x" * 32), (1,)), ((b"b" * 32, b"a" * 32), (0, 1))):
+        with pytest.raises(IssuanceError) as error:
+            order(store, signer, *contents)
+        assert (error.value.code, error.value.places) == ("store.order_conflict", places)
+    assert events(store) == before
+    # Who says nothing of the content is told of the order as before.
+    assert order(store, signer, None).credentials[0].reference == first.credentials[0].reference
+
+
+def test_what_was_ordered_is_kept_until_the_credential_has_expired(store: Store, signer: Certificate) -> None:
+    complete(store, order(store, signer, b"a" * 32))
+    assert order(store, signer, b"a" * 32, at=later(60)).credentials[0].state is CredentialState.ISSUED
+    with pytest.raises(IssuanceError) as error:
+        order(store, signer, b"a" * 32, at=later(61))
+    assert error.value.code == "store.order_conflict"
+    order(store, signer, None, b"b" * 32, at=later(61))  # anything that is ordered forgets what has expired
+    with store.reading() as reader:
+        kept = reader._sql.rows("SELECT order_content FROM credentials WHERE order_content IS NOT NULL")
+    assert len(kept) == 1
+
+
+def test_a_credential_of_before_counts_as_another_order(store: Store, signer: Certificate) -> None:
+    complete(store, reserve(store, signer, "0", plan=None))
+    with pytest.raises(IssuanceError) as error:
+        order(store, signer, b"a" * 32)
+    assert error.value.code == "store.order_conflict"
+
+
+def test_the_expired_are_found_without_reading_every_credential(tmp_path: Path, authority: ThrowawayAuthority) -> None:
+    with SqliteStore(tmp_path / "plan.db", create=True) as store:
+        found(store, authority)
+        with store.reading() as reader:
+            plan = reader._sql.rows(
+                "EXPLAIN QUERY PLAN UPDATE credentials SET order_content = NULL"
+                " WHERE order_content IS NOT NULL AND valid_until < ?",
+                (0,),
+            )
+    assert [row[-1] for row in plan] == ["SEARCH credentials USING INDEX credentials_by_order (valid_until<?)"]
+
+
+def test_certificates_are_decoded_once(store: Store, signer: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look() -> Certificate:
+        with store.reading() as reader:
+            reader.certificates()
+            return reader.certificate(signer.fingerprint).certificate
+
+    first = look()
+    monkeypatch.setattr(Certificate, "decode", lambda der: pytest.fail("decoded anew"))
+    assert look() == first == signer
+
+
 def test_an_order_is_not_placed_twice_in_one_batch(store: Store, signer: Certificate) -> None:
     with pytest.raises(LocalProtocolError) as error:
         reserve(store, signer, "order 1", "order 1")
