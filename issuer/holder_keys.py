@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from mdl.cbor import Tagged24, decode_view
-from mdl.cose import decode_key
+from mdl.cose import carries_private_part, decode_key, key_deviation
 from mdl.errors import DecodeError
 from mdl.keys import CURVES, PublicKey
 from mdl.pki import Certificate
@@ -41,21 +41,7 @@ _JWS: Final = {
     "Ed448": ("EdDSA", "Ed448"),
 }
 _JWK_SIGNING: Final = frozenset({"sign", "verify"})
-# RFC 9052 §7.1: sign and verify; a device key may agree secrets for a MAC too.
-_COSE_SIGNING: Final = frozenset({1, 2})
-# The fully specified algorithms of RFC 9864 say the same as those of the table.
-_FULLY_SPECIFIED: Final = {
-    "P-256": -9,
-    "P-384": -51,
-    "P-521": -52,
-    "Ed25519": -19,
-    "Ed448": -53,
-    "brainpoolP256r1": -265,
-    "brainpoolP320r1": -266,
-    "brainpoolP384r1": -267,
-    "brainpoolP512r1": -268,
-}
-_KID, _ALG, _KEY_OPS, _PRIVATE = 2, 3, 4, -4
+_ALG, _KEY_OPS = 3, 4
 
 
 def parse_holder_key(data: bytes, *, open_armour: Callable[[bytes], bytes] = bytes) -> PublicKey:
@@ -209,26 +195,15 @@ def _from_cbor(data: bytes) -> PublicKey:
     if isinstance(value, list):
         value = _only(value)
     if isinstance(value, dict):
-        if _PRIVATE in value:
-            _refuse_private("COSE_Key")
         key = decode_key(value)
-        _check_uses(value, key)
+        if carries_private_part(value):
+            _refuse_private("COSE_Key")
+        deviation = key_deviation(value, key, signs=True)
+        if deviation is None and _ALG in value and type(value[_ALG]) is not int:
+            deviation = "the COSE_Key names no algorithm under alg"
+        if deviation is None and _KEY_OPS in value and not isinstance(value[_KEY_OPS], list | tuple):
+            deviation = "the COSE_Key names no operations under key_ops"
+        if deviation is not None:
+            raise _contradiction(deviation)
         return key
     return decode_key(value)
-
-
-def _check_uses(value: Mapping[Any, Any], key: PublicKey) -> None:
-    """Refuse a COSE_Key that says it is for something else.
-
-    Spec: RFC 9052 §7.1: alg restricts the algorithm, key_ops the use.
-    """
-    if _ALG in value:
-        curve, algorithm = key.curve, value[_ALG]
-        own = None if curve.algorithm is None else curve.algorithm.cose_id
-        if type(algorithm) is not int or algorithm not in (own, _FULLY_SPECIFIED.get(curve.name)):
-            raise _contradiction(f"alg is not the algorithm of a key on {curve.name}")
-    if _KEY_OPS in value:
-        operations = value[_KEY_OPS]
-        listed = [one for one in operations if type(one) is int] if isinstance(operations, list | tuple) else []
-        if not _COSE_SIGNING.intersection(listed):
-            raise _contradiction("key_ops allow neither sign nor verify")

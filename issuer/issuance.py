@@ -20,7 +20,7 @@ from struct import unpack
 from types import MappingProxyType
 from typing import Any, Final
 
-from mdl.cbor import FullDate, Tagged24, TDate, bstr, encode, head, wrap24
+from mdl.cbor import FullDate, Reading, Tagged24, TDate, bstr, encode, head, wrap24
 from mdl.cose import X5CHAIN, CoseSign1, encode_key, protected_header, sig_structure
 from mdl.doctypes import DOCTYPES, MDL_NAMESPACE, Violation, civil_day, violations
 from mdl.errors import DecodeError, IssuanceError, ProfileError, SigningError, UnsupportedError, VerificationError
@@ -79,8 +79,12 @@ class Order:
 def _sorted(value: Any) -> Any:
     """A value in which the order of members tells nothing."""
     if isinstance(value, Mapping):
-        return sorted(([encode(key), _sorted(inner)] for key, inner in value.items()), key=lambda pair: pair[0])
-    return [_sorted(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return ["map", *(part for key in sorted(value, key=_rank) for part in (key, _sorted(value[key])))]
+    return ["array", *map(_sorted, value)] if isinstance(value, list | tuple) else value
+
+
+def _rank(key: object) -> tuple[str, Any]:
+    return type(key).__name__, key
 
 
 def order_violation(code: str, where: str, message: str) -> Violation:
@@ -459,9 +463,13 @@ class CredentialIssuer:
             what = "the device key is the document signer's own key"
             found.append(order_violation("issuance.device_key", "device_key", what))
         if order.key_authorizations is not None:
+            reading = Reading()
             try:
-                KeyAuthorizations.decode(order.key_authorizations.to_cbor(), "keyAuthorizations")
+                KeyAuthorizations.decode(order.key_authorizations.to_cbor(), "keyAuthorizations", reading)
+                is_sound = not reading.deviations  # a reader tolerates them
             except DecodeError:
+                is_sound = False
+            if not is_sound:
                 what = "the key authorizations are empty, or give a namespace both whole and in part"
                 found.append(order_violation("issuance.key_authorizations", "key_authorizations", what))
         return found
