@@ -503,7 +503,7 @@ class _Examination:
         undetermined = next((one for one in found if one.outcome is Outcome.INDETERMINATE), None)
         worst = failed or undetermined or found[0]
         if self._revocation is Revocation.REQUIRED and worst.outcome is Outcome.PASSED:
-            ends = [one.until for one in found if one.until is not None]
+            ends = [one.until for one in found if one.until is not None]  # mutants: same
             self._proven = [one.before(min(ends)) for one in self._proven]
         self._results[name] = VicalCheck(name, worst.outcome, worst.detail, worst.warnings)
 
@@ -537,7 +537,7 @@ class _Examination:
                 found = [_within_scope(found[0], pinned) for pinned in self._proven] or found
             anchors = [one for one in found if isinstance(one, TrustAnchor)]
             self._anchors += anchors
-            if not anchors and not isinstance(found[0], TrustAnchor):
+            if not anchors and not isinstance(found[0], TrustAnchor):  # mutants: same
                 certificate = entry.certificate if isinstance(entry, CertificateInfo) else None
                 self._refused.append(RefusedEntry(index, *found[0], certificate))
         warnings = tuple(dict.fromkeys(one.code for one in self._refused))
