@@ -218,14 +218,6 @@ def serial_random(case: CertificateCase) -> str | None:
     return None if bits > 47 or case.certificate.serial <= 0 else f"a serial number of {bits} bits"
 
 
-def serial_issuer(case: CertificateCase) -> str | None:
-    # Of a root only: what another CA numbers is compared with nothing of its own.
-    issuer = case.issuer
-    if issuer is None or issuer.issuer != issuer.subject or case.certificate.serial != issuer.serial:
-        return None
-    return None if case.certificate == issuer else "the serial number is that of the issuer's own certificate"
-
-
 def signature_algorithm(case: CertificateCase) -> str | None:
     oid = case.certificate.algorithm.oid
     return None if oid in ECDSA_SIGNATURES else f"signature algorithm {_listed([oid])}"

@@ -294,12 +294,6 @@ def _with_the_issuers_key(profile: Profile) -> Case:
     return Case(certificate=forge(certificate, rekey(ROOT_KEY.public_key.spki)), issuer=issuer)
 
 
-def _with_the_issuers_serial_number(profile: Profile) -> Case:
-    certificate, issuer = honest(profile)
-    assert issuer is not None
-    return Case(certificate=forge(certificate, set_field("serial_number", issuer.serial)), issuer=issuer)
-
-
 def _authority_certificate(profile: Profile) -> Case:
     """The key identifier is right, the serial number of the issuer's certificate is not."""
     certificate, issuer = honest(profile)
@@ -338,7 +332,6 @@ FORGERIES: dict[str, tuple[Forgery, set[str]]] = {
     "serial.positive": (subject_change(set_field("serial_number", 0)), set()),
     "serial.length": (subject_change(set_field("serial_number", 1 << 159)), set()),
     "serial.random": (subject_change(set_field("serial_number", 4711)), set()),
-    "serial.issuer": (_with_the_issuers_serial_number, set()),
     "signature.algorithm": (
         subject_change(set_field("signature", algorithm("1.2.840.10045.4.1")), digest="sha1"),
         {"signature.invalid"},
@@ -534,7 +527,7 @@ CA_RULES = {"bc.missing", "bc.not-ca", "bc.critical"}
 BELOW_A_CA = {"issuer.ca"}
 END_ENTITY_RULES = {"issuer.distinct", "issuer.common-name", "bc.ca", "bc.present", "ku.ca-bits", "aki.missing"}
 END_ENTITY_RULES |= {"validity.maximum"}
-ISSUED_RULES = {"issuer.name", "validity.nesting", "key.issuer", "serial.issuer"}
+ISSUED_RULES = {"issuer.name", "validity.nesting", "key.issuer"}
 SCOPED_RULES = {"subject.country.missing", "issuer.country", "issuer.state", "issuer.state.absent"}
 PURPOSE_RULES = {"eku.missing", "eku.purpose", "eku.extra"}
 SIGNER_RULES = END_ENTITY_RULES | ISSUED_RULES | SCOPED_RULES | PURPOSE_RULES
@@ -621,7 +614,6 @@ TOLERABLE = {
 }
 WARNINGS = {
     "serial.random",
-    "serial.issuer",
     "subject.country.assigned",
     "subject.value",
     "subject.length",
