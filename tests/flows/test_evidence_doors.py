@@ -67,7 +67,7 @@ TRUST = TrustStore.from_certificates([HOUSE.iaca_certificate], doctypes=ANY_DOCT
 VERIFIER = Verifier(TRUST, policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN)
 
 AT = TEST_TIME
-OLD = {"this_update": AT - 60 * DAY, "next_update": AT - 30 * DAY}
+OLD: dict[str, Any] = {"this_update": AT - 60 * DAY, "next_update": AT - 30 * DAY}
 DELTA = {"delta": (x509.DeltaCRLIndicator(1), True)}
 UNKNOWN = {"odd": (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)}
 HARMLESS = {"odd": (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), False)}
@@ -394,7 +394,7 @@ def test_each_kind_alone_gives_one_verdict(doors: Doors) -> None:
 
 def test_each_pair_gives_one_verdict_in_both_orders(doors: Doors) -> None:
     """By the library, and by the command those pairs of one kind of which the first revokes plainly."""
-    wrong = []
+    wrong: list[str] = []
     for revoking in REVOKING:
         for other in ALL:
             if other is not revoking:
