@@ -9,10 +9,10 @@ from issuer.certificates import Iaca
 from issuer.issuance import CredentialIssuer, Order
 from mdl.cbor import FullDate
 from mdl.doctypes import MDL_NAMESPACE
-from mdl.errors import VerificationError
+from mdl.errors import MdlError, VerificationError
 from mdl.holder import Holder
 from mdl.keys import EphemeralKey, SoftwareSigner
-from mdl.mdoc import DeviceRequest, DocRequest, ItemsRequest, ValidityInfo
+from mdl.mdoc import DeviceRequest, DocRequest, ItemsRequest, SessionTranscript, ValidityInfo
 from mdl.pki import Subject
 from mdl.testing import sample_image, sample_transcript
 from reader import Evidence, Policy, Revocation, SessionContext, TrustStore, Verifier
@@ -72,25 +72,30 @@ verifier = Verifier(
     policy=Policy.ISO_STRICT,
     revocation=Revocation.REQUIRED,
 )
-verified = verifier.verify(
-    response,
-    context=SessionContext(transcript=transcript, reader_key=reader_key),
-    request=request,
-    at=now,
-    evidence=Evidence(crls=(crl.der,)),
-)
-(document,) = verified.documents
-print("accepted:", dict(document.elements[MDL_NAMESPACE]), "over 18?", document.age_over(18).name)
 
-# The same answer does not pass in another session.
-another = sample_transcript(reader_key.public_key, seed="another session")
-try:
-    verifier.verify(
-        response,
-        context=SessionContext(transcript=another, reader_key=reader_key),
-        request=request,
-        at=now,
-        evidence=Evidence(crls=(crl.der,)),
+
+def decide(answer: bytes, session: SessionTranscript) -> str:
+    """What a kiosk says of an answer, whatever bytes a stranger has sent."""
+    try:
+        verified = verifier.verify(
+            answer,
+            context=SessionContext(transcript=session, reader_key=reader_key),
+            request=request,
+            at=now,
+            evidence=Evidence(crls=(crl.der,)),
+        )
+    except VerificationError as refusal:
+        return f"refused: {' '.join(refusal.failed)}"
+    except MdlError as fault:  # it does not decode, or is in a form that is not implemented
+        return f"refused: {fault}"
+    return "accepted: " + "; ".join(
+        f"{dict(document.elements.get(MDL_NAMESPACE, {}))} over 18? {document.age_over(18).name}"
+        for document in verified.documents
     )
-except VerificationError as refusal:
-    print("refused:", *refusal.failed)
+
+
+print(decide(response, transcript))
+
+# The same answer does not pass in another session, and what is no answer at all does not stop the kiosk.
+print(decide(response, sample_transcript(reader_key.public_key, seed="another session")))
+print(decide(b"not even CBOR", transcript))

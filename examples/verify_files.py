@@ -1,12 +1,13 @@
 """A reader decides on the files that ``mdl demo`` leaves, and says exactly why not.
 
-python examples/verify_files.py DEMO-FOLDER
+python examples/verify_files.py DEMO-FOLDER [RESPONSE…]
 """
 
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mdl.errors import MdlError
 from mdl.keys import EphemeralKey
 from mdl.mdoc import DeviceRequest, SessionTranscript
 from mdl.pki import Certificate
@@ -25,14 +26,19 @@ context = SessionContext(
     transcript=SessionTranscript((folder / "session/transcript.cbor").read_bytes()),
     reader_key=EphemeralKey.from_pkcs8((folder / "session/reader-key.pem").read_bytes()),
 )
-for name in ("session/response.cbor", "attacks/changed-birth-date.cbor"):
-    report = verifier.examine(
-        (folder / name).read_bytes(),
-        context=context,
-        request=DeviceRequest.decode((folder / "session/request.cbor").read_bytes()),
-        at=datetime.now(UTC),
-        evidence=Evidence(crls=((folder / "authority/iaca.crl").read_bytes(),)),
-    )
+# Whatever a stranger sends ends in a verdict: what does not even decode is an MdlError that says where.
+for name in ("session/response.cbor", "attacks/changed-birth-date.cbor", *sys.argv[2:]):
+    try:
+        report = verifier.examine(
+            (folder / name).read_bytes(),
+            context=context,
+            request=DeviceRequest.decode((folder / "session/request.cbor").read_bytes()),
+            at=datetime.now(UTC),
+            evidence=Evidence(crls=((folder / "authority/iaca.crl").read_bytes(),)),
+        )
+    except MdlError as refusal:
+        print(f"{name}: refused\n  {refusal}")
+        continue
     print(f"{name}: {'accepted' if report.accepted else 'refused'}")
     for check in report:
         if report.refuses(check):

@@ -23,14 +23,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, final
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar, final
 
-from mdl.cbor import FullDate, Limits, Reading, Tag, TDate
+from mdl.cbor import FullDate, Limits, Reading, Tag, TDate, decode_view
 from mdl.cose import X5CHAIN, CoseSign1
 from mdl.doctypes import MDL_NAMESPACE, Answer, age_over, age_statements
 from mdl.errors import DecodeError, MdlError, UnsupportedError
@@ -39,6 +40,7 @@ from mdl.mdoc import (
     DeviceRequest,
     DeviceResponse,
     Document,
+    IssuerSigned,
     MobileSecurityObject,
     ValidityInfo,
 )
@@ -63,6 +65,7 @@ from reader.trust import MDL_DOCTYPE, TrustAnchor, TrustStore, deviation_code, w
 
 __all__ = [
     "MAX_CLOCK_SKEW",
+    "IssuerSignedResult",
     "SessionContext",
     "UnsafeNoRequest",
     "VerifiedDocument",
@@ -166,14 +169,65 @@ class VerifiedResponse:
     unsupported: tuple[UnsupportedError, ...] = ()
 
 
+# What can be said of a presentation only.
+_PRESENTATION: Final = frozenset(
+    name for name in CHECKS if name.startswith(("device_", "request.", "response.")) and name != "response.decoded"
+)
+
+
 @dataclass(frozen=True, slots=True)
-class _Case:
+class IssuerSignedResult:
+    """What came of issuer-signed data that nobody has presented: it hands out no element values.
+
+    Attributes:
+        report: The outcome of every check. Those of a presentation (``device_…``, ``request.…`` and ``response.…`` but
+            ``response.decoded``) are INDETERMINATE, so the report as a whole is never accepted.
+        doctype: The document type.
+        identifiers: The element identifiers by namespace, as received.
+        validity: The security object's validity, or None where it has none.
+        document_signer: The certificate of the document signer, or None where there is none.
+        anchor: The trust anchor that it chains to, or None.
+    """
+
+    report: Report
+    doctype: str
+    identifiers: Mapping[str, tuple[str, ...]]
+    validity: ValidityInfo | None
+    document_signer: Certificate | None
+    anchor: TrustAnchor | None
+
+    @property
+    def refusing(self) -> tuple[str, ...]:
+        """Ids of the checks of what the issuer signed that refuse, in the order of the report."""
+        return tuple(check.id for check in self.report if check.id not in _PRESENTATION and self.report.refuses(check))
+
+    @property
+    def holds(self) -> bool:
+        """Whether the issuing authority signed this, and nothing that it signed refuses.
+
+        It says nothing about who has it: anybody may hold a copy.
+        """
+        return not self.refusing
+
+    def __bool__(self) -> NoReturn:
+        msg = "use .holds, .refusing or .report"
+        raise TypeError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a reader knows whoever presents: the time, and the evidence at hand."""
+
+    at: datetime
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class _Case(_Known):
     """What a response is held against; see `Verifier.verify`."""
 
     context: SessionContext
     request: DeviceRequest | UnsafeNoRequest
-    at: datetime
-    evidence: Evidence
 
 
 def _demand(name: str, value: object, *kinds: type[Any]) -> None:
@@ -262,6 +316,18 @@ class _DocumentSigner:
 
     def _covers(self, at: datetime) -> bool:
         return self.path.not_before <= at <= self.path.not_after  # mutants: same
+
+
+class _IssuerPart(NamedTuple):
+    """What has come of what the issuer signed."""
+
+    signer: _DocumentSigner | None
+    mso: MobileSecurityObject | None
+    validity: ValidityInfo | None
+    elements: dict[str, dict[str, Any]]
+
+
+_FoundT = TypeVar("_FoundT")
 
 
 class Verifier:
@@ -371,7 +437,7 @@ class Verifier:
             UnsupportedError: Every document is in a form that is not implemented here.
             DecodeError: The response is not what the CDDL says; ``.path`` tells where.
         """
-        report, documents = self._run(response, _Case(context, request, at, evidence))
+        report, documents = self._run(response, _Case(at, evidence, context, request))
         report.require()
         unsupported = tuple(
             UnsupportedError(f"not implemented: {name}", code="response.unsupported", clause=_DOCUMENTS_CLAUSE)
@@ -393,7 +459,52 @@ class Verifier:
         Raises:
             DecodeError: The response is not what the CDDL says; ``.path`` tells where.
         """
-        return self._run(response, _Case(context, request, at, evidence))[0]
+        return self._run(response, _Case(at, evidence, context, request))[0]
+
+    def examine_issuer_signed(
+        self, data: bytes, *, at: datetime, evidence: Evidence = NO_EVIDENCE
+    ) -> IssuerSignedResult:
+        """Examine what an issuer has signed, and nobody has presented: what a wallet or a back end has in hand.
+
+        Args:
+            data: An encoded IssuerSigned, or a Document, whose device-signed part is not looked at.
+            at: The time of verification, an aware datetime.
+            evidence: Revocation evidence at hand.
+
+        Raises:
+            DecodeError: It is neither; ``.path`` tells where.
+        """
+        _demand("data", data, bytes)
+        _demand_moment("at", at)
+        _demand("evidence", evidence, Evidence)
+        reading = Reading(_LIMITS)
+        value = decode_view(data, reading=reading)
+        if type(value) is dict and "issuerSigned" in value:
+            document = Document.from_value(value, "", reading)
+        else:
+            signed = IssuerSigned.from_value(value, "", reading)
+            payload = signed.issuer_auth.payload
+            mso = MobileSecurityObject.decode(payload or b"", path="issuerAuth.payload", limits=_MSO_LIMITS)
+            document = Document(mso.doctype, signed, None)
+        findings = Findings(0, self._policy)
+        part = self._guarded(
+            findings, lambda: self._examine_issuer_part(findings, document, _Known(at, evidence), reading)
+        )
+        whole = Findings(None, self._policy)
+        examine_reading(whole, reading)
+        for found in (whole, findings):
+            for name in _PRESENTATION & found.results.keys():
+                found.leave(name, "nobody has presented it")
+        checks = (*whole.results.values(), *findings.results.values())
+        signer = part.signer if part else None
+        return IssuerSignedResult(
+            Report(checks, self._policy, self._revocation),
+            document.doctype,
+            MappingProxyType({name: tuple(values) for name, values in part.elements.items()} if part else {}),
+            part.validity if part else None,
+            signer.certificate if signer else None,
+            signer.anchor if signer else None,
+        )
 
     def _run(self, response: bytes, case: _Case) -> tuple[Report, list[dict[str, Any]]]:
         _demand("response", response, bytes)
@@ -406,7 +517,11 @@ class Verifier:
         examined = [Findings(index, self._policy) for index in range(len(decoded.documents))]
         types = Counter(document.doctype for document in decoded.documents)
         documents = [
-            self._guarded(findings, document, case, reading, types[document.doctype])
+            self._guarded(
+                findings,
+                partial(self._examine_document, findings, document, case, reading, types[document.doctype]),
+            )
+            or {}
             for findings, document in zip(examined, decoded.documents, strict=True)
         ]
         checks = self._examine_response(decoded, reading)
@@ -434,71 +549,77 @@ class Verifier:
             findings.fail("response.documents", "the response holds no document")
         return list(findings.results.values())
 
-    def _guarded(
-        self, findings: Findings, document: Document, case: _Case, reading: Reading, of_its_type: int
-    ) -> dict[str, Any]:
+    def _guarded(self, findings: Findings, examine: Callable[[], _FoundT]) -> _FoundT | None:
         """Examine one document; a fault of ours fails the check that met it, and leaves the other documents alone."""
         try:
-            return self._examine_document(findings, document, case, reading, of_its_type)
+            return examine()
         except MdlError:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever a document does to us, it is not accepted
             _LOG.error("check %s of a document could not be carried out (%s)", findings.current, type(exc).__name__)
             findings.fail(findings.current, f"the check could not be carried out: {type(exc).__name__}")
-            return {}
+            return None
 
-    def _examine_document(
-        self, findings: Findings, document: Document, case: _Case, reading: Reading, of_its_type: int
-    ) -> dict[str, Any]:
+    def _examine_issuer_part(
+        self, findings: Findings, document: Document, known: _Known, reading: Reading
+    ) -> _IssuerPart:
+        """Check what the issuer signed, and what it says about its subject and its values."""
         issuer_auth = document.issuer_signed.issuer_auth
         findings.current = "issuer_auth.x5chain"
-        signer = self._examine_signer(findings, issuer_auth, document.doctype, case.at)
+        signer = self._examine_signer(findings, issuer_auth, document.doctype, known.at)
         certificate = signer.certificate if signer else None
         findings.current = "issuer_auth.certificate_revocation"
-        self._examine_revocation(findings, signer, case)
+        self._examine_revocation(findings, signer, known)
         mso = validity = None
         if issuer_auth.payload is not None:  # a detached one: examine_signature has refused it
             findings.current = "mso.doctype"
             path = f"documents[{findings.document}].issuerSigned.issuerAuth.payload"
             mso = MobileSecurityObject.decode(issuer_auth.payload, path=path, limits=_MSO_LIMITS, reading=reading)
-            validity = examine_security_object(findings, mso, document.doctype, certificate, case.at, skew=self._skew)
+            validity = examine_security_object(findings, mso, document.doctype, certificate, known.at, skew=self._skew)
             findings.current = "mso.status"
-            self._examine_status(findings, mso, signer, case)
+            self._examine_status(findings, mso, signer, known)
         findings.current = "issuer_data.encoding"
         elements = examine_items(findings, document, mso, reading)
-        # The two signatures one right after the other, with the cryptography still in the processor's caches: 2.5 %.
-        findings.current = "issuer_auth.signature"
-        if signer is not None:
-            examine_signature(findings, issuer_auth, signer.key)
-        findings.current = "device_auth.algorithm"
-        examine_device_auth(findings, document, mso, case.context, post_quantum=self._post_quantum)
-        device_elements = document.device_signed.name_spaces if document.device_signed else {}
         findings.current = "subject.country"
         if document.doctype != MDL_DOCTYPE:
             findings.skip("subject.country")
             findings.skip("subject.jurisdiction")
         elif certificate is not None:
             # Whoever signed an element, it is about the same subject; one that both have signed fails as not unique.
-            told = {**device_elements.get(MDL_NAMESPACE, {}), **elements.get(MDL_NAMESPACE, {})}
+            by_device = document.device_signed.name_spaces if document.device_signed else {}
+            told = {**by_device.get(MDL_NAMESPACE, {}), **elements.get(MDL_NAMESPACE, {})}
             examine_subject(findings, told, certificate, state=signer.state if signer else None)
+        findings.current = "elements.types"
+        examine_types(findings, document, elements)
+        findings.current = "issuer_auth.signature"
+        if signer is not None:
+            examine_signature(findings, issuer_auth, signer.key)
+        return _IssuerPart(signer, mso, validity, elements)
+
+    def _examine_document(
+        self, findings: Findings, document: Document, case: _Case, reading: Reading, of_its_type: int
+    ) -> dict[str, Any]:
+        part = self._examine_issuer_part(findings, document, case, reading)
+        # The two signatures one right after the other, with the cryptography still in the processor's caches: 2.5 %.
+        findings.current = "device_auth.algorithm"
+        examine_device_auth(findings, document, part.mso, case.context, post_quantum=self._post_quantum)
+        certificate = part.signer.certificate if part.signer else None
         findings.current = "request.elements"
         examine_request(
             findings,
             document,
-            elements,
+            part.elements,
             case.request if isinstance(case.request, DeviceRequest) else None,
             certificate=certificate,
             of_its_type=of_its_type,
         )
-        findings.current = "elements.types"
-        examine_types(findings, document, elements)
         return {
             "doctype": document.doctype,
-            "elements": elements,
-            "device_elements": device_elements,
-            "validity": validity,
+            "elements": part.elements,
+            "device_elements": document.device_signed.name_spaces if document.device_signed else {},
+            "validity": part.validity,
             "document_signer": certificate,
-            "anchor": signer.anchor if signer else None,
+            "anchor": part.signer.anchor if part.signer else None,
         }
 
     # (2) the document signer
@@ -594,7 +715,7 @@ class Verifier:
         roots = [anchor.certificate for anchor in anchors]
         return validate_path(certificate, roots, at=at, skew=self._skew, post_quantum=self._post_quantum)
 
-    def _examine_revocation(self, findings: Findings, signer: _DocumentSigner | None, case: _Case) -> None:
+    def _examine_revocation(self, findings: Findings, signer: _DocumentSigner | None, case: _Known) -> None:
         if signer is None or signer.anchor is None:
             return
         name = "issuer_auth.certificate_revocation"
@@ -605,7 +726,7 @@ class Verifier:
             findings.results[name] = Check(name, judgement.outcome, judgement.detail, findings.document)
 
     def _examine_status(
-        self, findings: Findings, mso: MobileSecurityObject, signer: _DocumentSigner | None, case: _Case
+        self, findings: Findings, mso: MobileSecurityObject, signer: _DocumentSigner | None, case: _Known
     ) -> None:
         name = "mso.status"
         if mso.has_null_status:

@@ -13,7 +13,7 @@ from typing import Final
 from mdl.cbor import Tagged24, decode_view
 from mdl.cli import terminal
 from mdl.cli.inspection import Inspection, inspect
-from mdl.errors import DecodeError, MdlError, VerificationError
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, VerificationError
 from mdl.keys import EphemeralKey
 from mdl.mdoc import DeviceRequest, SessionTranscript
 from mdl.pki import Certificate
@@ -37,6 +37,7 @@ __all__ = [
     "read_request",
     "read_transcript",
     "read_trust",
+    "require_session",
 ]
 
 
@@ -60,20 +61,34 @@ def add_trust_arguments(verb: argparse.ArgumentParser, *, required: bool = True)
     )
 
 
-def add_session_arguments(verb: argparse.ArgumentParser) -> None:
-    """What the reader knows of the session."""
+def add_session_arguments(verb: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """What the reader knows of the session; where it is not required, `require_session` has to look."""
     session = verb.add_argument_group("what the reader knows of the session")
     session.add_argument(
-        "--transcript", required=True, metavar="FILE", help="the SessionTranscript: the array, or in tag 24"
+        "--transcript", required=required, metavar="FILE", help="the SessionTranscript: the array, or in tag 24"
     )
     session.add_argument("--reader-key", metavar="FILE", help="the ephemeral reader key, PKCS#8: a deviceMac needs it")
-    request = session.add_mutually_exclusive_group(required=True)
+    request = session.add_mutually_exclusive_group(required=required)
     request.add_argument("--request", metavar="FILE", help="the DeviceRequest that was sent")
     request.add_argument(
         "--unsafe-no-request",
         action="store_true",
         help="there is none: whether the answer is what was asked for is not checked",
     )
+
+
+def require_session(arguments: argparse.Namespace) -> None:
+    """Refuse a command line that does not say what session and request an answer belongs to.
+
+    Raises:
+        LocalProtocolError: An argument is missing (code ``usage.session``).
+    """
+    missing = [] if arguments.transcript else ["--transcript"]
+    if not (arguments.request or arguments.unsafe_no_request):
+        missing.append("--request or --unsafe-no-request")
+    if missing:
+        msg = f"the following arguments are required: {', '.join(missing)}"
+        raise LocalProtocolError(msg, code="usage.session")
 
 
 def add_judging_arguments(verb: argparse.ArgumentParser) -> None:

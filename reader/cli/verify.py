@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mdl.cbor import TDate, diagnose
 from mdl.cli import terminal
-from mdl.errors import VerificationError
+from mdl.errors import LocalProtocolError, UnsupportedError, VerificationError
 from mdl.keys import SoftwareSigner
 from reader.bundle import examine_and_keep
 from reader.cli import inputs
@@ -39,7 +39,13 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verb.set_defaults(run=_verify)
     verb.add_argument("response", metavar="RESPONSE", help="the DeviceResponse, decrypted; - for the standard input")
     inputs.add_trust_arguments(verb)
-    inputs.add_session_arguments(verb)
+    verb.add_argument(
+        "--issuer-signed",
+        action="store_true",
+        help="RESPONSE is an IssuerSigned or a Document that nobody has presented: only what the issuer signed is "
+        "looked at, no element value is shown, and no session is asked for",
+    )
+    inputs.add_session_arguments(verb, required=False)
     inputs.add_judging_arguments(verb)
     keeping = verb.add_argument_group("what to keep")
     keeping.add_argument(
@@ -62,6 +68,9 @@ def _verify(arguments: argparse.Namespace) -> int:
         revocation=Revocation(arguments.revocation),
         clock_skew=arguments.clock_skew,
     )
+    if arguments.issuer_signed:
+        return _verify_issuer_signed(arguments, verifier, at)
+    inputs.require_session(arguments)
     transcript = inputs.read_transcript(arguments.transcript)
     context = SessionContext(transcript=transcript, reader_key=inputs.read_reader_key(arguments.reader_key))
     request = inputs.read_request(arguments.request)
@@ -78,6 +87,10 @@ def _verify(arguments: argparse.Namespace) -> int:
             if exc.report is None:
                 raise
             report: Report = exc.report
+        except UnsupportedError as exc:
+            if exc.code != "response.unsupported":
+                raise
+            report = verifier.examine(response, **case)
         else:
             report, documents = verified.report, verified.documents
     if arguments.json:
@@ -85,6 +98,48 @@ def _verify(arguments: argparse.Namespace) -> int:
     else:
         terminal.write(as_lines(report, documents, at, full=arguments.full))
     return _ACCEPTED if report.accepted else _REJECTED
+
+
+def _verify_issuer_signed(arguments: argparse.Namespace, verifier: Verifier, at: datetime) -> int:
+    given = [
+        name
+        for name in ("transcript", "reader_key", "request", "unsafe_no_request", "keep", "keep_key")
+        if getattr(arguments, name)
+    ]
+    if given:
+        msg = f"--issuer-signed is about no presentation, so it goes without {', '.join(given)}"
+        raise LocalProtocolError(msg.replace("_", "-"), code="usage.issuer_signed")
+    evidence = inputs.read_evidence(arguments, verifier.trust, at)
+    data = inputs.read_bytes(arguments.response, "RESPONSE")
+    with terminal.labelled("RESPONSE"):
+        result = verifier.examine_issuer_signed(data, at=at, evidence=evidence)
+    if arguments.json:
+        report = result.report.as_dict()
+        terminal.write_json(
+            {
+                "format": "mdl issuer-signed verdict 1",
+                "holds": result.holds,
+                "refusing": list(result.refusing),
+                "at": TDate.of(at).text,
+                "doctype": result.doctype,
+                "identifiers": {name: list(listed) for name, listed in result.identifiers.items()},
+                "document_signer": str(result.document_signer.subject) if result.document_signer else None,
+                "root": str(result.anchor.certificate.subject) if result.anchor else None,
+                "policy": report["policy"],
+                "revocation": report["revocation"],
+                "checks": report["checks"],
+            }
+        )
+    else:
+        lines = as_lines(result.report, (), at, full=False)[:-1]
+        counted = sum(map(len, result.identifiers.values()))
+        lines += [f"{terminal.safe(result.doctype)}: {counted} elements; nobody has presented it, so no value is shown"]
+        if result.holds:
+            lines.append(terminal.paint("ISSUER-SIGNED DATA HOLDS", "green") + ": whose it is, is not shown")
+        else:
+            lines.append(terminal.paint("REFUSED", "red") + f": {', '.join(result.refusing)}")
+        terminal.write(lines)
+    return _ACCEPTED if result.holds else _REJECTED
 
 
 def _keep(arguments: argparse.Namespace, verifier: Verifier, response: bytes, case: dict[str, Any]) -> None:
@@ -171,13 +226,19 @@ def _document_lines(document: VerifiedDocument, *, full: bool) -> list[str]:
     lines = [terminal.paint(terminal.safe(document.doctype), "bold"), *terminal.columns(rows, indent="  ")]
     for origin, elements in (("", document.elements), (", signed by the device", document.device_elements)):
         for namespace, values in elements.items():
+            if not values:
+                continue
             lines.append(f"  {terminal.safe(namespace)}{origin}")
             shown = [(identifier, diagnose(value, longest=longest)) for identifier, value in values.items()]
             lines += terminal.columns(shown, indent="    ")
+    if not any((*document.elements.values(), *document.device_elements.values())):
+        lines.append("  no element was returned: the document proves nothing but that it exists")
     return lines
 
 
 def _verdict(report: Report) -> str:
+    if report.is_unsupported:
+        return terminal.paint("NOT SUPPORTED", "red") + f": {', '.join(report.unsupported)}"
     if report.accepted:
         undetermined = f"; not determined: {', '.join(report.indeterminate)}" if report.indeterminate else ""
         return terminal.paint("ACCEPTED", "green") + undetermined
