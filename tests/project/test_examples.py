@@ -72,6 +72,37 @@ def test_the_programs_of_the_readme_run(demo: Path, tmp_path: Path, block: int, 
     assert (tmp_path / "licence.cbor").exists() == (block == 0)
 
 
+# What strangers may send in place of a response.
+GARBAGE = {
+    "nothing": b"",
+    "text": b"not even CBOR",
+    "an empty map": b"\xa0",
+    "no document": b"\xa2\x67version\x631.0\x66status\x00",
+    "an odd document": b"\xa3\x67version\x631.0\x69documents\x81\xa0\x66status\x00",
+    "another form": b"\xa3\x67version\x631.0\x6bzkDocuments\x81\xa0\x66status\x00",
+    "much nesting": b"\x81" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", ["nothing", "an empty map", "no document"])
+def test_the_reader_of_the_readme_refuses_garbage_with_a_reason(demo: Path, tmp_path: Path, kind: str) -> None:
+    shutil.copytree(demo / "demo", tmp_path / "demo")
+    (tmp_path / "demo" / "session" / "response.cbor").write_bytes(GARBAGE[kind])
+    program = tmp_path / "program.py"
+    program.write_text(examples_of_the_readme("python")[1])
+    assert run(sys.executable, program, folder=tmp_path).startswith("refused: ")
+
+
+def test_the_reader_of_the_examples_refuses_garbage_with_a_reason(demo: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(demo / "demo", tmp_path / "demo")
+    for number, content in enumerate(GARBAGE.values()):
+        (folder / f"{number}.cbor").write_bytes(content)
+    names = [f"{number}.cbor" for number in range(len(GARBAGE))]
+    output = run(sys.executable, ROOT / "examples" / "verify_files.py", folder, *names, folder=tmp_path)
+    for name in names:
+        assert f"{name}: refused\n  " in output
+
+
 def test_no_program_of_the_readme_is_left_out() -> None:
     assert len(examples_of_the_readme("python")) == 2
     assert len(re.findall(r"^```(?!\n)", README, re.MULTILINE)) == len(
@@ -80,7 +111,11 @@ def test_no_program_of_the_readme_is_left_out() -> None:
 
 
 SAYS = {
-    "issue_and_verify.py": ["accepted: {'age_over_21': True} over 18? YES", "refused: device_auth.signature"],
+    "issue_and_verify.py": [
+        "accepted: {'age_over_21': True} over 18? YES",
+        "refused: device_auth.signature",
+        "refused: the input ends",
+    ],
     "issue_with_hsm.py": ["1000 licences issued"],
     "post_quantum_rehearsal.py": [
         "a lenient reader: refused issuer_auth.path issuer_auth.profile issuer_auth.algorithm",

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from mdl.cbor import FullDate
+from mdl.cbor import FullDate, encode
 from mdl.cli import main
 from mdl.keys import EphemeralKey
+from mdl.mdoc import DeviceResponse
 from mdl.testing import DeviceAuth, Presentation, Recipe, ThrowawayAuthority, present, throwaway_authority
 from reader.report import CHECKS
 from tests import external
@@ -283,3 +284,53 @@ def test_annex_d_and_what_was_done_to_it(annex_d: list[str], capsys: Output, fil
     status = main(["reader", "verify", str(external.folder(folder) / name), *annex_d])
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (status, told["failed"]) == (1 if failed else 0, failed)
+
+
+def _without_a_session(words: list[str]) -> list[str]:
+    """The arguments without what is known of a session."""
+    start = words.index("--transcript")
+    return [*words[:start], "--issuer-signed", *AT]
+
+
+def test_issuer_signed_data_is_judged_without_a_session_and_shows_no_value(files: Files, capsys: Output) -> None:
+    document = DeviceResponse.decode(HONEST.response).documents[0]
+    for data in (document.issuer_signed.encode(), document.encode()):
+        words = _without_a_session(files(response=data))
+        assert main(words) == 0
+        out = capsys.readouterr().out
+        assert out.splitlines()[-1].startswith("ISSUER-SIGNED DATA HOLDS")
+        assert "3 elements" in out
+        assert "Mustermann" not in out
+        assert main([*words, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["holds"], found["refusing"], found["doctype"]) == (True, [], document.doctype)
+        assert "Mustermann" not in json.dumps(found)
+
+
+def test_issuer_signed_data_that_does_not_hold_is_refused(files: Files, capsys: Output) -> None:
+    forged = Recipe(items={"family_name": {"presented": {"elementValue": "Musterfrau"}}}).present()
+    data = DeviceResponse.decode(forged.response).documents[0].issuer_signed.encode()
+    assert main(_without_a_session(files(response=data))) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "REFUSED: issuer_data.digest"
+
+
+def test_a_session_is_asked_for_where_it_is_needed_and_only_there(files: Files, capsys: Output) -> None:
+    words = files()
+    assert main([*words, "--issuer-signed"]) == 2
+    assert "it goes without transcript" in capsys.readouterr().err
+    bare = [word for word in _without_a_session(words) if word != "--issuer-signed"]
+    assert main(bare) == 2
+    assert "--transcript, --request or --unsafe-no-request" in capsys.readouterr().err
+
+
+def test_a_response_in_a_form_that_is_not_implemented_is_reported(files: Files, capsys: Output) -> None:
+    assert main(files(response=encode({"version": "1.0", "zkDocuments": [{}], "status": 0}))) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "NOT SUPPORTED: zkDocuments"
+
+
+def test_a_document_without_an_element_says_so(files: Files, capsys: Output) -> None:
+    nothing = Recipe(disclose=()).present()
+    words = [word for word in files(nothing) if word != "--request"]
+    words.remove(next(word for word in words if word.endswith("/request")))
+    assert main([*words, "--unsafe-no-request"]) == 0
+    assert "no element was returned" in capsys.readouterr().out

@@ -223,10 +223,13 @@ def test_a_reading_is_one_for_all_that_a_response_holds() -> None:
 
 def test_a_large_item_does_not_send_the_small_ones_the_slow_way(monkeypatch: pytest.MonkeyPatch) -> None:
     walked: list[int] = []
-    usual = cbor._view
-    monkeypatch.setattr(
-        cbor, "_view", lambda data, *arguments, **named: walked.append(len(data)) or usual(data, *arguments, **named)
-    )
+    usual = cbor._view  # noqa: SLF001
+
+    def watch(data: bytes, *arguments: Any, **named: Any) -> Any:
+        walked.append(len(data))
+        return usual(data, *arguments, **named)
+
+    monkeypatch.setattr(cbor, "_view", watch)
     large = encode(bytes(1 << 20))
     assert len(cbor.decode_sequence([encode("a"), large, encode("b")], reading=Reading(), path="")) == 3
     assert walked == [len(large)]
@@ -320,10 +323,12 @@ def test_what_is_no_issuer_signed_data_does_not_decode(data: bytes) -> None:
 
 
 def test_an_argument_of_the_wrong_type_is_named() -> None:
-    for name, wrong in {"context": None, "request": None, "at": "now", "evidence": ()}.items():
+    wrong_ones: dict[str, Any] = {"context": None, "request": None, "at": "now", "evidence": ()}
+    for name, wrong in wrong_ones.items():
         with pytest.raises(TypeError, match=f"^{name}: expected"):
             OURS.examine(PLAIN.response, **told(**{name: wrong}))
-    for kind in (bytearray, memoryview):
+    kinds: tuple[Any, ...] = (bytearray, memoryview)
+    for kind in kinds:
         with pytest.raises(TypeError, match=f"^response: expected bytes, not {kind.__name__}"):
             OURS.verify(kind(PLAIN.response), **told())
         with pytest.raises(TypeError, match=r"^data: expected bytes"):
