@@ -223,7 +223,7 @@ def test_a_reading_is_one_for_all_that_a_response_holds() -> None:
 
 def test_a_large_item_does_not_send_the_small_ones_the_slow_way(monkeypatch: pytest.MonkeyPatch) -> None:
     walked: list[int] = []
-    usual = cbor._view  # noqa: SLF001
+    usual = cbor._view
 
     def watch(data: bytes, *arguments: Any, **named: Any) -> Any:
         walked.append(len(data))
