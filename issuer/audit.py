@@ -85,6 +85,7 @@ class Event(StrEnum):
     SIGNER_CHANGED = "signer.changed"
     CERTIFICATE_ISSUED = "certificate.issued"
     CERTIFICATE_REVOKED = "certificate.revoked"
+    ROOT_GIVEN_UP = "root.given_up"
     CRL_SIGNED = "crl.signed"
     LIST_OPENED = "list.opened"
     LIST_SIGNED = "list.signed"

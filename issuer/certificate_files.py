@@ -48,12 +48,14 @@ class PublishedCrl:
         file: Where it lies for good, DER.
         current_file: Where the current one always lies, DER: this is to be served.
         others: The CRLs of the authority's other roots, signed at the same time.
+        failures: The roots that could not sign theirs, and why.
     """
 
     crl: Crl
     file: Path
     current_file: Path
     others: tuple[PublishedCrl, ...] = ()
+    failures: tuple[tuple[Certificate, MdlError], ...] = ()
 
 
 class CertificateFiles:

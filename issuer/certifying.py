@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from issuer.addresses import check_address
-from issuer.audit import Actor
+from issuer.audit import Actor, Event
 from issuer.certificate_files import PublishedCrl, crl_record, last_crl
 from issuer.certificates import (
     DOCUMENT_SIGNER_LIFE,
@@ -31,14 +31,17 @@ from issuer.custody import Custody
 from issuer.folder import lock, write_file
 from issuer.founding import check_crl_days
 from issuer.policy import IssuancePolicy
-from issuer.signers import CERTIFIED, Certified, Roots, active_signer, signer_subject, with_start
-from issuer.store import CertificateRecord, Clock, Reader, Role
+from issuer.signers import CA_ROLES, CERTIFIED, Certified, Roots, active_signer, signer_subject, with_start
+from issuer.store import CertificateRecord, Clock, Reader, Role, SignerState, Store
 from issuer.workplace import Workplace, refusals
-from mdl.errors import IssuanceError, LocalProtocolError, SigningError
+from mdl.errors import IssuanceError, LocalProtocolError, MdlError, SigningError
 from mdl.keys import Signer
 from mdl.pki import Certificate, CertificateRequest, Name, RevokedCertificate, Subject, decode_csr
 
-__all__ = ["MAX_SIGNER_DAYS", "Certifying", "IssuedRoot", "IssuedSigner"]
+__all__ = ["MAX_SIGNER_DAYS", "OF_ONE_KEY", "Certifying", "IssuedRoot", "IssuedSigner"]
+
+OF_ONE_KEY: Final = frozenset({"signing.key_missing", "signing.wrong_key"})
+"""What keeps one key from signing, and no other."""
 
 MAX_SIGNER_DAYS: Final = DOCUMENT_SIGNER_LIFE.days
 """Longest life of a document signer that is made here, in days, inclusive: two days inside the profile's maximum."""
@@ -452,7 +455,7 @@ class Certifying(Workplace):
             LocalProtocolError: A serial number is not one of this authority's (code ``authority.serial_unknown``), the
                 time lies before the last recorded event (code ``authority.clock``), or the successor comes too late.
             DecodeError: A file of the folder is not what was signed.
-            SigningError: The token is not to be had, or refused; or the folder or the store cannot be written.
+            SigningError: No root could sign; where some could, `failures` says which could not, and why.
         """
         with (
             lock(self._folder, exclusive=True),
@@ -470,30 +473,102 @@ class Certifying(Workplace):
             signing = [one for one in signing if one.key is not None or one == current]
             signing.sort(key=lambda one: one != current)
             published: list[PublishedCrl] = []
+            failures: list[tuple[Certificate, MdlError]] = []
+            actor = self._acting(Actor.SIGNER_OPERATOR)
             with self._custody(state) as custody:
+                if to_revoke:  # first: it counts from here on, whichever key is there to sign it
+                    with store.transaction(at=at, actor=actor) as tx:
+                        for one in to_revoke:
+                            tx.revoke_certificate(one.certificate.fingerprint)
                 for root in signing:
-                    with self._open_root(custody, root) as ca:
-                        with store.transaction(at=at, actor=self._acting(Actor.SIGNER_OPERATOR)) as tx:
-                            for one in to_revoke:
-                                tx.revoke_certificate(one.certificate.fingerprint)
-                            to_revoke = []
-                            number = tx.take_crl_number(_own(root), root.key or "")
-                            now = self._told = tx.at
-                            revoked = tx.revoked_serials(_own(root))
-                        crl = ca.publish_crl(
-                            [RevokedCertificate(serial=one, revoked_at=since) for one, since in revoked.items()],
-                            number=number,
-                            this_update=now,
-                            next_update=now + timedelta(days=days),
+                    try:
+                        published.append(
+                            self._next_crl(store, custody, root, stem=roots.stem(root), at=at, days=days, actor=actor)
                         )
-                    with store.transaction(at=at, actor=self._acting(Actor.SIGNER_OPERATOR)) as tx:
-                        tx.add_crl(crl_record(crl, _own(root)))
-                        latest = last_crl(tx, root)
-                    published.append(self._files.write_crl(roots.stem(root), crl, latest))
+                    except SigningError as exc:
+                        failures.append((root.certificate, exc))
+                        if exc.code not in OF_ONE_KEY:  # a PIN that is wrong is not tried again and again
+                            break
             if not published:
+                if failures:
+                    raise failures[0][1]
                 message = "no root is in service whose CRL could be signed here"
                 raise LocalProtocolError(message, code="authority.no_ca")
-            return replace(published[0], others=tuple(published[1:]))
+            return replace(published[0], others=tuple(published[1:]), failures=tuple(failures))
+
+    def _next_crl(
+        self,
+        store: Store,
+        custody: Custody,
+        root: CertificateRecord,
+        *,
+        stem: str,
+        at: datetime | Clock,
+        days: int,
+        actor: Actor,
+    ) -> PublishedCrl:
+        with self._open_root(custody, root) as ca:
+            with store.transaction(at=at, actor=actor) as tx:
+                number = tx.take_crl_number(_own(root), root.key or "")
+                now = self._told = tx.at
+                revoked = tx.revoked_serials(_own(root))
+            crl = ca.publish_crl(
+                [RevokedCertificate(serial=one, revoked_at=since) for one, since in revoked.items()],
+                number=number,
+                this_update=now,
+                next_update=now + timedelta(days=days),
+            )
+        with store.transaction(at=at, actor=actor) as tx:
+            tx.add_crl(crl_record(crl, _own(root)))
+            latest = last_crl(tx, root)
+        return self._files.write_crl(stem, crl, latest)
+
+    def give_up_root(
+        self, serial: int, *, at: datetime | Clock, is_compromised: bool, actor: Actor
+    ) -> CertificateRecord:
+        """Put on record that a root is given up: its key is lost, or somebody else has it.
+
+        From then on nothing is certified under it, its document signers sign no more, and its next CRL is waited for
+        no more; the last one stays published. Its status lists go on. What it has certified is valid for readers until
+        they drop the root: they and the providers of lists have to be told.
+
+        Args:
+            serial: The root's serial number.
+            at: The time, aware UTC, or a clock.
+            is_compromised: Whether somebody else has the key; otherwise it is only lost.
+            actor: Who decides.
+
+        Returns:
+            The root.
+
+        Raises:
+            LocalProtocolError: There is no such root (code ``authority.serial_unknown``), it was given up before
+                (``store.final``), or none of its kind would be left (``authority.last_root``): make the next one first.
+            SigningError: The store cannot be written.
+        """
+        with (
+            lock(self._folder, exclusive=True),
+            self._opened() as (_, store),
+            refusals(store, "give-up-root", at, actor),
+            store.transaction(at=at, actor=actor) as tx,
+        ):
+            root = tx.certificate_of_serial(serial)
+            if root is None or root.role not in CA_ROLES:
+                message = f"no root of this authority has the serial number {serial:x}"
+                raise LocalProtocolError(message, code="authority.serial_unknown")
+            if root.revoked_at is not None:
+                raise LocalProtocolError("this root was given up before", code="store.final")
+            left = [one for one in tx.certificates(root.role) if one.revoked_at is None and one != root]
+            if root.role is Role.IACA and not any(one.certificate.not_after >= tx.at for one in left):
+                message = "no root would be left: make the next one first, with mdl issuer rekey"
+                raise LocalProtocolError(message, code="authority.last_root")
+            tx.revoke_certificate(_own(root), reason=2 if is_compromised else 5)
+            under = {one.certificate.fingerprint for one in tx.certificates() if one.issuer == _own(root)}
+            for one in tx.signers(Role.DOCUMENT_SIGNER, state=SignerState.ACTIVE):
+                if one.certificate in under:
+                    tx.set_signer_state(one.key, SignerState.RETIRED)
+            tx.record(Event.ROOT_GIVEN_UP, certificate=_own(root), kind="compromised" if is_compromised else "lost")
+            return tx.certificate(_own(root))
 
     @contextmanager
     def _open_root(self, custody: Custody, root: CertificateRecord) -> Iterator[CertificateAuthority]:

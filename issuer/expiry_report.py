@@ -24,6 +24,7 @@ _COLOURS: Final[Mapping[State, str]] = {
     State.REPLACED: "#78909c",
     State.EXPIRING: "#e65100",
     State.EXPIRED: "#b71c1c",
+    State.UNSIGNED: "#b71c1c",
 }
 _BAR_HEIGHT: Final = 22
 _WIDTH: Final = 1000
@@ -63,7 +64,8 @@ def entry_json(entry: Entry) -> dict[str, Any]:
 
 def done_json(done: Done) -> dict[str, Any]:
     """What became of something to do, as plain values."""
-    return {**entry_json(done.entry), "result": done.result, "left": done.left}
+    failed = None if done.failed is None else {"code": done.failed.code, "message": done.failed.message}
+    return {**entry_json(done.entry), "result": done.result, "left": done.left, "failed": failed}
 
 
 def report_json(found: Sequence[Expiry], at: datetime, *, authority: str, within: timedelta) -> dict[str, Any]:

@@ -23,12 +23,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 from issuer.audit import Actor
-from issuer.certifying import MAX_SIGNER_DAYS, Certifying
+from issuer.certifying import MAX_SIGNER_DAYS, OF_ONE_KEY, Certifying
 from issuer.founding import MAX_CRL_DAYS
 from issuer.policy import IssuancePolicy
 from issuer.signers import CERTIFIED, DocumentSigner, Roots, document_signers
+from issuer.status import lacks_revocation
 from issuer.store import CertificateRecord, Clock, Reader, Role, SignerState
-from mdl.errors import DecodeError, LocalProtocolError
+from mdl.errors import DecodeError, LocalProtocolError, SigningError
+from mdl.pki import Crl
 
 __all__ = ["Done", "Entry", "Expiry", "Rules", "State", "Task", "expiring", "plan", "rotate", "set_rules"]
 
@@ -444,11 +446,13 @@ class Done:
         entry: The entry.
         result: What was made: the name of its file without the ending, or a CRL's number; None if nothing was.
         left: Why it was left to somebody else, or None.
+        failed: Why it could not be done, or None.
     """
 
     entry: Entry
     result: str | None = None
     left: str | None = None
+    failed: SigningError | None = None
 
 
 def rotate(
@@ -470,7 +474,8 @@ def rotate(
         What was done, or left to others, in order.
 
     Raises:
-        MdlError: Something could not be done; what was done before it stays done.
+        MdlError: The store is behind, or damaged, or the clock is wrong; what was done before stays done. One key
+            that cannot be had keeps nothing else from being done: see `Done.failed`.
     """
     clock: Clock = at if callable(at) else lambda: at
     done: list[Done] = []
@@ -513,6 +518,10 @@ def _carry_out(authority: Certifying, entry: Entry, rules: Rules, clock: Clock, 
         if exc.code != "authority.overtaken":
             raise
         return Done(entry=entry, left="another process was first")
+    except SigningError as exc:
+        if exc.code not in OF_ONE_KEY:
+            raise
+        return Done(entry=entry, failed=exc)
 
 
 def _sign_crl(authority: Certifying, entry: Entry, rules: Rules, clock: Clock) -> str:
@@ -574,11 +583,13 @@ class State(StrEnum):
     """It ends, and something else has taken its place, or it is needed no more."""
     EXPIRING = "expiring"
     EXPIRED = "expired"
+    UNSIGNED = "unsigned"
+    """Something that it must show is recorded, and not signed: readers do not see a revocation."""
 
     @property
     def is_alarm(self) -> bool:
         """Whether somebody has to do something."""
-        return self in (State.EXPIRING, State.EXPIRED)
+        return self in (State.EXPIRING, State.EXPIRED, State.UNSIGNED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -620,13 +631,20 @@ def expiring(reader: Reader, rules: Rules, at: datetime, *, within: timedelta) -
     roots = Roots(reader)
     signers = document_signers(reader)
     found = [*_certificates(reader, roots, at, within), *_windows(signers, rules, at, within)]
-    for root in roots.in_service(at):
+    for root in (*roots.in_service(at), *roots.given_up(at)):
         last = reader.last_crl(root.certificate.fingerprint)
         if last is not None:
             title = f"CRL of {root.certificate.subject.common_name}, number {last.number}"
             # A CRL is short-lived: near its end is where rotate should have signed the next.
             warning = min(within, (last.next_update - last.this_update) / 4)
             state = _state(last.next_update, at, warning)
+            ended = {one.certificate.serial for one in roots.certificates if one.certificate.not_after < at}
+            missing = reader.revoked_serials(root.certificate.fingerprint).keys() - Crl.decode(last.der).revoked.keys()
+            if missing - ended:
+                state = State.UNSIGNED
+                title += ", without a revocation that is recorded"
+            elif root.revoked_at is not None:
+                continue  # no other is waited for
             found.append(_expiry("crl", roots.stem(root), title, (last.this_update, last.next_update), state))
     for one in reader.status_lists():
         needed = reader.list_needed_until(one.list_id)
@@ -635,7 +653,10 @@ def expiring(reader: Reader, rules: Rules, at: datetime, *, within: timedelta) -
             continue
         starts, ends = (one.opened_at, one.opened_at) if signed is None else (signed[2], signed[3])
         state = _state(ends, at, min(within, (ends - starts) / 4))
-        found.append(_expiry("status-list", one.list_id, f"{one.kind.value.replace('-', ' ')}", (starts, ends), state))
+        title = one.kind.value.replace("-", " ")
+        if signed is not None and lacks_revocation(reader, one, signed[1]):
+            state, title = State.UNSIGNED, f"{title}, without a revocation that is recorded"
+        found.append(_expiry("status-list", one.list_id, title, (starts, ends), state))
     return tuple(sorted(found, key=lambda one: (one.ends, one.kind, one.name)))
 
 

@@ -82,7 +82,8 @@ _READING: Final = frozenset({
 })  # fmt: skip
 _COMMANDS: Final[Mapping[Actor, frozenset[str]]] = MappingProxyType({
     Actor.CEREMONY_OFFICER: _READING
-    | {"backup", "ceremony", "certify", "crl", "init", "policy set", "rekey", "restore", "revoke", "rotate", "rules"},
+    | {"backup", "ceremony", "certify", "crl", "give-up-root", "init", "policy set", "rekey", "restore", "revoke",
+       "rotate", "rules"},
     Actor.SIGNER_OPERATOR: _READING
     | {"accept", "backup", "certify", "crl", "csr", "ds", "init", "join", "lists", "move-list", "private-ca", "publish",
        "restore", "retire-list", "revoke", "rotate", "rules", "vical"},

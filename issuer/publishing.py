@@ -300,9 +300,11 @@ def collect(reader: Reader, *, at: datetime, before: Iterable[Item] = ()) -> Col
     roots = Roots(reader)
     certificates = {one.certificate.fingerprint: one.certificate for one in roots.certificates}
     found = Collection()
-    for root in roots.in_service(at):
+    for root in (*roots.in_service(at), *roots.given_up(at)):
         fingerprint = root.certificate.fingerprint
         last = reader.last_crl(fingerprint)
+        if last is None and root.revoked_at is not None:
+            continue
         for url in _crl_urls(roots.certificates, fingerprint, at):
             if last is None:
                 found.unsigned.append(url)

@@ -319,7 +319,10 @@ def _judge_kept(
             digest = hashlib.sha256(content).digest()
             root = _root_of(one, content, cas)
             # What no root of ours has signed is somebody's rubbish: `CertificateFiles.hold` says so.
-            if root is None or reader.has_crl([root.certificate.fingerprint], one.number, digest):
+            if root is None:
+                continue
+            number = Crl.decode(content).number  # not that of the file's name: somebody may have copied it
+            if number is not None and reader.has_crl([root.certificate.fingerprint], number, digest):
                 continue
             text = f"{CRL_FOLDER}/{one.file.name} is a CRL that the store has not signed"
             yield Ahead(text=text, digest=digest, signed=one, content=content, root=root)

@@ -158,6 +158,14 @@ class Roots:
             and (one == self.of(role)[-1] or one == self.certifying(role, at) or self.last_end(one) >= at)
         )
 
+    def given_up(self, at: datetime) -> tuple[CertificateRecord, ...]:
+        """The roots that were given up, and under which something may still be valid: their last CRLs stay."""
+        return tuple(
+            one
+            for one in self._certificates
+            if one.role in CA_ROLES and one.revoked_at is not None and self.last_end(one) >= at
+        )
+
     def last_end(self, root: CertificateRecord) -> datetime:
         """When the last certificate under a root expires; the start of the root's validity if there is none."""
         own = root.certificate.fingerprint

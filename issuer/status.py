@@ -36,6 +36,7 @@ __all__ = [
     "check_status_token",
     "due_lists",
     "is_ended",
+    "lacks_revocation",
     "require_list_signer",
     "shown_places",
 ]
@@ -326,6 +327,20 @@ def _show_decoys(tx: Transaction, record: StatusListRecord) -> None:
     fresh = len(tx.revoked_indices(record.list_id)) - shown
     if fresh > 0:
         tx.show_decoys(record.list_id, secrets.randbelow(2 * fresh + 1))
+
+
+def lacks_revocation(reader: Reader, record: StatusListRecord, token: bytes) -> bool:
+    """Whether a list's token does not show something that is revoked."""
+    told = _told(reader, record)
+    if not told:
+        return False
+    try:
+        content = StatusToken.decode(token).decode_list()
+    except MdlError:
+        return True
+    if isinstance(content, IdentifierList):
+        return not content.identifiers.issuperset(one for one in told if isinstance(one, bytes))
+    return any(index >= len(content) or not content.status(index) for index in told if isinstance(index, int))
 
 
 def shown_places(content: StatusList | IdentifierList) -> Iterator[int | bytes]:

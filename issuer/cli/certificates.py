@@ -8,8 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from issuer.audit import Actor
 from issuer.authority import MAX_CRL_DAYS, MAX_SIGNER_DAYS, IssuedRoot, IssuedSigner, PublishedCrl
 from issuer.cli.arguments import add_verb, count, now, open_authority, serial
+from issuer.cli.policy import acting_as
 from issuer.signers import CERTIFIED
 from issuer.store import Role
 from mdl.cbor import TDate
@@ -30,6 +32,7 @@ __all__ = [
     "write_result",
 ]
 
+_IN_PART: Final = 6
 ROOT_CURVES: Final = [curve.name for curve in CURVES.values() if curve.algorithm is not None and curve.kind == "EC"]
 _SIGNER_CURVES: Final = [curve.name for curve in CURVES.values() if curve.algorithm is not None]
 _ROLES: Final = {one.name: one.role for one in CERTIFIED.values() if one.role not in (Role.IACA, Role.LINK)}
@@ -117,6 +120,17 @@ def add_crl(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument(
         "--days", type=count, default=30, metavar="N", help=f"until the next CRL, at most {MAX_CRL_DAYS} (default: 30)"
     )
+    verb = add_verb(
+        commands,
+        "give-up-root",
+        "put on record that a root is given up, and say who is to be told",
+        "Put on record that a root's key is lost, or that somebody else has it: nothing is certified under it any "
+        "more, its document signers sign no more, its next CRL is waited for no more. The last one stays published, "
+        "and its status lists go on. Another root has to be there: make it first, with 'mdl issuer rekey'.",
+        _give_up_root,
+    )
+    verb.add_argument("root", type=serial, metavar="SERIAL", help="the root's serial number, in hex")
+    verb.add_argument("--reason", required=True, choices=("lost", "compromised"), help="what became of its key")
 
 
 # --- verbs -----------------------------------------------------------------------------------------------------------
@@ -197,14 +211,53 @@ def _crl(arguments: argparse.Namespace) -> int:
     published = open_authority(arguments).publish_crl(at=now, revoke=arguments.revoke, days=arguments.days)
     if arguments.json:
         others = [_published_json(one) for one in published.others]
-        terminal.write_json(_published_json(published) | {"others": others})
-        return 0
+        failures = [
+            {"root": str(root.subject), "serial": f"{root.serial:x}", "code": exc.code, "message": exc.message}
+            for root, exc in published.failures
+        ]
+        terminal.write_json(_published_json(published) | {"others": others, "failures": failures})
+        return _IN_PART if published.failures else 0
     rows: list[tuple[str, str]] = []
     for one in (published, *published.others):
         rows += [("CRL", str(one.current_file)), *crl_rows(one.crl), ("kept as", str(one.file))]
     what = "CRL is" if not published.others else "CRLs are"
     names = ", ".join(one.current_file.name for one in (published, *published.others))
+    for root, exc in published.failures:
+        rows += [("NOT SIGNED", f"{root.subject}, serial number {root.serial:x}: {exc}")]
+        rows += [("", f"if that key is lost: mdl issuer give-up-root {root.serial:x} --reason lost")]
     write_result(f"The {what} signed.", rows, f"next: serve {names} at the address in the root")
+    return _IN_PART if published.failures else 0
+
+
+def _give_up_root(arguments: argparse.Namespace) -> int:
+    root = open_authority(arguments).give_up_root(
+        arguments.root,
+        at=now,
+        is_compromised=arguments.reason == "compromised",
+        actor=acting_as(arguments) or Actor.CEREMONY_OFFICER,
+    )
+    certificate = root.certificate
+    tell = [
+        f"readers: take the root with SHA-256 {certificate.fingerprint.hex()} out of their trust, wherever it is",
+        "providers of VICALs that list it: leave it out of the next list, and say why",
+        "holders: what was issued under it is issued again, under the next root",
+    ]
+    if arguments.reason == "compromised":
+        tell.insert(0, "everybody at once: whatever that root signs from now on may be somebody else's")
+    if arguments.json:
+        terminal.write_json(
+            {
+                "serial": f"{certificate.serial:x}",
+                "sha256": certificate.fingerprint.hex(),
+                "subject": str(certificate.subject),
+                "reason": arguments.reason,
+                "tell": tell,
+            }
+        )
+        return 0
+    rows = [*certificate_rows(certificate), *(("tell", one) for one in tell)]
+    then = "next: mdl issuer ds, if the next root has no document signer yet, then mdl issuer publish"
+    write_result(f"The root is given up: its key is {arguments.reason}.", rows, then)
     return 0
 
 

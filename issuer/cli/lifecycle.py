@@ -25,6 +25,7 @@ __all__ = ["add_lifecycle"]
 
 _DONE: Final = 0
 _FINDINGS: Final = 1
+_IN_PART: Final = 6
 _PERIOD: Final = re.compile(r"([1-9][0-9]{0,4})([dwmy])\Z")
 _UNITS: Final = {"d": 1, "w": 7, "m": 30, "y": 365}
 _LONGEST: Final = 36_500
@@ -174,10 +175,14 @@ def _rotate(arguments: argparse.Namespace) -> int:
         headline = "This would be done:" if arguments.dry_run else "Done:"
         made = any(one.entry.task is Task.CRL and one.result is not None for one in done)
         write_result(headline, rows, "next: mdl issuer publish" if made else "next: mdl issuer status")
+    if any(one.failed is not None for one in done):
+        return _IN_PART
     return _FINDINGS if late else _DONE
 
 
 def _outcome(one: Done) -> str:
+    if one.failed is not None:
+        return f"NOT DONE: {one.failed}"
     if one.left is not None:
         return f"left, until {one.entry.deadline.date().isoformat()}: {one.left}"
     return one.entry.text if one.result is None else one.result

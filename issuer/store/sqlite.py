@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -57,6 +59,7 @@ class SqliteStore(Store):
         self._path = Path(path)
         self._create = create
         self._connection: sqlite3.Connection | None = None
+        self._place: tempfile.TemporaryDirectory[str] | None = None
         try:
             with self._open(write=False):
                 pass
@@ -76,6 +79,9 @@ class SqliteStore(Store):
         if connection is not None:
             with suppress(sqlite3.Error):  # what was committed is in the log, which the next one reads
                 connection.close()
+        place, self._place = self._place, None
+        if place is not None:
+            place.cleanup()
 
     @contextmanager
     def pages(self) -> Iterator[sqlite3.Connection]:
@@ -113,6 +119,8 @@ class SqliteStore(Store):
                 os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
             except OSError as exc:
                 raise _unwritable(self._path, exc.strerror or type(exc).__name__) from exc
+        if not os.access(self._path, os.W_OK) or not os.access(self._path.parent, os.W_OK):
+            return self._connected_to_a_copy()
         with _translated(self._path):
             connection = sqlite3.connect(
                 self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -120,6 +128,34 @@ class SqliteStore(Store):
         try:
             sql = _Statements(connection, self._path)
             self._prepare(sql)
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _connected_to_a_copy(self) -> sqlite3.Connection:
+        """Read where nothing may be written: a copy, as SQLite needs files beside a store that is open.
+
+        Its own log is copied with it, which may have what is not in the file yet; what is written is refused.
+        """
+        self._place = tempfile.TemporaryDirectory(prefix="mdl-")
+        copy = Path(self._place.name) / self._path.name
+        try:
+            for end in ("", "-wal"):
+                source = self._path.with_name(self._path.name + end)
+                if source.exists():
+                    shutil.copyfile(source, copy.with_name(copy.name + end))
+        except OSError as exc:
+            message = f"cannot read {self._path}: {exc.strerror or type(exc).__name__}"
+            raise DecodeError(message, code="authority.unreadable") from exc
+        with _translated(self._path):
+            connection = sqlite3.connect(copy, isolation_level=None, check_same_thread=False)
+        try:
+            sql = _Statements(connection, self._path)
+            self._prepare(sql)
+            sql.run("PRAGMA query_only = ON")
         except BaseException:
             with suppress(sqlite3.Error):
                 connection.close()

@@ -719,7 +719,7 @@ def _with_pin(place: Place, pin: str) -> Ceremony:
     [
         (ROOT.replace("[[steps]]", "[[steps]]\ndays = 9000"), "policy.certificate_days", ProfileError),
         (ROOT.replace('"XU"', '"Utopia"'), "build.subject", ProfileError),
-        (ROOT.replace("https://mdl.example/iaca.crl", "ftp://mdl.example"), "build.crl_uri", ProfileError),
+        (ROOT.replace("https://mdl.example/iaca.crl", "ftp://mdl.example"), "publish.address", LocalProtocolError),
         (ROOT.replace("[[steps]]", "[[steps]]\ncrl_days = 91"), "authority.crl_days", LocalProtocolError),
         (ROOT.replace("[[steps]]", '[[steps]]\ndoctype = "org.example"'), "policy.doctype", IssuanceError),
     ],

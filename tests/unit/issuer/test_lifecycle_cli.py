@@ -204,7 +204,7 @@ def test_crls_of_both_roots_are_published(run: Run, authority: Path) -> None:
     ("words", "status", "code"),
     [
         (("--crl-url", "https://mdl.example/iaca.crl"), 2, "authority.crl_uri"),
-        (("--crl-url", "ldap://mdl.example"), 1, "build.crl_uri"),
+        (("--crl-url", "ldap://mdl.example"), 2, "publish.address"),
         (("--common-name", "Utopia Motor Vehicles IACA"), 2, "authority.name_taken"),
         (("--crl-days", "91"), 2, "authority.crl_days"),
         (("--curve", "Ed25519"), 2, "cli.usage"),
