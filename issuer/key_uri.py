@@ -91,7 +91,7 @@ def secret_from_environment(variable: str) -> SecretHandler:
 def secret_from_file(path: str | os.PathLike[str]) -> SecretHandler:
     """Make a handler that reads a file each time it is asked.
 
-    The file holds the secret in UTF-8 on one line. The end of the line does not belong to it.
+    The file holds the secret in UTF-8 on one line. Neither the end of the line nor a byte order mark belongs to it.
     """
     source = Path(path)
 
@@ -100,7 +100,7 @@ def secret_from_file(path: str | os.PathLike[str]) -> SecretHandler:
         # variables.
         try:
             with source.open("rb") as stream:
-                lines = stream.read(_MAX_SECRET_SIZE + 1).decode("utf-8").splitlines()
+                lines = stream.read(_MAX_SECRET_SIZE + 1).decode("utf-8-sig").splitlines()
         except OSError as exc:
             reason = exc.strerror or "unreadable"
         except UnicodeDecodeError:

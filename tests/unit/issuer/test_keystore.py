@@ -182,7 +182,7 @@ def test_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == "signing.secret_missing"
 
 
-@pytest.mark.parametrize("content", [b"s3cret", b"s3cret\n", b"s3cret\r\n"])
+@pytest.mark.parametrize("content", [b"s3cret", b"s3cret\n", b"s3cret\r\n", b"\xef\xbb\xbfs3cret\r\n"])
 def test_secret_from_a_file_is_its_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pin").write_bytes(content)
     assert secret_from_file(tmp_path / "pin")("PIN") == "s3cret"
