@@ -33,12 +33,12 @@ from issuer.certificate_files import CRL_FOLDER, crl_record
 from issuer.certificates import DOCUMENT_SIGNER_LIFE
 from issuer.folder import read_file
 from issuer.publishing import ItemKind, published_folder, published_rows
-from issuer.signers import CA_ROLES, Roots
+from issuer.signers import CA_ROLES, CERTIFIED, Roots, with_start
 from issuer.status import check_status_token, shown_places
-from issuer.store import CertificateRecord, Reader, Role, StatusListRecord, StatusPlan, Transaction
+from issuer.store import CertificateRecord, Reader, Role, SignerState, StatusListRecord, StatusPlan, Transaction
 from mdl.errors import LocalProtocolError, MdlError
 from mdl.keys import PublicKey
-from mdl.pki import Crl
+from mdl.pki import Certificate, Crl
 from mdl.status import IdentifierList, ListKind, StatusList, StatusToken
 
 __all__ = [
@@ -58,6 +58,8 @@ SKIPPED: Final = 1000
 """So many numbers of CRLs and revisions of lists are skipped beyond the highest that is known: gaps cost nothing."""
 
 _MOST_LOST: Final = 1_000_000
+# When a root that was lost certifies is not known: not before it would have been made known to readers.
+_ANNOUNCED: Final = timedelta(days=90)
 _LISTS: Final = {ItemKind.STATUS_LIST: ListKind.STATUS_LIST, ItemKind.IDENTIFIER_LIST: ListKind.IDENTIFIER_LIST}
 _KEPT_CRL: Final = re.compile(r"(?:(?P<stem>.+)-)?(?P<number>[0-9]{6,})\.crl")
 _LIST_ID: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
@@ -94,18 +96,35 @@ class SignedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFile:
+    """A certificate that lies in the tree or in the folder.
+
+    Attributes:
+        certificate: The certificate.
+        stem: What its file is called, without the ending.
+        owner: The authority whose tree it is in, or None for the folder.
+    """
+
+    certificate: Certificate
+    stem: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What lies beside the store.
 
     Attributes:
         published: The CRLs and lists of the published trees, with the authority that each tree is of.
         kept: The CRLs of the folder.
+        certificates: The certificates of the folder and the roots of the trees.
         checkpoints: The checkpoints of the folder.
         not_compared: Why a tree could not be looked at.
     """
 
     published: tuple[tuple[str, SignedFile], ...] = ()
     kept: tuple[SignedFile, ...] = ()
+    certificates: tuple[CertificateFile, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     not_compared: tuple[str, ...] = ()
 
@@ -121,6 +140,7 @@ class Ahead:
         content: Its bytes, or None where they are lost.
         root: The root that it is signed under, or None where that is not known.
         checkpoint: The checkpoint, or None.
+        certificate: The certificate as the store would have it, or None.
     """
 
     text: str
@@ -129,6 +149,7 @@ class Ahead:
     content: bytes | None = field(default=None, repr=False)
     root: CertificateRecord | None = None
     checkpoint: Checkpoint | None = None
+    certificate: CertificateRecord | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,6 +162,8 @@ class Restored:
         credentials: How many credentials.
         unknown: How many revocations it keeps whose certificate or credential it has lost.
         lists: How many lists it took up that it had lost.
+        adopted: How many certificates it took up that it had lost. Roots and list signers go on; a document signer
+            signs no more.
         skipped: How many numbers it skipped beyond the highest that is known.
         lost_records: How many records of the audit log the newest checkpoint tells of and the store has not.
         unread: What could not be read: only its number was skipped.
@@ -152,6 +175,7 @@ class Restored:
     credentials: int = 0
     unknown: int = 0
     lists: int = 0
+    adopted: int = 0
     skipped: int = 0
     lost_records: int = 0
     unread: list[str] = field(default_factory=list)
@@ -172,9 +196,15 @@ def look(folder: Path, trees: Iterable[Path] | None = None) -> Seen:
         try:
             remembered = published_folder(folder)
         except MdlError as exc:
-            return Seen(kept=_kept(folder), checkpoints=_checkpoints(folder), not_compared=(exc.message,))
+            return Seen(
+                kept=_kept(folder),
+                certificates=tuple(_certificates(folder)),
+                checkpoints=_checkpoints(folder),
+                not_compared=(exc.message,),
+            )
         trees = [] if remembered is None else [remembered]
     published: list[tuple[str, SignedFile]] = []
+    certificates = [*_certificates(folder)]
     not_compared: list[str] = []
     for tree in trees:
         try:
@@ -187,9 +217,13 @@ def look(folder: Path, trees: Iterable[Path] | None = None) -> Seen:
             continue
         owner, rows = found
         published += [(owner, one) for one in _of_rows(tree / "current", rows.values())]
+        for path, row in rows.items():
+            if row.get("kind") == ItemKind.ROOT and path.endswith(".der"):
+                certificates += _certificate(tree / "current" / path, owner)
     return Seen(
         published=tuple(published),
         kept=_kept(folder),
+        certificates=tuple(certificates),
         checkpoints=_checkpoints(folder),
         not_compared=tuple(not_compared),
     )
@@ -206,6 +240,18 @@ def _of_rows(current: Path, rows: Iterable[Any]) -> Iterator[SignedFile]:
                 digest=bytes.fromhex(digest) if re.fullmatch("[0-9a-f]{64}", digest) else b"",
                 url=url,
             )
+
+
+def _certificates(folder: Path) -> Iterator[CertificateFile]:
+    for file in sorted(folder.glob("*.pem")):
+        yield from _certificate(file, None)
+
+
+def _certificate(file: Path, owner: str | None) -> Iterator[CertificateFile]:
+    try:
+        yield CertificateFile(certificate=Certificate.decode_any(read_file(file)), stem=file.stem, owner=owner)
+    except MdlError:
+        return  # a public key, or rubbish: `CertificateFiles.hold` says so
 
 
 def _kept(folder: Path) -> tuple[SignedFile, ...]:
@@ -255,9 +301,18 @@ def compare(reader: Reader, seen: Seen, *, folder: Path | None = None) -> tuple[
         DecodeError: The store is damaged.
     """
     roots = Roots(reader)
-    cas = [one for one in roots.certificates if one.role in CA_ROLES]
     owner = reader.log_id.hex()
+    lost = _lost(roots, seen.certificates, owner)
+    cas = [one for one in (*roots.certificates, *lost) if one.role in CA_ROLES]
     ahead = [
+        Ahead(
+            text=f"the certificate {one.certificate.serial:x} of {one.certificate.subject} is not in the store",
+            digest=one.certificate.fingerprint,
+            certificate=one,
+        )
+        for one in lost
+    ]
+    ahead += [
         judged
         for tree_of, one in seen.published
         if tree_of == owner and (judged := _judge_published(reader, one, cas)) is not None
@@ -286,6 +341,62 @@ def require_current(reader: Reader, seen: Seen, *, folder: Path | None = None) -
         raise LocalProtocolError(message, code="store.behind")
 
 
+def _lost(roots: Roots, files: tuple[CertificateFile, ...], owner: str) -> list[CertificateRecord]:
+    """The certificates of this authority that the store does not have, roots first."""
+    known = {one.certificate.fingerprint for one in roots.certificates}
+    unknown = {one.certificate.fingerprint: one for one in files if one.certificate.fingerprint not in known}
+    if not unknown:
+        return []
+    own = roots.certificates[0].certificate
+    found = [
+        _record(one, role, one.certificate.fingerprint)
+        for one in unknown.values()
+        if (role := _role(one.stem)) in CA_ROLES
+        and one.owner in (None, owner)
+        and one.certificate.country == own.country
+        and _has_signed(one.certificate, one.certificate)
+    ]
+    cas = [one for one in (*roots.certificates, *found) if one.role in CA_ROLES]
+    for one in unknown.values():
+        role = _role(one.stem)
+        if role is None or role in CA_ROLES or one.owner is not None:
+            continue
+        upper = next((ca for ca in cas if _has_signed(ca.certificate, one.certificate)), None)
+        if upper is not None:
+            found.append(_record(one, role, upper.certificate.fingerprint))
+    return found
+
+
+def _role(stem: str) -> Role | None:
+    """What a certificate is for, by its file's name (`issuer.signers.Roots.stem`)."""
+    if re.fullmatch(r"iaca-[0-9]+-link", stem):
+        return Role.LINK
+    name = re.fullmatch(r"(.+)-(?:[0-9]{1,9}|[0-9a-f]{40})", stem)
+    names = {one.name: one.role for one in CERTIFIED.values()}
+    return None if name is None else names.get(name[1])
+
+
+def _record(one: CertificateFile, role: Role, issuer: bytes) -> CertificateRecord:
+    is_elsewhere = role is Role.LINK or re.fullmatch(r".+-[0-9a-f]{40}", one.stem) is not None
+    return CertificateRecord(
+        certificate=one.certificate,
+        role=role,
+        issuer=issuer,
+        key=None if is_elsewhere else one.stem,
+        issued_at=one.certificate.not_before,
+    )
+
+
+def _has_signed(upper: Certificate, lower: Certificate) -> bool:
+    if lower.issuer != upper.subject:
+        return False
+    try:
+        lower.verify_signature(upper.public_key)
+    except MdlError:
+        return False
+    return True
+
+
 def _judge_published(reader: Reader, one: SignedFile, cas: list[CertificateRecord]) -> Ahead | None:
     digest = one.digest or b""
     if one.kind is ItemKind.CRL:
@@ -305,7 +416,7 @@ def _judge_kept(
     reader: Reader, kept: tuple[SignedFile, ...], roots: Roots, cas: list[CertificateRecord]
 ) -> Iterator[Ahead]:
     """The newest CRL of each root that lies in the folder, and each whose number the store does not know."""
-    known = {roots.stem(one): one for one in cas}
+    known = {roots.stem(one): one for one in roots.certificates if one.role in CA_ROLES}
     for stem in dict.fromkeys(one.stem or "" for one in kept):
         files = [one for one in kept if one.stem == stem]
         owner = known.get(stem)
@@ -381,6 +492,10 @@ def take_over(tx: Transaction, ahead: Iterable[Ahead], *, skip: int = SKIPPED) -
     # Each number that was taken has a record: no more were taken than records are lost.
     result.lost_records = min(max(0, newest - head), _MOST_LOST)
     result.skipped = skip + result.lost_records
+    for one in ahead:
+        if one.certificate is not None:
+            _take_certificate(tx, one.certificate)
+            result.adopted += 1
     roots = [one for one in tx.certificates() if one.role in CA_ROLES]
     numbers = {one.certificate.fingerprint: tx.taken_crl_number(one.certificate.fingerprint) for one in roots}
     revisions: dict[str, int] = {}
@@ -420,6 +535,27 @@ def take_over(tx: Transaction, ahead: Iterable[Ahead], *, skip: int = SKIPPED) -
         number=result.skipped,
     )
     return result
+
+
+def _take_certificate(tx: Transaction, lost: CertificateRecord) -> None:
+    """Take up a certificate that the store lost, with its key if that has the label by which its file is called."""
+    certificate, key = lost.certificate, lost.key
+    known = {one.key: one.public_key for one in tx.signers()}
+    if key is not None and known.get(key, certificate.spki) != certificate.spki:
+        key = None
+    if key is not None and key not in known:
+        tx.add_signer(key, lost.role, certificate.spki)
+    if not tx.is_serial_taken(certificate.serial):
+        tx.adopt_serial(certificate.serial)
+    tx.add_certificate(certificate, lost.role, issuer=lost.issuer, key=key, activate=False)
+    if key is not None:
+        # What a document signer has signed stays good; whether it was to sign any more is not known.
+        goes_on = lost.role in (*CA_ROLES, Role.STATUS_SIGNER)
+        tx.set_signer_state(key, SignerState.ACTIVE if goes_on else SignerState.RETIRED)
+    if lost.role is Role.IACA:
+        settings = tx.settings()
+        start = certificate.not_before + _ANNOUNCED
+        tx.put_settings(with_start({} if settings is None else settings.document, certificate, start))
 
 
 def _number_alone(tx: Transaction, signed: SignedFile, numbers: dict[bytes, int], revisions: dict[str, int]) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from issuer.audit import Actor, sign_checkpoint
 from issuer.certificate_files import CertificateFiles, crl_record
+from issuer.certificates import Iaca
 from issuer.folder import State, StorePlace
 from issuer.publishing import Publication, Publisher, remember_folder
 from issuer.restoring import CHECKPOINT_FOLDER
 from issuer.revocation import due_crls
+from issuer.signers import CERTIFIED
 from issuer.status import ListSigner, shown_places
 from issuer.store import CredentialRecord, Role, StatusPlan, Store
 from issuer.workplace import STATE_FILE, STORE_FILE, Workplace
-from mdl.pki import Crl
+from mdl.pki import Certificate, Crl, RevokedCertificate, Subject
 from mdl.status import StatusToken
 from mdl.testing import deterministic_key
 from tests.listed import AUTHORITY, LIST_SIGNER, PLAN, ROOT, Clock, add_crl, fill, issue
@@ -34,6 +37,7 @@ class World:
         self.folder = folder / "authority"
         self.tree = folder / "www"
         self.clock = Clock()
+        self.later: dict[bytes, Iaca] = {}
         self.is_file = not place.startswith("postgresql:")
         self.place = str(self.folder / STORE_FILE) if self.is_file else place
         self.folder.mkdir()
@@ -84,7 +88,13 @@ class World:
                 issuer = root.certificate.fingerprint
                 with store.transaction(at=self.clock, actor=ROLE) as tx:
                     number, revoked = tx.take_crl_number(issuer, "iaca"), tx.revoked_serials(issuer)
-                crl = Crl.decode(AUTHORITY.crl(revoked=revoked, number=number, this_update=self.clock()))
+                if issuer in self.later:
+                    entries = [RevokedCertificate(serial=one, revoked_at=since) for one, since in revoked.items()]
+                    until = self.clock() + timedelta(days=30)
+                    by = self.later[issuer]
+                    crl = by.publish_crl(entries, number=number, this_update=self.clock(), next_update=until)
+                else:
+                    crl = Crl.decode(AUTHORITY.crl(revoked=revoked, number=number, this_update=self.clock()))
                 with store.transaction(at=self.clock, actor=ROLE) as tx:
                     tx.add_crl(crl_record(crl, issuer))
                 CertificateFiles(self.folder).write_crl(roots.stem(root), crl, crl_record(crl, issuer))
@@ -93,6 +103,29 @@ class World:
             published = Publisher(store, self.tree).publish(at=self.clock)
         remember_folder(self.folder, self.tree)
         return published
+
+    def rekey(self) -> tuple[Certificate, Certificate]:
+        """The next root and a document signer under it, with their files."""
+        now = self.clock()
+        other = Iaca.create(
+            deterministic_key("the next root"),
+            subject=Subject(country="US", state="US-UT", common_name="Throwaway IACA"),
+            not_before=now,
+            not_after=now + timedelta(days=3000),
+            crl_uri="https://throwaway.example/iaca-2.crl",
+            contact_uri="https://throwaway.example",
+        )
+        root = other.certificate
+        key = deterministic_key("the next document signer").public_key
+        signer = other.issue(CERTIFIED[Role.DOCUMENT_SIGNER].profile, key, common_name="DS 2", not_before=now)
+        self.later[root.fingerprint] = other
+        with self.store() as store, store.transaction(at=self.clock, actor=ROLE) as tx:
+            for label, role, one in (("iaca-2", Role.IACA, root), ("ds-2", Role.DOCUMENT_SIGNER, signer)):
+                tx.add_signer(label, role, one.public_key.spki)
+                tx.adopt_serial(one.serial)
+                tx.add_certificate(one, role, issuer=root.fingerprint, key=label)
+                CertificateFiles(self.folder).write_certificate(label, one)
+        return root, signer
 
     def checkpoint(self) -> None:
         with self.store() as store, store.reading() as reader:

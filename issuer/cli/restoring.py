@@ -93,6 +93,7 @@ def _members(done: Restored) -> dict[str, Any]:
         "credentials": done.credentials,
         "unknown": done.unknown,
         "lists": done.lists,
+        "adopted": done.adopted,
         "skipped": done.skipped,
         "lost_records": done.lost_records,
         "unread": done.unread,
@@ -106,6 +107,7 @@ def _tell(done: Restored) -> None:
         rows += [
             ("revoked again", f"{done.certificates} certificates, {done.credentials} credentials"),
             ("kept", f"{done.unknown} revocations whose certificate or credential the store has lost"),
+            ("certificates", f"{done.adopted} taken up; a document signer among them signs no more: make another"),
             ("lists", f"{done.lists} taken up; all are closed, and new credentials get new ones"),
             ("skipped", f"{done.skipped} numbers of each root's CRLs and of each list"),
             ("lost", f"{done.lost_records} records of the audit log that a checkpoint tells of"),

@@ -579,11 +579,15 @@ class Transaction(Reader):
         """
         while True:
             serial = draw_serial()
-            if not self._sql.rows("SELECT 1 FROM serials WHERE serial = ?", (f"{serial:x}",)):
+            if not self.is_serial_taken(serial):
                 break
         self.adopt_serial(serial)
         self.use_key(key, "certificate", serial=f"{serial:x}")
         return serial
+
+    def is_serial_taken(self, serial: int) -> bool:
+        """Whether a serial number was taken, whatever became of it."""
+        return bool(self._sql.rows("SELECT 1 FROM serials WHERE serial = ?", (f"{serial:x}",)))
 
     def adopt_serial(self, serial: int) -> None:
         """Take a serial number that was drawn elsewhere, by an offline root or a managed one.

@@ -388,3 +388,63 @@ def test_a_damaged_copy_is_refused_and_changes_nothing(world: World, damage: str
         world.restore(copy)
     with world.store() as store, store.reading() as reader:
         assert len([*reader.credentials()]) == 1
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+
+def test_a_root_and_a_document_signer_that_the_store_has_lost_are_taken_up(world: World) -> None:
+    world.issue(1)
+    world.publish()
+    copy = world.keep()
+    next_root, next_signer = world.rekey()
+    world.publish()
+    published = {file.name for file in (world.tree / "current/roots").iterdir()}
+    assert "iaca-2.der" in published
+    world.lose(copy)
+    refused(world)
+    result = world.workplace.restore(at=world.clock)
+    assert (result.adopted, result.unread) == (2, [])
+    with world.store() as store, store.reading() as reader:
+        root = reader.certificate(next_root.fingerprint)
+        signer = reader.certificate(next_signer.fingerprint)
+        assert (root.role.value, root.key, signer.role.value, signer.key) == (
+            "iaca",
+            "iaca-2",
+            "document-signer",
+            "ds-2",
+        )
+        states = {one.key: one.state.value for one in reader.signers()}
+        assert (states["iaca-2"], states["ds-2"]) == ("active", "retired")
+        assert compare_log(reader.audit_records(), reader.holdings()) == []
+    world.publish()
+    assert {file.name for file in (world.tree / "current/roots").iterdir()} >= published
+    # What it signed can be revoked again.
+    with world.store() as store, store.transaction(at=world.clock, actor=ROLE) as tx:
+        assert tx.revoke_certificate(next_signer.fingerprint)
+    world.publish()
+    assert {next_signer.serial} in world.shown().values()
+
+
+def test_a_root_is_known_by_the_folder_or_by_the_tree(world: World) -> None:
+    world.publish()
+    copy = world.keep()
+    world.rekey()
+    world.publish()
+    world.lose(copy)
+    for file in world.folder.glob("*-2.pem"):
+        file.unlink()
+    refused(world)
+    restored(world)
+    with world.store() as store, store.reading() as reader:
+        assert len(reader.certificates()) == 4  # the document signer is nowhere any more
+
+
+def test_a_certificate_of_somebody_else_in_the_folder_stops_nothing(world: World) -> None:
+    world.publish()
+    other = ThrowawayAuthority(generation=2)
+    (world.folder / "ds-7.pem").write_bytes(other.ds_certificate.pem.encode())
+    (world.folder / "partner.pem").write_bytes(other.iaca_certificate.pem.encode())
+    (world.folder / "notes.pem").write_bytes(b"rubbish")
+    world.issue(1)
+    world.publish(all_lists=True)
