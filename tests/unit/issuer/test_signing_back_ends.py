@@ -7,18 +7,23 @@ nothing of what the back end said.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from issuer import hsm
 from issuer.audit import Head, sign_checkpoint
+from issuer.authority import Authority
 from issuer.certificates import Iaca, request_document_signer
 from issuer.issuance import CredentialIssuer, Order
+from issuer.keystore import open_signer
 from mdl.errors import ProfileError, SigningError
-from mdl.keys import PublicKey, SoftwareSigner
+from mdl.keys import PublicKey, Signer, SoftwareSigner
 from mdl.mdoc import ValidityInfo
 from mdl.pki import Subject
 from mdl.status import StatusList, StatusToken, build_status_token
@@ -198,3 +203,38 @@ def test_nothing_but_a_right_signature_comes_out(what: str, way: str) -> None:
 def test_a_back_end_that_is_right_is_believed(what: str) -> None:
     key, make, check = SIGNED[what]
     check(make(Evil(key, "right, as a bytearray")))
+
+
+@pytest.mark.hsm
+def test_a_checkpoint_is_held_against_the_key_that_is_recorded(
+    authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alias in the token that points to another key while the checkpoint is made."""
+    asked = 0
+
+    class Moving:
+        def __init__(self, key: Signer) -> None:
+            self.key = key
+
+        @property
+        def public_key(self) -> PublicKey:
+            nonlocal asked
+            asked += 1
+            return (self.key if asked < 2 else OTHER).public_key
+
+        def sign(self, data: bytes) -> bytes:
+            return OTHER.sign(data)
+
+    @contextmanager
+    def moving(uri: str, *, secret: Any) -> Iterator[Signer]:
+        with open_signer(uri, secret=secret) as key:
+            yield Moving(key)
+
+    own = Authority(authority)
+    monkeypatch.setattr("issuer.custody.open_signer", moving)
+    for module in hsm._modules.values():
+        module.ready = False  # copies of an authority have copies of one token
+    with pytest.raises(SigningError) as error:
+        own.sign_checkpoint(at=lambda: datetime.now(UTC))
+    assert error.value.code == "signing.wrong_key"
+    assert [*(authority / "checkpoints").glob("*")] == []

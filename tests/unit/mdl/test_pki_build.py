@@ -679,6 +679,32 @@ def test_a_custodian_that_signs_with_another_key_is_found_out(kind: int) -> None
 
 
 @pytest.mark.parametrize("kind", range(4), ids=["root", "ds", "csr", "crl"])
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_custodian_whose_key_moves_meanwhile_makes_nothing_under_another_key(kind: int, after: int) -> None:
+    """What is made is held against the key that readers have, not against the one that the custodian names by then."""
+    other, asked = deterministic_key("not the root"), 0
+
+    class Moving(Custodian):
+        @property
+        def public_key(self) -> PublicKey:
+            nonlocal asked
+            asked += 1
+            return (self.inner if asked <= after else other).public_key
+
+        def sign(self, data: bytes) -> bytes:
+            return (self.inner if asked <= after else other).sign(data)
+
+    try:
+        built = everything_signed_by(Moving(ROOT_KEY))[kind][1]()
+    except (SigningError, ProfileError):
+        return
+    if isinstance(built, Certificate | Crl):
+        built.verify_signature(ROOT_KEY.public_key)
+    else:
+        assert built.public_key == ROOT_KEY.public_key
+
+
+@pytest.mark.parametrize("kind", range(4), ids=["root", "ds", "csr", "crl"])
 def test_a_custodian_that_signs_something_else_is_found_out(kind: int) -> None:
     """A token that hashes twice, or not at all, gives a plausible signature."""
     custodian = Custodian(ROOT_KEY, answer=lambda data: ROOT_KEY.sign(hashlib.sha256(data).digest()))
