@@ -61,7 +61,8 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Sign the CRLs and lists that are due, and publish everything: DIR/current is the document root, and "
         "DIR/current/index.json names each file with its media type. It changes all at once or not at all, and not if "
         "there is nothing new: let a timer run this, several times a day. Exit status 1 if readers may miss something, "
-        "4 if something could not be signed; what there is is published then too.",
+        "4 if what is due could not be signed, 6 if a part of it could not be signed or has no place; the rest is "
+        "published then too.",
         _publish,
     )
     verb.add_argument("folder", nargs="?", metavar="DIR", help="where to (default: where it was published before)")

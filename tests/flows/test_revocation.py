@@ -229,7 +229,7 @@ def test_after_a_rekey_each_root_has_its_crl_its_lists_and_its_list_signer(desk:
     assert desk.issuer("rekey").status == 0
     assert desk.issuer("ds").status == 0
     outcome = desk.publish()
-    assert outcome.status == 4, "the new root has a list, and no revocation-list signer yet"
+    assert outcome.status == 6, "the new root has a list, and no revocation-list signer yet"
     assert [one["code"] for one in outcome.json["signed"]["failures"]] == ["authority.no_signer"]
     assert len(outcome.json["published"]["unsigned"]) == 1
     desk.certify("revocation-list")
