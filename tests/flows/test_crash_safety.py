@@ -132,7 +132,7 @@ def test_a_document_signer_is_made_or_not(own: Path, tmp_path: Path, run: Callab
         for name, was in left.items():
             if name.endswith(".pem"):
                 Certificate.decode_any(was)
-        words = ("--device-key", key, "--out", tmp_path / "licence.cbor", "--dir", own)
+        words = ("--device-key", key, "--out", tmp_path / "licence.cbor", "--replace", "--dir", own)
         assert run("issuer", "issue", record, *words).status == 0
         outcome = run("issuer", "ds", "--dir", own, "--json")
         assert outcome.status == 0, outcome.err
@@ -144,7 +144,7 @@ def test_a_document_signer_is_made_or_not(own: Path, tmp_path: Path, run: Callab
 
 def test_a_licence_is_issued_or_not(own: Path, tmp_path: Path) -> None:
     record, key, out = licence(tmp_path), public_key_file(tmp_path), tmp_path / "licence.cbor"
-    words = ("issuer", "issue", record, "--device-key", key, "--out", out, "--dir", own)
+    words = ("issuer", "issue", record, "--device-key", key, "--out", out, "--replace", "--dir", own)
     step, died, handed_out = 0, True, 0
     while died:
         step += 1
