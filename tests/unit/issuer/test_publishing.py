@@ -289,6 +289,30 @@ def test_a_store_from_a_backup_takes_nothing_back(
     assert Crl.decode((tmp_path / "www/current" / CRL_PATH).read_bytes()).number == 2
 
 
+@pytest.mark.parametrize("serials", [[], [8], [7, 8]])
+def test_two_things_of_one_number_are_a_roll_back_whatever_they_revoke(
+    store: Store, publisher: Publisher, clock: Clock, tmp_path: Path, serials: list[int]
+) -> None:
+    publisher.publish(at=clock)
+    store.close()
+    shutil.copy(tmp_path / "authority.db", tmp_path / "backup.db")
+    for place, revoked in (("authority.db", [7]), ("backup.db", serials)):
+        with SqliteStore(tmp_path / place) as one, one.transaction(at=later(), actor=ROLE) as tx:
+            number = tx.take_crl_number(ROOT.fingerprint, "iaca")
+            der = AUTHORITY.crl(number=number, revoked=revoked, this_update=later(len(revoked)))
+            until = later() + timedelta(days=30)
+            tx.add_crl(
+                CrlRecord(issuer=ROOT.fingerprint, number=number, der=der, this_update=later(), next_update=until)
+            )
+    with SqliteStore(tmp_path / "authority.db") as first:
+        Publisher(first, tmp_path / "www").publish(at=clock)
+    with SqliteStore(tmp_path / "backup.db") as second:
+        with pytest.raises(LocalProtocolError) as caught:
+            Publisher(second, tmp_path / "www").publish(at=clock)
+    assert caught.value.code == "publish.rollback"
+    assert Crl.decode((tmp_path / "www/current" / CRL_PATH).read_bytes()).revoked.keys() == {7}
+
+
 def test_two_authorities_do_not_publish_in_one_folder(publisher: Publisher, clock: Clock, tmp_path: Path) -> None:
     publisher.publish(at=clock)
     with SqliteStore(tmp_path / "other.db", create=True) as other:
