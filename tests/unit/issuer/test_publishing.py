@@ -306,9 +306,8 @@ def test_two_things_of_one_number_are_a_roll_back_whatever_they_revoke(
             )
     with SqliteStore(tmp_path / "authority.db") as first:
         Publisher(first, tmp_path / "www").publish(at=clock)
-    with SqliteStore(tmp_path / "backup.db") as second:
-        with pytest.raises(LocalProtocolError) as caught:
-            Publisher(second, tmp_path / "www").publish(at=clock)
+    with SqliteStore(tmp_path / "backup.db") as second, pytest.raises(LocalProtocolError) as caught:
+        Publisher(second, tmp_path / "www").publish(at=clock)
     assert caught.value.code == "publish.rollback"
     assert Crl.decode((tmp_path / "www/current" / CRL_PATH).read_bytes()).revoked.keys() == {7}
 
