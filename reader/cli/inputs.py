@@ -81,14 +81,14 @@ def require_session(arguments: argparse.Namespace) -> None:
     """Refuse a command line that does not say what session and request an answer belongs to.
 
     Raises:
-        LocalProtocolError: An argument is missing (code ``usage.session``).
+        LocalProtocolError: An argument is missing (code ``cli.usage``).
     """
     missing = [] if arguments.transcript else ["--transcript"]
     if not (arguments.request or arguments.unsafe_no_request):
         missing.append("--request or --unsafe-no-request")
     if missing:
         msg = f"the following arguments are required: {', '.join(missing)}"
-        raise LocalProtocolError(msg, code="usage.session")
+        raise LocalProtocolError(msg, code="cli.usage")
 
 
 def add_judging_arguments(verb: argparse.ArgumentParser) -> None:

@@ -60,6 +60,10 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    if arguments.issuer_signed:
+        _refuse_session(arguments)
+    else:
+        inputs.require_session(arguments)
     at = arguments.at or datetime.now(UTC)
     trust = inputs.read_trust(arguments)
     verifier = Verifier(
@@ -70,7 +74,6 @@ def _verify(arguments: argparse.Namespace) -> int:
     )
     if arguments.issuer_signed:
         return _verify_issuer_signed(arguments, verifier, at)
-    inputs.require_session(arguments)
     transcript = inputs.read_transcript(arguments.transcript)
     context = SessionContext(transcript=transcript, reader_key=inputs.read_reader_key(arguments.reader_key))
     request = inputs.read_request(arguments.request)
@@ -100,7 +103,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     return _ACCEPTED if report.accepted else _REJECTED
 
 
-def _verify_issuer_signed(arguments: argparse.Namespace, verifier: Verifier, at: datetime) -> int:
+def _refuse_session(arguments: argparse.Namespace) -> None:
     given = [
         name
         for name in ("transcript", "reader_key", "request", "unsafe_no_request", "keep", "keep_key")
@@ -108,7 +111,10 @@ def _verify_issuer_signed(arguments: argparse.Namespace, verifier: Verifier, at:
     ]
     if given:
         msg = f"--issuer-signed is about no presentation, so it goes without {', '.join(given)}"
-        raise LocalProtocolError(msg.replace("_", "-"), code="usage.issuer_signed")
+        raise LocalProtocolError(msg.replace("_", "-"), code="cli.usage")
+
+
+def _verify_issuer_signed(arguments: argparse.Namespace, verifier: Verifier, at: datetime) -> int:
     evidence = inputs.read_evidence(arguments, verifier.trust, at)
     data = inputs.read_bytes(arguments.response, "RESPONSE")
     with terminal.labelled("RESPONSE"):

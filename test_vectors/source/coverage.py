@@ -37,7 +37,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mdoc §1.1 versions as two numbers": ("accepted-version-*", "response-version-*", "mso-version-*"),
         "mdoc §1.2 forms of a moment": ("accepted-a-validity-with-*", "mso-validity-*-is-a-time-*"),
         "mdoc §1.3 what is digested": ("issuer-data-digest-the-digest-is-*",),
-        "mdoc §1.3 digest ids": ("accepted-the-largest-digest-id", "accepted-digest-ids-*", "*digestid-is-too-large"),
+        "mdoc §1.3 digest ids": ("accepted-the-largest-digest-id", "accepted-digest-ids-*", "*-a-digest-id-of-2-31"),
         "mdoc §1.3 the random of an item": ("issuer-data-random-*", "accepted-an-item-with-a-salt-*"),
         "mdoc §1.3 an element once": ("issuer-data-unique-*",),
         "mdoc §1.3 digests of nothing": ("accepted-digests-of-nothing*", "accepted-a-credential-without-an-element-*"),

@@ -22,6 +22,7 @@ from test_vectors.source import (
     encodings,
     honest,
     lists,
+    ranges,
     revocation,
     signatures,
     signers,
@@ -38,7 +39,7 @@ FORMAT = "mdl-sdk-verification-cases"
 VERSION = 1
 
 # In the order in which a file lists them: what is refused before what is accepted.
-_TABLES = (signers, signatures, revocation, lists, contents, devices, encodings, honest, trusted)
+_TABLES = (signers, signatures, revocation, lists, contents, devices, encodings, honest, ranges, trusted)
 
 
 def all_cases() -> list[Case]:
