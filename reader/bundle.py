@@ -260,6 +260,8 @@ class _Recording:
 
     def __init__(self, key: KeyAgreement) -> None:
         self._key = key
+        # The session holds it against its transcript; a key in foreign custody need not show it.
+        self.public_key: object = getattr(key, "public_key", None)
         self.agreed: dict[bytes, _Agreed] = {}
 
     def agree(self, peer: PublicKey) -> bytes:
@@ -324,9 +326,13 @@ def examine_and_keep(
     Raises:
         DecodeError: The response is not what the CDDL says: there is no verdict to keep.
         UnsupportedError: The verifier takes part in the post-quantum rehearsal (code ``bundle.rehearsal``): what is
-            only rehearsed is not kept for years.
+            only rehearsed is not kept for years. Or the reader's key is not the one in the session transcript (code
+            ``bundle.session``): a bundle holds what the key agreed, not the key, so it could not show that again.
     """
     recorded, recording = _recorded(verifier, context)
+    if recorded.fault is not None and recorded.transcript.is_of_the_reader:
+        msg = f"{recorded.fault}: a bundle of this session cannot be kept"
+        raise UnsupportedError(msg, code="bundle.session")
     report = verifier.examine(response, context=recorded, request=request, at=at, evidence=evidence)
     return _bundle_of(verifier, _Given(response, context.transcript, request, at, evidence), report, recording)
 

@@ -134,6 +134,23 @@ def test_keep_verifies_and_refuses_as_the_verifier_does() -> None:
     assert refused.value.failed == ("issuer_auth.certificate_revocation", "mso.status")
 
 
+@pytest.mark.parametrize(
+    "shown", [HONEST, present(disclose=SHOWN, device_auth=DeviceAuth.MAC)], ids=["signature", "mac"]
+)
+def test_a_session_with_another_readers_key_is_refused_and_not_kept(shown: Presentation) -> None:
+    verifier = Verifier(TRUST, policy=Policy.LENIENT, revocation=Revocation.IF_GIVEN)
+    context = SessionContext(transcript=shown.transcript, reader_key=EphemeralKey.generate())
+    case: dict[str, Any] = {"context": context, "request": shown.request, "at": shown.at, "evidence": EVIDENCE}
+    refused = verifier.examine(shown.response, **case).failed
+    assert refused in (("device_auth.signature",), ("device_auth.mac",))
+    with pytest.raises(VerificationError) as caught:
+        keep(verifier, shown.response, **case)
+    assert caught.value.failed == refused
+    with pytest.raises(UnsupportedError) as unkept:
+        examine_and_keep(verifier, shown.response, **case)
+    assert unkept.value.code == "bundle.session"
+
+
 def test_the_checks_run_no_more_often_than_there_are_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """On each set of roots once, and once on what is kept: a run costs signatures, and an agreement costs the token."""
     runs = 0
