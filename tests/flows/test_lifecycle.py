@@ -269,6 +269,7 @@ def test_a_signer_is_opened_by_role_time_and_root(own: Authority) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # a rekey has some dozens of steps, and each dies once
 def test_a_crash_in_the_midst_of_a_rekey_leaves_an_authority_that_goes_on(pristine: Path, tmp_path: Path) -> None:
     for step in count(1):
         folder = clone(pristine, tmp_path / str(step))

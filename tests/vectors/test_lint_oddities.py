@@ -39,6 +39,7 @@ ODDITIES: dict[str, dict[str, set[str]]] = {
         # keyUsage is written with the empty bits after the last one, which DER leaves out.
         "US-OH-ohio_mdl_iaca_root_2024.pem": {"der.encoding"},
     },
+    # Several are of a country that nobody has assigned.
     "interop-certs-google": {
         "apple_iaca.cer": {"iaca.crldp.uri"},
         "bdr_iaca.pem": {"iaca.crldp.uri"},
@@ -59,16 +60,21 @@ ODDITIES: dict[str, dict[str, set[str]]] = {
         },
         "clear_iaca_root_cert.pem": {"iaca.bc.path-length", "iaca.crldp.missing", "iaca.ian.missing", "iaca.ku.extra"},
         "fast_google_root_certificate.cer": {"iaca.bc.path-length", "iaca.crldp.missing"},
-        "google_mdl_iaca_cert.pem": {"iaca.crldp.missing", "iaca.eku.unexpected", "iaca.extension.critical"},
+        "google_mdl_iaca_cert.pem": {
+            "iaca.crldp.missing",
+            "iaca.eku.unexpected",
+            "iaca.extension.critical",
+            "iaca.subject.country.assigned",
+        },
         # A boolean of BER in basicConstraints: some readers refuse it, some do not.
         "google_mdl_iaca_cert_2.pem": {"der.encoding", "der.library", "iaca.bc.encoding", "iaca.crldp.missing"},
-        "google_mekb_iaca_cert.pem": {"iaca.crldp.missing"},
-        "google_micov_csca_cert.pem": {"iaca.crldp.missing"},
+        "google_mekb_iaca_cert.pem": {"iaca.crldp.missing", "iaca.subject.country.assigned"},
+        "google_micov_csca_cert.pem": {"iaca.crldp.missing", "iaca.subject.country.assigned"},
         "hidtestcscamicov_cert.pem": set(),
         "hidtestiacamdl_cert.pem": {"iaca.eku.unexpected"},
         "iaca_nec_mdl_iaca_cert.pem": {"iaca.crldp.missing", "iaca.eku.unexpected", "iaca.extension.critical"},
         "iaca_utms.der": {"iaca.crldp.missing", "iaca.ian.missing"},
-        "iaca_zetes.der": {"iaca.crldp.missing", "iaca.ian.missing"},
+        "iaca_zetes.der": {"iaca.crldp.missing", "iaca.ian.missing", "iaca.subject.country.assigned"},
         "iso_iaca_tmr_cer.pem": set(),
         "louisiana_department_of_motor_vehicles_cert.cer": {"iaca.subject.state.format"},
         # A reader CA without basicConstraints; that it is for readers only its name tells.
@@ -76,12 +82,18 @@ ODDITIES: dict[str, dict[str, set[str]]] = {
             *("iaca.bc.missing", "iaca.crldp.missing", "iaca.ian.missing"),
         },
         "owf_wallet_iaca_root.pem": set(),
-        "rdw_mekb_testset.cer": {"der.encoding", "der.library", "iaca.bc.encoding", "iaca.crldp.missing"},
+        "rdw_mekb_testset.cer": {
+            "der.encoding",
+            "der.library",
+            "iaca.bc.encoding",
+            "iaca.crldp.missing",
+            "iaca.subject.country.assigned",
+        },
         "samsung_iaca_test_cert_cer.pem": {"iaca.bc.critical", "iaca.ian.missing", "iaca.ku.critical"},
         "scytales_root_ca.pem": {"iaca.ku.critical"},
         "thalesinterop2022iaca.pem": set(),
         "ul_cert_iaca_01.crt": set(),
-        "ul_micov_testset.cer": {"iaca.crldp.missing"},
+        "ul_micov_testset.cer": {"iaca.crldp.missing", "iaca.subject.country.assigned"},
     },
     "interop-2023-spruce-aamva": {
         # They end some days after their root.

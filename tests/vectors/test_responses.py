@@ -395,7 +395,7 @@ def test_what_a_good_response_discloses_can_be_printed(case: Response) -> None:
     result = verifier.verify(
         bytes_of(case.file), context=session_of(case), request=UnsafeNoRequest(), at=moment(case.at)
     )
-    assert {check for check, _ in result.report.warnings} <= {"issuer_auth.profile", "mso.validity"}
+    assert {check for check, _ in result.report.warnings} <= {"response.decoded", "issuer_auth.profile", "mso.validity"}
     for document in result.documents:
         printed = [diagnose(value) for elements in document.elements.values() for value in elements.values()]
         assert printed
