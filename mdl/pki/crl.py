@@ -70,6 +70,7 @@ class CrlScope:
         of_cas: Whether it is about CAs only.
         is_open: Whether its silence means nothing: it is for some reasons, for attribute certificates or for
             certificates of other issuers, its distribution point is no address, or the extension is malformed.
+        is_indirect: Whether its entries may name certificates of other issuers.
         key: What tells one scope from another: the extension's value, empty where it has none.
     """
 
@@ -77,6 +78,7 @@ class CrlScope:
     of_end_entities: bool = False
     of_cas: bool = False
     is_open: bool = False
+    is_indirect: bool = False
     key: bytes = b""
 
     def covers(self, certificate: Certificate) -> bool:
@@ -278,7 +280,7 @@ class Crl(CrlEnvelope):
                 found = extensions_of(entry.extensions, code="crl.extension", path="crlEntryExtensions")
                 for oid, extension in found.items():
                     entry_extensions[oid] = entry_extensions.get(oid, False) or extension.critical
-                if _CERTIFICATE_ISSUER in found:
+                if _CERTIFICATE_ISSUER in found and self.scope.is_indirect:
                     is_own = self.issuer.der in found[_CERTIFICATE_ISSUER].value
                 if _REASON in found:
                     listing = _REASONS.get(found[_REASON].value, Listing.REVOKED)
@@ -318,8 +320,8 @@ class Crl(CrlEnvelope):
         """What the list says of the issuer's certificate with that serial number, or None where it says nothing.
 
         removeFromCRL says that a certificate is no longer on hold in a delta CRL only: a complete one that lists a
-        certificate with it lists it still. What stands behind an entry that names another certificate issuer is about
-        that one's certificates.
+        certificate with it lists it still. In an indirect CRL, what stands behind an entry that names another
+        certificate issuer is about that one's certificates; in any other, all entries are about the issuer's own.
 
         Spec:
             RFC 5280 5.3.1, 5.3.3; facts sheet pki §4.
@@ -411,7 +413,14 @@ def _scope(value: bytes) -> CrlScope:
             is_open = is_open or not uris
     except DecodeError:
         return CrlScope(is_open=True, key=value)
-    return CrlScope(uris=uris, of_end_entities=fields.of_end_entities, of_cas=fields.of_cas, is_open=is_open, key=value)
+    return CrlScope(
+        uris=uris,
+        of_end_entities=fields.of_end_entities,
+        of_cas=fields.of_cas,
+        is_open=is_open,
+        is_indirect=fields.indirect,
+        key=value,
+    )
 
 
 def _number(value: bytes) -> int:

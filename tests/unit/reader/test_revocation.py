@@ -276,23 +276,41 @@ def test_a_partition_clears_whom_it_would_list_and_revokes_whom_it_lists(
         assert judge(*order).outcome is Outcome.FAILED
 
 
+def naming(issuer: bytes, *, critical: bool = True) -> Any:
+    """The first entry names a certificate issuer, which counts for those behind it, too."""
+
+    def change(body: Any) -> None:
+        value = core.ParsableOctetString(enclosed(b"\xa4" + bytes((len(issuer),)) + issuer))
+        body["revoked_certificates"][0]["crl_entry_extensions"] = [
+            {"extn_id": "2.5.29.29", "critical": critical, "extn_value": value}
+        ]
+
+    return change
+
+
+ANOTHER = ThrowawayAuthority("Other").iaca_certificate.subject.der
+
+
 def test_what_stands_behind_another_certificate_issuer_is_not_the_root_s() -> None:
-    def change(name: bytes) -> Any:
-        def of(body: Any) -> None:
-            value = core.ParsableOctetString(enclosed(b"\xa4" + bytes((len(name),)) + name))
-            body["revoked_certificates"][0]["crl_entry_extensions"] = [
-                {"extn_id": "2.5.29.29", "critical": True, "extn_value": value}
-            ]
-
-        return of
-
     original = Crl(HOUSE.crl(revoked=[12345, SIGNER.serial], extensions=partition(indirect_crl=True)))
-    others = forge_crl(
-        original, change(ThrowawayAuthority("Other").iaca_certificate.subject.der), signer=HOUSE.iaca_key
-    )
+    others = forge_crl(original, naming(ANOTHER), signer=HOUSE.iaca_key)
     assert judge(others.der).outcome is Outcome.INDETERMINATE
-    own = forge_crl(original, change(ROOT.subject.der), signer=HOUSE.iaca_key)
+    own = forge_crl(original, naming(ROOT.subject.der), signer=HOUSE.iaca_key)
     assert judge(own.der).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("critical", [True, False])
+@pytest.mark.parametrize("extensions", [{}, partition(OURS), partition(only_contains_user_certs=True)])
+@pytest.mark.parametrize("serials", [[SIGNER.serial], [12345, SIGNER.serial]])
+def test_a_list_that_is_not_indirect_revokes_whoever_an_entry_says_has_issued(
+    extensions: dict[str, Any], serials: list[int], *, critical: bool
+) -> None:
+    """RFC 5280 5.3.3: only an indirect list has entries of others; elsewhere the name must not hide an entry."""
+    original = Crl(HOUSE.crl(revoked=serials, extensions=extensions))
+    for name in (ANOTHER, ROOT.subject.der.replace(b"\x0c", b"\x13")):  # the root's own, as PrintableString
+        hiding = forge_crl(original, naming(name, critical=critical), signer=HOUSE.iaca_key).der
+        for order in permutations([hiding, HOUSE.crl(number=9)]):
+            assert judge(*order).outcome is Outcome.FAILED
 
 
 # --- what is remembered -----------------------------------------------------------------------------------------------
