@@ -45,7 +45,7 @@ from mdl.status import IdentifierList, StatusList, StatusReference, StatusToken
 from reader.fetching import EvidenceKind, Fetcher
 from reader.files import write_whole
 from reader.report import EVIDENCE_CHECKS, Report
-from reader.revocation import MAX_CLOCK_SKEW, Age, Evidence, IssuersWord, claims_issuer, known_crl
+from reader.revocation import MAX_CLOCK_SKEW, Age, Evidence, IssuersWord, claims_issuer, demand_moment, known_crl
 from reader.status import verify_status_token
 from reader.trust import TrustStore
 
@@ -338,9 +338,7 @@ class EvidenceStore:
 
     def _take(self, need: Need, url: str, data: bytes, at: datetime) -> tuple[VerificationError | None, bool]:
         """Why evidence is not what was needed, or None; and whether it is kept."""
-        if at.utcoffset() is None:
-            msg = "`at` is an aware datetime"
-            raise ValueError(msg)
+        demand_moment("at", at)
         entry = _authentic(need, url, data, at)
         with self._lock:
             self._put(entry, at)
@@ -398,7 +396,12 @@ class EvidenceStore:
         return True
 
     def is_fresh(self, need: Need, *, at: datetime, max_age: timedelta) -> bool:
-        """Whether there is such evidence and no reason to look for a newer one."""
+        """Whether there is such evidence and no reason to look for a newer one.
+
+        Raises:
+            ValueError: `at` is naive.
+        """
+        demand_moment("at", at)
         found = [entry for entry in self._find(need) if entry.serves(need)]
         return any(
             entry.is_fresh(at, max_age)
@@ -413,7 +416,11 @@ class EvidenceStore:
             needs: What is needed; None gives everything. A reader that works offline takes everything once and passes
                 the same object to each verification: then a verifier sorts it only once.
             at: The time of verification: lists from the future that revoke nobody are left out.
+
+        Raises:
+            ValueError: `at` is naive.
         """
+        demand_moment("at", at)
         with self._lock:
             entries = self._entries()
         if needs is not None:

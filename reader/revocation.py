@@ -313,6 +313,21 @@ class _AtHand:
         return found + [one for one in self._by_key.get(identifier, ()) if one not in found]
 
 
+def demand_moment(name: str, value: object) -> None:
+    """Refuse what is no moment at the door, so that the error names the argument.
+
+    Raises:
+        TypeError: It is no datetime.
+        ValueError: It is naive.
+    """
+    if not isinstance(value, datetime):
+        msg = f"{name}: expected datetime, not {type(value).__name__}"
+        raise TypeError(msg)
+    if value.utcoffset() is None:
+        msg = f"{name}: the time of verification is an aware datetime, not a naive one"
+        raise ValueError(msg)
+
+
 # --- the judge --------------------------------------------------------------------------------------------------------
 
 

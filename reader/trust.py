@@ -39,7 +39,7 @@ from mdl.pki import (
     lint_certificate,
 )
 from reader.report import Outcome, Policy, Revocation
-from reader.revocation import CrlJudge, Evidence
+from reader.revocation import CrlJudge, Evidence, demand_moment
 
 __all__ = [
     "ANY_DOCTYPE",
@@ -229,10 +229,12 @@ class TrustAnchor:
             ProfileError: It breaks a rule of security, is not self-signed, or is not valid at that time (code
                 ``trust.profile``); or it is of another country or state than it is to be trusted for
                 (``trust.place``).
+            ValueError: `at` is naive.
 
         Spec:
             Facts sheet pki §3.2: an anchor's own profile is checked at import.
         """
+        demand_moment("at", at)
         findings = _findings(certificate, purpose)
         if not certificate.not_before <= at <= certificate.not_after:
             findings = lint_certificate(certificate, _PROFILES[purpose], at=at)
@@ -411,7 +413,9 @@ class FollowLinks:
 
         Raises:
             TypeError: The lists are no tuple of bytes, or what is demanded of them is no `Revocation`.
+            ValueError: `at` is naive.
         """
+        demand_moment("at", self.at)
         crls: object = self.crls
         if not isinstance(crls, tuple) or not all(isinstance(one, bytes) for one in crls):
             msg = "the revocation lists are a tuple of bytes"
@@ -443,10 +447,12 @@ def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: d
         ProfileError: The link or the new root breaks its profile (codes ``link.profile``, ``trust.…``).
         VerificationError: The old anchor cannot lead anywhere (``link.anchor``), or the link does not lead to this
             root (``link.root``).
+        ValueError: `at` is naive.
 
     Spec:
         Facts sheet pki §2.2; one source only has the extended key usage, and the safe reading asks for it.
     """
+    demand_moment("at", at)
     clause = "18013-5 Annex B"
     # (1)
     issuer = old.certificate

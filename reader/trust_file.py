@@ -26,6 +26,7 @@ from mdl.errors import DecodeError, LocalProtocolError, MdlError, VerificationEr
 from mdl.pki import Certificate
 from reader.files import write_whole
 from reader.report import Revocation
+from reader.revocation import demand_moment
 from reader.trust import (
     ANY_DOCTYPE,
     ANY_PURPOSE,
@@ -242,7 +243,11 @@ class TrustFile:
             at: When, aware.
             crls: The providers' revocation lists at hand, DER or PEM; those of others are ignored, and one that
                 does not decode counts as absent.
+
+        Raises:
+            ValueError: `at` is naive.
         """
+        demand_moment("at", at)
         given: list[TrustAnchor] = []
         imports: list[VicalImport] = []
         refusals: list[TrustRefusal] = []

@@ -59,7 +59,7 @@ from reader.checks import (
     judge_version,
 )
 from reader.report import CHECKS, Check, Outcome, Policy, Report, Revocation
-from reader.revocation import MAX_CLOCK_SKEW, NO_EVIDENCE, CrlJudge, Evidence
+from reader.revocation import MAX_CLOCK_SKEW, NO_EVIDENCE, CrlJudge, Evidence, demand_moment
 from reader.status import StatusJudge
 from reader.trust import MDL_DOCTYPE, TrustAnchor, TrustStore, deviation_code, wrong_purpose
 
@@ -235,13 +235,6 @@ def _demand(name: str, value: object, *kinds: type[Any]) -> None:
     if not isinstance(value, kinds):
         msg = f"{name}: expected {' or '.join(kind.__name__ for kind in kinds)}, not {type(value).__name__}"
         raise TypeError(msg)
-
-
-def _demand_moment(name: str, value: object) -> None:
-    _demand(name, value, datetime)
-    if isinstance(value, datetime) and value.utcoffset() is None:
-        msg = f"{name}: the time of verification is an aware datetime, not a naive one"
-        raise ValueError(msg)
 
 
 _PLAIN: Final = frozenset((str, bytes, int, bool, float, type(None), FullDate, TDate))
@@ -475,7 +468,7 @@ class Verifier:
             DecodeError: It is neither; ``.path`` tells where.
         """
         _demand("data", data, bytes)
-        _demand_moment("at", at)
+        demand_moment("at", at)
         _demand("evidence", evidence, Evidence)
         reading = Reading(_LIMITS)
         value = decode_view(data, reading=reading)
@@ -508,7 +501,7 @@ class Verifier:
 
     def _run(self, response: bytes, case: _Case) -> tuple[Report, list[dict[str, Any]]]:
         _demand("response", response, bytes)
-        _demand_moment("at", case.at)
+        demand_moment("at", case.at)
         _demand("context", case.context, SessionContext)
         _demand("request", case.request, DeviceRequest, UnsafeNoRequest)
         _demand("evidence", case.evidence, Evidence)
