@@ -5,7 +5,6 @@ python examples/issue_with_hsm.py
 The token is SoftHSM in a temporary folder. With another one, give `Founding` its URI as `token=`.
 """
 
-import os
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from issuer.authority import Authority, Founding
 from issuer.issuance import CredentialIssuer, Order
-from issuer.keystore import Pkcs11Uri, SigningProcesses, secret_from_file, softhsm_environment
+from issuer.keystore import Pkcs11Uri, SigningProcesses, secret_from_file
 from mdl.cbor import FullDate
 from mdl.doctypes import MDL_NAMESPACE
 from mdl.keys import SoftwareSigner
@@ -59,8 +58,6 @@ def main() -> None:
         document_signer = authority.certify_signer(at=now)
         print("a document signer in the token:", document_signer.certificate.subject)
 
-        # The signing processes find SoftHSM's tokens by this variable, which an HSM of metal does not need.
-        os.environ.update(softhsm_environment(authority.folder / "token"))
         uri = Pkcs11Uri.parse(authority.token).for_key(document_signer.key)
         assert authority.pin_file is not None
         with SigningProcesses(uri, secret=secret_from_file(authority.pin_file), processes=2) as signers:

@@ -97,8 +97,9 @@ class PublishedCheckpoint:
 class Authority(Certifying):
     """An issuing authority whose folder is `directory`.
 
-    Each call reads the folder anew and opens the token only for as long as it takes. While a SoftHSM token of the
-    folder's own is open, an environment variable of this process tells SoftHSM where it is.
+    Each call reads the folder anew and opens the token only for as long as it takes. Several authorities, each with a
+    token of its own, work side by side in one process, in threads too; where two use SoftHSM, it is started again
+    whenever the other one's turn comes, some milliseconds each time.
     """
 
     def __init__(

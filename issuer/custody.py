@@ -11,7 +11,6 @@ long, as an issuing service is, takes a turn for each batch that it signs, and l
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import threading
@@ -20,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from issuer.aws import AwsUri, call, connect, malformed_answer, member
 from issuer.folder import PinSource, lock, read_file, unwritable, write_file
@@ -44,6 +43,7 @@ __all__ = [
     "KmsToken",
     "Turn",
     "check_token",
+    "configuration_of",
     "make_softhsm",
     "new_softhsm_uri",
     "open_softhsm",
@@ -54,11 +54,6 @@ PIN_FILE: Final = "pin"
 """Name of the file in the token's folder that holds the user's PIN, where none was given."""
 
 _SO_PIN_FILE: Final = "so-pin"
-_VARIABLE: Final = "SOFTHSM2_CONF"
-_mutex: Final = threading.Lock()
-_places: Final[dict[str, list[Any]]] = {}
-# For each token's configuration: how many use it in this process, and what the variable was before.
-
 _KMS: Final = "awskms"
 _MAX_ALIAS: Final = 256
 """Longest alias in KMS, with its ``alias/``."""
@@ -292,9 +287,14 @@ def make_softhsm(folder: Path, uri: str, *, secret: SecretHandler, draw_pin: boo
         write_file(_spare_of(file), read_file(file), private=True)
 
 
+def configuration_of(folder: Path) -> str:
+    """Where the configuration of the SoftHSM token in a folder lies: `issuer.key_uri.Pkcs11Uri.configuration`."""
+    return softhsm_environment(folder)["SOFTHSM2_CONF"]
+
+
 @contextmanager
 def open_softhsm(folder: Path) -> Iterator[Turn]:
-    """Make the SoftHSM token of a folder usable in this process while the context is open.
+    """Have the SoftHSM token of a folder to oneself while the context is open.
 
     Yields:
         The turn, which is taken: as long as it is, no other process or thread uses the token.
@@ -303,8 +303,7 @@ def open_softhsm(folder: Path) -> Iterator[Turn]:
         SigningError: There is no token in the folder (code ``signing.token_missing``), the folder was moved
             (``authority.moved``), or another process keeps the token (``authority.busy``).
     """
-    settings = softhsm_environment(folder)
-    file = Path(settings[_VARIABLE])
+    file = Path(configuration_of(folder))
     if not file.exists():
         message = f"the token folder {folder} is missing or incomplete: restore it; its keys exist nowhere else"
         raise SigningError(message, code="signing.token_missing")
@@ -314,29 +313,7 @@ def open_softhsm(folder: Path) -> Iterator[Turn]:
     turn = Turn(folder)
     with turn.taken():
         _mend(folder)
-        with _in_environment(settings[_VARIABLE]):
-            yield turn
-
-
-@contextmanager
-def _in_environment(place: str) -> Iterator[None]:
-    """Tell SoftHSM where its token is, for as long as any thread of this process uses it."""
-    with _mutex:
-        if place not in _places:
-            _places[place] = [0, os.environ.get(_VARIABLE)]
-        _places[place][0] += 1
-        os.environ[_VARIABLE] = place
-    try:
-        yield
-    finally:
-        with _mutex:
-            _places[place][0] -= 1
-            if _places[place][0] == 0:
-                _, before = _places.pop(place)
-                if before is None:
-                    os.environ.pop(_VARIABLE, None)
-                else:
-                    os.environ[_VARIABLE] = before
+        yield turn
 
 
 def _token_files(folder: Path) -> list[Path]:

@@ -4,7 +4,9 @@ Keys stand on two layers, each with one duty:
 
 - a *module* is the shared library, one per process. It starts the library with operating-system locking (python-pkcs11
   by itself starts it without, and threads then crash inside the library), counts the calls under way, and can start the
-  library afresh when nobody is inside. A library that cannot lock gets one call at a time, by the same counter;
+  library afresh when nobody is inside. A library that cannot lock gets one call at a time, by the same counter. SoftHSM
+  reads its configuration when it starts, and knows the tokens of one configuration only: the module starts it again
+  with another one when a token of that one is used;
 - a *session pool* is one token of that module. It logs in once, keeps one owner session open for as long as anybody
   uses the token, lends sessions with their key objects to one thread at a time, and brings everything back once after
   a loss.
@@ -160,6 +162,10 @@ def import_pkcs11() -> Any:
 _SIGNATURE_ROOM: Final = 256
 """Bytes set aside for a signature; the longest that we know has 132."""
 
+_VARIABLE: Final = "SOFTHSM2_CONF"
+"""The environment variable in which SoftHSM looks for its configuration when it starts, and at no other time."""
+
+_environment_lock: Final = threading.Lock()
 _CKR_OK: Final = 0
 _CKR_ARGUMENTS_BAD: Final = 0x07
 _CKR_CANT_LOCK: Final = 0x0A
@@ -172,6 +178,28 @@ def _exists(path: str) -> bool:
         return Path(path).exists()
     except OSError:  # a folder on the way that may not be entered, a name that is too long
         return False
+
+
+@contextmanager
+def _in_environment(configuration: str | None) -> Iterator[None]:
+    """Tell SoftHSM where its configuration is, for the moment in which it starts."""
+    with _environment_lock:
+        before = os.environ.get(_VARIABLE)
+        if configuration == before:
+            yield
+            return
+        _put(configuration)
+        try:
+            yield
+        finally:
+            _put(before)
+
+
+def _put(configuration: str | None) -> None:
+    if configuration is None:
+        os.environ.pop(_VARIABLE, None)
+    else:
+        os.environ[_VARIABLE] = configuration
 
 
 class _InitializeArguments(ctypes.Structure):
@@ -278,9 +306,10 @@ class _Module:
         cryptoki: The functions that python-pkcs11 lacks.
         generation: How often the library was started. Sessions and keys belong to one generation, which cannot change
             while somebody is inside.
+        configuration: What SoftHSM was told of its configuration at the last start; None for nothing.
         ready: Whether the last start succeeded.
         limit: How many threads may be inside.
-        lock: Guards the next four. It is taken for every signature, the condition on it only by who has to wait.
+        lock: Guards all of these. It is taken for every signature, the condition on it only by who has to wait.
         active: How many threads are inside.
         exclusive: Whether `restart` wants the library for itself.
         waiting: How many threads wait for `turn`.
@@ -288,6 +317,7 @@ class _Module:
 
     __slots__ = (
         "active",
+        "configuration",
         "cryptoki",
         "exclusive",
         "forked",
@@ -301,10 +331,11 @@ class _Module:
         "waiting",
     )
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, configuration: str | None) -> None:
         pkcs11 = import_pkcs11()
         self.path = path
         self.generation = 0
+        self.configuration = configuration
         self.ready = False
         self.limit = _MAX_INSIDE
         self.lock = threading.Lock()
@@ -322,10 +353,11 @@ class _Module:
             )
         try:
             # This starts the library, without locking. Nothing has been done with it yet, so `_start` may do it again.
-            self.library: Any = pkcs11.lib(path)
+            with _in_environment(configuration):
+                self.library: Any = pkcs11.lib(path)
         except pkcs11.PKCS11Error as exc:
             raise self._does_not_start(retryable=False) from exc
-        self._start()
+        self._start(configuration)
         if not self.ready:
             raise self._does_not_start(retryable=False)
         if hasattr(os, "register_at_fork"):
@@ -347,19 +379,19 @@ class _Module:
                 code="signing.forked",
             )
 
-    def enter(self) -> int:
-        """Wait for a turn and take it.
+    def enter(self, configuration: str | None) -> int:
+        """Wait for a turn with the library started as `configuration` says, and take it.
 
         Returns:
             The generation that is running.
 
         Raises:
-            SigningError: This is a forked process, or no turn came in time.
+            SigningError: This is a forked process, no turn came in time, or the library does not start.
         """
         self.refuse_fork()
         with self.lock:
-            if self.exclusive or self.active >= self.limit:
-                self.wait_for_turn()
+            if self.exclusive or self.active >= self.limit or not self.ready or self.configuration != configuration:
+                self.wait_for_turn(configuration)
             self.active += 1
             return self.generation
 
@@ -370,9 +402,12 @@ class _Module:
             if self.waiting:
                 self.turn.notify_all()
 
-    def wait_for_turn(self) -> None:
-        """Wait, with the lock held, until one more may enter."""
+    def wait_for_turn(self, configuration: str | None) -> None:
+        """Wait, with the lock held, until one more may enter a library that was started as `configuration` says."""
         self._wait(lambda: not self.exclusive and self.active < self.limit)
+        if not self.ready or self.configuration != configuration:
+            # Whoever starts it goes in at once, before another who wants it otherwise.
+            self._start_alone(configuration)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         self.waiting += 1
@@ -386,7 +421,7 @@ class _Module:
         finally:
             self.waiting -= 1
 
-    def restart(self, generation: int) -> None:
+    def restart(self, generation: int, configuration: str | None) -> None:
         """Start the library afresh, unless another thread has done so since `generation`.
 
         Every session of the process ends, and every pool logs in again when it is next used.
@@ -397,17 +432,23 @@ class _Module:
         self.refuse_fork()
         with self.lock:
             self._wait(lambda: not self.exclusive)
-            if self.ready and self.generation != generation:
+            if self.ready and self.generation != generation and self.configuration == configuration:
                 return
-            self.exclusive = True
+            self._start_alone(configuration)
+
+    def _start_alone(self, configuration: str | None) -> None:
+        """Start the library when nobody is inside. The lock is held, and is let go of on the way."""
+        self.exclusive = True
         try:
-            with self.lock:
-                self._wait(lambda: self.active == 0)
-            self._start()
+            self._wait(lambda: self.active == 0)
+            self.lock.release()  # whoever waits for a start that hangs gives up after a while
+            try:
+                self._start(configuration)
+            finally:
+                self.lock.acquire()
         finally:
-            with self.lock:
-                self.exclusive = False
-                self.turn.notify_all()
+            self.exclusive = False
+            self.turn.notify_all()
         if not self.ready:
             raise self._does_not_start(retryable=True)
 
@@ -422,13 +463,15 @@ class _Module:
             if token.flags & pkcs11.TokenFlag.TOKEN_INITIALIZED:
                 yield token
 
-    def _start(self) -> None:
+    def _start(self, configuration: str | None) -> None:
         self.ready = False
         self.cryptoki.finalize()  # says "not initialized" when the last start failed: that is the state we want
-        result = self.cryptoki.initialize(locking=True)
-        if result in (_CKR_CANT_LOCK, _CKR_ARGUMENTS_BAD):
-            self.limit = 1
-            result = self.cryptoki.initialize(locking=False)
+        with _in_environment(configuration):
+            result = self.cryptoki.initialize(locking=True)
+            if result in (_CKR_CANT_LOCK, _CKR_ARGUMENTS_BAD):
+                self.limit = 1
+                result = self.cryptoki.initialize(locking=False)
+        self.configuration = configuration
         self.generation += 1
         self.ready = result == _CKR_OK
 
@@ -443,17 +486,26 @@ class _Module:
 
 _registry_lock = threading.Lock()
 _modules: dict[str, _Module] = {}
-_pools: dict[tuple[str, str, bytes], SessionPool] = {}
+_pools: dict[tuple[str, str | None, str, bytes], SessionPool] = {}
 
 
-def _module(path: str) -> _Module:
+def _module(path: str, configuration: str | None) -> _Module:
     for loaded in tuple(_modules.values()):
         loaded.refuse_fork()  # before the lock: a forked child may have inherited it locked
-    # Not the resolved path: wrapper modules choose their behaviour by the name they are loaded under.
+    # Not by the resolved path: wrapper modules choose their behaviour by the name they are loaded under.
     with _registry_lock:
         if path not in _modules:
-            _modules[path] = _Module(path)
+            same = [one for name, one in _modules.items() if _is_same_file(name, path)]
+            _modules[path] = same[0] if same else _Module(path, configuration)
         return _modules[path]
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    """Whether two paths lead to one file, of which a process has one library only."""
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
 
 
 # --- Session pools ---------------------------------------------------------------------------------------------------
@@ -537,6 +589,7 @@ class SessionPool:
         "_pin",
         "_pkcs11",
         "_token",
+        "configuration",
         "label",
         "module",
         "refused",
@@ -544,8 +597,9 @@ class SessionPool:
         "users",
     )
 
-    def __init__(self, module: _Module, label: str, serial: bytes, pin: Secret) -> None:
+    def __init__(self, module: _Module, configuration: str | None, label: str, serial: bytes, pin: Secret) -> None:
         self.module = module
+        self.configuration = configuration
         self.label = label
         self.serial = serial
         self.users = 0
@@ -573,13 +627,18 @@ class SessionPool:
         """
         # All that a signature needs beside the token's own work stands in this one function; spread over several, it
         # costs measurably more.
-        module = self.module
+        module, configuration = self.module, self.configuration
         while True:
-            if self.refused is not None or module.forked or not module.ready:
-                self._get_ready()
+            if self.refused is not None or module.forked:
+                self._refuse_again()
             with module.lock:
-                if module.exclusive or module.active >= module.limit:
-                    module.wait_for_turn()
+                if (
+                    module.exclusive
+                    or module.active >= module.limit
+                    or not module.ready
+                    or module.configuration != configuration
+                ):
+                    module.wait_for_turn(configuration)
                 module.active += 1
                 generation = module.generation
                 session = self._idle.pop() if self._idle else None
@@ -603,15 +662,11 @@ class SessionPool:
                         self._idle.append(session)
                     if module.waiting:
                         module.turn.notify_all()
-            module.restart(generation)
-
-    def _get_ready(self) -> None:
-        """Restart what does not run; refuse what must not be tried again."""
-        self.module.refuse_fork()
-        self._refuse_again()
-        self.module.restart(self.module.generation)
+            module.restart(generation, configuration)
 
     def _refuse_again(self) -> None:
+        """Refuse what must not be tried again."""
+        self.module.refuse_fork()
         if self.refused is not None:
             raise SigningError(self.refused.message, code=self.refused.code)
 
@@ -637,10 +692,10 @@ class SessionPool:
 
     def close(self) -> None:
         """Log out and close every session of this process on the token; only for the last user."""
-        if not self.module.ready:
-            return
+        if not self.module.ready or self.module.configuration != self.configuration:
+            return  # the sessions ended with the library that they belonged to
         try:
-            generation = self.module.enter()
+            generation = self.module.enter(self.configuration)
         except SigningError:
             _log.warning("token '%s' is stuck: its sessions stay open until the process ends", self.label)
             return
@@ -710,16 +765,19 @@ def open_pool(uri: Pkcs11Uri, secret: SecretHandler) -> Iterator[SessionPool]:
     Raises:
         SigningError: The module, the token or the PIN is not there or not right.
     """
-    module = _module(uri.module_path)
-    label, serial = _find_token(module, uri)
+    configuration = os.environ.get(_VARIABLE) if uri.configuration is None else uri.configuration
+    module = _module(uri.module_path, configuration)
+    if uri.configuration is not None:
+        _look_again(module, uri.configuration)
+    label, serial = _find_token(module, configuration, uri)
     if uri.pin_source is not None:
         secret = secret_from_file(uri.pin_source)
     pin = Secret.ask(secret, f"PIN of token '{label}'")
-    name = (module.path, label, serial)
+    name = (module.path, configuration, label, serial)
     with _registry_lock:
         pool = _pools.get(name)
         if pool is None or pool.refused is not None:
-            pool = SessionPool(module, label, serial, pin)
+            pool = SessionPool(module, configuration, label, serial, pin)
             pool.log_in()
             _pools[name] = pool
         else:
@@ -737,14 +795,21 @@ def open_pool(uri: Pkcs11Uri, secret: SecretHandler) -> Iterator[SessionPool]:
                     pool.close()
 
 
-def _find_token(module: _Module, uri: Pkcs11Uri) -> tuple[str, bytes]:
+def _look_again(module: _Module, configuration: str) -> None:
+    """See the tokens of a folder as they are now, where nobody in this process has one of them open.
+
+    The library remembers what lay there when it started; meanwhile the folder may have been exchanged for a copy.
+    """
+    with _registry_lock:
+        if not any(name[:2] == (module.path, configuration) for name in _pools):
+            module.restart(module.generation, configuration)
+
+
+def _find_token(module: _Module, configuration: str | None, uri: Pkcs11Uri) -> tuple[str, bytes]:
     """The label and serial number of the one token that a URI names."""
     pkcs11 = import_pkcs11()
-    started_with = module.generation
     for last in (False, True):
-        if not module.ready:
-            module.restart(module.generation)
-        module.enter()
+        started_with = module.enter(configuration)
         try:
             found = [token for token in module.tokens() if _is_meant(token, uri)]
         except pkcs11.PKCS11Error as exc:
@@ -762,7 +827,7 @@ def _find_token(module: _Module, uri: Pkcs11Uri) -> tuple[str, bytes]:
             return found[0].label, found[0].serial
         if not last:
             # A token that came after the module was started is often seen only after a fresh start.
-            module.restart(started_with)
+            module.restart(started_with, configuration)
     raise SigningError(
         f"the PKCS#11 module {module.path} shows no {uri.describe()}: connect or create it, or correct the URI "
         "(SoftHSM: SOFTHSM2_CONF must name its configuration before the first use)",
@@ -780,16 +845,24 @@ def _is_meant(token: pkcs11.Token, uri: Pkcs11Uri) -> bool:
     )
 
 
-def create_token(path: str, label: str, *, so_pin: Secret, user_pin: Secret) -> None:
-    """Initialise a free slot of a module as a new token; for a process that does nothing else.
+def create_token(path: str, label: str, *, configuration: str, so_pin: Secret, user_pin: Secret) -> None:
+    """Initialise a free slot of a module as a new token.
+
+    Args:
+        path: The module.
+        label: The token's label.
+        configuration: Path of SoftHSM's configuration.
+        so_pin: The security officer's PIN.
+        user_pin: The user's PIN.
 
     Raises:
         SigningError: A token of that label exists (code ``signing.token_exists``), no slot is free, or the module
             refused.
     """
     pkcs11 = import_pkcs11()
-    module = _module(path)
-    module.enter()
+    module = _module(path, configuration)
+    module.restart(module.generation, configuration)  # see what lies in the folder now
+    module.enter(configuration)
     try:
         if any(token.label == label for token in module.tokens()):
             raise SigningError(f"there already is a token '{label}'", code="signing.token_exists")

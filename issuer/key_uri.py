@@ -165,6 +165,8 @@ class Pkcs11Uri:
         label: Label of the key (``object`` in the URI).
         id: Identifier of the key.
         pin_source: Path of a file that holds the user PIN; it goes before the caller's secret handler.
+        configuration: Path of the configuration of SoftHSM that has the token (``softhsm2-conf`` in the query of the
+            URI, an attribute of our own); None takes what ``SOFTHSM2_CONF`` says when the token is opened.
 
     Spec:
         RFC 7512. A PIN inside the URI (``pin-value``) and a command as the PIN's source are refused.
@@ -179,6 +181,7 @@ class Pkcs11Uri:
     label: str | None = None
     id: bytes | None = None
     pin_source: str | None = None
+    configuration: str | None = None
 
     @classmethod
     def parse(cls, uri: str) -> Pkcs11Uri:
@@ -211,6 +214,8 @@ class Pkcs11Uri:
             if not re.fullmatch(r"[0-9]{1,18}", fields["slot_id"]):
                 raise invalid_uri("slot-id is not a number")
             fields["slot_id"] = int(fields["slot_id"])
+        if not Path(fields.get("configuration", "/")).is_absolute():
+            raise invalid_uri("softhsm2-conf must give the absolute path of SoftHSM's configuration")
         if "pin_source" in fields:
             fields["pin_source"] = _pin_source_path(fields["pin_source"])
         if not Path(fields.get("module_path", "")).is_absolute():
@@ -243,6 +248,8 @@ class Pkcs11Uri:
         query = [f"module-path={quote(self.module_path, safe=_UNESCAPED + '/')}"]
         if self.pin_source is not None:
             query.append(f"pin-source=file:{quote(self.pin_source, safe=_UNESCAPED + '/')}")
+        if self.configuration is not None:
+            query.append(f"softhsm2-conf={quote(self.configuration, safe=_UNESCAPED + '/')}")
         return f"pkcs11:{';'.join(path)}?{'&'.join(query)}"
 
     def describe(self) -> str:
@@ -262,7 +269,11 @@ _PATH_ATTRIBUTES: Final[Mapping[str, str]] = {
     "id": "id",
     "type": "type",
 }
-_QUERY_ATTRIBUTES: Final[Mapping[str, str]] = {"module-path": "module_path", "pin-source": "pin_source"}
+_QUERY_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "module-path": "module_path",
+    "pin-source": "pin_source",
+    "softhsm2-conf": "configuration",
+}
 _UNESCAPED: Final = "-._~:[]@!$'()*+,="
 
 

@@ -247,8 +247,6 @@ _SOFTHSM_PLACES: Final = (
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 )
 _SOFTHSM_CONFIGURATION: Final = "softhsm2.conf"
-_OFFICER: Final = "security officer's PIN"
-_USER: Final = "user PIN"
 
 
 def find_softhsm() -> Path:
@@ -269,8 +267,8 @@ def find_softhsm() -> Path:
 def softhsm_environment(directory: str | os.PathLike[str]) -> Mapping[str, str]:
     """The environment in which SoftHSM finds the tokens of a folder made by `init_softhsm_token`.
 
-    SoftHSM reads it when it is first used in a process, so a program puts it into ``os.environ`` before that. This
-    library changes no environment.
+    A token is looked for where the variable points when it is opened. A URI with ``softhsm2-conf`` needs no variable
+    (`issuer.key_uri.Pkcs11Uri`).
     """
     return MappingProxyType({"SOFTHSM2_CONF": str(Path(directory).absolute() / _SOFTHSM_CONFIGURATION)})
 
@@ -285,8 +283,8 @@ def init_softhsm_token(
 ) -> str:
     """Make a SoftHSM token in a folder: for demonstrations, tests and development.
 
-    The folder and everything in it is for its owner only. The token is made through PKCS#11 by a spawned process, which
-    gets the PINs through a pipe: they are on no command line and in no environment.
+    The folder and everything in it is for its owner only. The token is made through PKCS#11 in this process: the PINs
+    are on no command line and in no environment.
 
     Args:
         directory: The folder; it is made where missing. Several tokens may lie in one.
@@ -296,15 +294,16 @@ def init_softhsm_token(
         module: Path of the SoftHSM module, where `find_softhsm` does not find it.
 
     Returns:
-        The ``pkcs11:`` URI of the token. It opens in a process with the `softhsm_environment` of the folder.
+        The ``pkcs11:`` URI of the token. It opens in a process with the `softhsm_environment` of the folder, or with
+        the folder's configuration as its ``softhsm2-conf``.
 
     Raises:
         SigningError: A token of that label exists there, a PIN has an impossible length, SoftHSM is not installed, or
             the folder cannot be written.
     """
-    pins = {_OFFICER: Secret(so_pin), _USER: Secret(user_pin)}
+    so, user = Secret(so_pin), Secret(user_pin)
     del so_pin, user_pin  # a traceback shows variables
-    if not all(4 <= len(pin.reveal().encode()) <= 255 for pin in pins.values()):
+    if not all(4 <= len(pin.reveal().encode()) <= 255 for pin in (so, user)):
         raise SigningError("a PIN of SoftHSM has 4 to 255 bytes", code="signing.pin_invalid")
     if not 1 <= len(label.encode()) <= 32 or label != label.strip() or "\0" in label:
         raise invalid_uri("a token label has 1 to 32 bytes and no blank at its ends")
@@ -328,21 +327,13 @@ def init_softhsm_token(
             raise SigningError(f"{file} is not ours: choose an empty folder", code="signing.token_exists")
     except OSError as exc:
         raise SigningError(f"cannot prepare the folder {folder}: {exc.strerror}", code="signing.token_failed") from exc
-    worker = _Worker(_create_token_main, (str(path), label, dict(softhsm_environment(folder))))
+    create_token(str(path), label, configuration=str(file), so_pin=so, user_pin=user)
     try:
-        worker.answer_secrets(pins.__getitem__)
-    finally:
-        worker.stop()
+        for made in tokens.rglob("*"):
+            made.chmod(0o700 if made.is_dir() else 0o600)
+    except OSError as exc:
+        raise SigningError(f"cannot protect the folder {tokens}: {exc.strerror}", code="signing.token_failed") from exc
     return uri
-
-
-def _create_token_main(connection: Connection, path: str, label: str, environment: dict[str, str]) -> None:
-    os.environ.update(environment)  # this process serves nothing else
-    os.umask(0o077)
-    with _reporting(connection):
-        so_pin, user_pin = (Secret.ask(_asking(connection), which) for which in (_OFFICER, _USER))
-        create_token(path, label, so_pin=so_pin, user_pin=user_pin)
-        connection.send(("ready", None))
 
 
 # --- Several processes -----------------------------------------------------------------------------------------------

@@ -315,7 +315,7 @@ def generate_token_key(uri: Pkcs11Uri, curve: str, *, secret: SecretHandler) -> 
     with open_pool(uri, secret) as pool:
         public_key = pool.run(lambda session, to: _generate(session, pool, to, wanted), uri, again=False)
         # A token may say yes and lose the key with its memory, on a full disk for example. So look after a fresh start.
-        pool.module.restart(pool.module.generation)
+        pool.module.restart(pool.module.generation, pool.configuration)
         try:
             if Pkcs11Signer(pool, uri).public_key == public_key:
                 return public_key

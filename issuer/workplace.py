@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,9 @@ from typing import Final
 from issuer.audit import Actor
 from issuer.certificate_files import CRL_FOLDER, CertificateFiles, make_folder
 from issuer.clock import SystemClock
-from issuer.custody import Custody, Turn, open_softhsm, parse_token
+from issuer.custody import Custody, KmsToken, Turn, configuration_of, open_softhsm, parse_token
 from issuer.folder import State, lock, read_file, write_file
-from issuer.keystore import SecretHandler
+from issuer.keystore import Pkcs11Uri, SecretHandler
 from issuer.restoring import SKIPPED, Restored, Seen, compare, look, require_current, take_over
 from issuer.signers import Roots
 from issuer.store import Clock, PostgresStore, Reader, SqliteStore, Store, Transaction
@@ -72,8 +72,8 @@ class Workplace:
 
     @property
     def token(self) -> str:
-        """The URI of the token that holds the keys."""
-        return self._load().token
+        """The URI of the token that holds the keys; each process of this host can open it."""
+        return str(self._token(self._load()))
 
     @property
     def pin_file(self) -> Path | None:
@@ -260,8 +260,15 @@ class Workplace:
     @contextmanager
     def _custody(self, state: State) -> Iterator[Custody]:
         """The token, ready for use."""
-        with open_softhsm(self._folder / SOFTHSM_FOLDER) if state.softhsm else nullcontext(Turn()) as turn:
-            yield Custody(parse_token(state.token), self._pin(state), turn)
+        folder = self._folder / SOFTHSM_FOLDER
+        with open_softhsm(folder) if state.softhsm else nullcontext(Turn()) as turn:
+            yield Custody(self._token(state), self._pin(state), turn)
+
+    def _token(self, state: State) -> Pkcs11Uri | KmsToken:
+        token = parse_token(state.token)
+        if state.softhsm and isinstance(token, Pkcs11Uri):
+            return replace(token, configuration=configuration_of(self._folder / SOFTHSM_FOLDER))
+        return token
 
     def _is_founded(self, state: State) -> bool:
         """Whether the store of an authority that was never said to be ready is that of one that is."""

@@ -1,5 +1,6 @@
 """Signing with keys in a real SoftHSM token."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -145,8 +146,8 @@ def test_last_signer_to_close_logs_out_and_leaves_no_session(token: Token, ds: s
             pool = first._pool
         first.sign(b"the token is still open for the other")
     module = pool.module
-    assert not [name for name in hsm._pools if name[1] == token.label]
-    generation = module.enter()
+    assert not [name for name in hsm._pools if name[2] == token.label]
+    generation = module.enter(module.configuration)
     try:
         (found,) = (each for each in module.tokens() if each.label == token.label)
         with found.open() as session:
@@ -206,7 +207,7 @@ def test_threads_that_wait_for_a_stuck_call_are_told(token: Token, ds: str, monk
         assert isinstance(signer, Pkcs11Signer)
         module = signer._pool.module
         for _ in range(module.limit):
-            module.enter()
+            module.enter(module.configuration)
         try:
             with pytest.raises(SigningError) as caught:
                 signer.sign(b"data")
@@ -270,8 +271,8 @@ def logins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def flags(token: Token) -> Any:
     """What the token says about itself, its PIN counter for example."""
-    module = hsm._module(Pkcs11Uri.parse(token.uri).module_path)
-    module.enter()
+    module = hsm._module(Pkcs11Uri.parse(token.uri).module_path, os.environ["SOFTHSM2_CONF"])
+    module.enter(module.configuration)
     try:
         return next(each.flags for each in module.tokens() if each.label == token.label)
     finally:
@@ -347,7 +348,7 @@ def test_threads_that_wait_for_a_login_do_not_try_a_refused_pin_again(
         assert isinstance(signer, Pkcs11Signer)
         signer._pool._pin = Secret("no-" + fresh_token.pin)
         signer._pool.module.cryptoki.finalize()
-        signer._pool.module.restart(signer._pool.module.generation)
+        signer._pool.module.restart(signer._pool.module.generation, signer._pool.configuration)
         monkeypatch.setattr(hsm, "_refusal", slowly)
         logins.clear()
         codes: list[str] = []
@@ -419,9 +420,9 @@ def test_missing_key(token: Token) -> None:
 
 def test_two_tokens_with_one_label(softhsm: Any, token: Token) -> None:
     make_token(softhsm, "twin")
-    module = hsm._module(Pkcs11Uri.parse(token.uri).module_path)
-    module.restart(module.generation)
-    module.enter()
+    module = hsm._module(Pkcs11Uri.parse(token.uri).module_path, os.environ["SOFTHSM2_CONF"])
+    module.restart(module.generation, module.configuration)
+    module.enter(module.configuration)
     try:
         taken = {each.slot.slot_id for each in module.tokens()}
         free = next(slot for slot in module.library.get_slots() if slot.slot_id not in taken)

@@ -90,6 +90,7 @@ maybe = st.none() | text
         label=maybe,
         id=st.none() | st.binary(min_size=1, max_size=9),
         pin_source=st.none() | text.filter(lambda name: name[0] != "/").map(lambda name: "/" + name),
+        configuration=st.none() | text.map(lambda name: "/" + name),
     )
 )
 def test_uri_survives_being_written(uri: Pkcs11Uri) -> None:
@@ -132,6 +133,7 @@ def test_any_text_is_a_uri_or_refused(uri: str) -> None:
         f"pkcs11:token=t;object=k?module-path={MODULE}&pin-source=%7C/usr/bin/pin",
         f"pkcs11:token=t;object=k?module-path={MODULE}&pin-source=relative",
         f"pkcs11:token=t;object=k?module-path={MODULE}&pin-source=file://host/pin",
+        f"pkcs11:token=t;object=k?module-path={MODULE}&softhsm2-conf=relative.conf",
         f"pkcs11:token=t?module-path={MODULE}",
         "file:",
         "file://elsewhere/key.pem",
