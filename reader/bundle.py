@@ -93,6 +93,8 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "agreed": (list, type(None)),
     "clock_skew": (int,),
 }
+# How many certificates an anchor may rest on, inclusive.
+_MAX_PROOF: Final = 64
 # Shortest random of an item that keeps its digest from being guessed, in bytes, inclusive.
 _MIN_RANDOM: Final = 16
 # What stands in a response in the place of a redacted item.
@@ -436,7 +438,9 @@ def _anchors_with_a_say(response: bytes, trust: TrustStore) -> tuple[TrustAnchor
 
 def _evidence_with_a_say(response: bytes, trust: TrustStore, evidence: Evidence) -> Evidence:
     """The revocation evidence that concerns the response, and what cannot be told whom it concerns."""
-    issuers = [anchor.certificate for anchor in _anchors_with_a_say(response, trust)]
+    anchors = _anchors_with_a_say(response, trust)
+    issuers = [anchor.certificate for anchor in anchors]
+    issuers += [issuer for anchor in anchors for _, issuer in anchor.proof]
     addresses: set[str] = set()
     for document in DeviceResponse.decode(response).documents:
         try:
@@ -1033,6 +1037,7 @@ def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
         "signer_purposes": {
             name: None if isinstance(one, AnyPurpose) else sorted(one) for name, one in anchor.signer_purposes.items()
         },
+        **({"proof": [[one.der for one in pair] for pair in anchor.proof]} if anchor.proof else {}),
     }
 
 
@@ -1051,7 +1056,14 @@ def _anchor(fields: Any) -> TrustAnchor:
         signer_purposes={
             name: ANY_PURPOSE if one is None else frozenset(one) for name, one in fields["signer_purposes"].items()
         },
+        proof=_proof(fields.get("proof", [])),
     )
+
+
+def _proof(pairs: Any) -> tuple[tuple[Certificate, Certificate], ...]:
+    if type(pairs) is not list or len(pairs) > _MAX_PROOF:
+        raise _fault("the proof of an anchor is no list, or too long")
+    return tuple((Certificate.decode(one), Certificate.decode(issuer)) for one, issuer in pairs)
 
 
 def _read(body: bytes) -> tuple[EvidenceBundle, Any]:

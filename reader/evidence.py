@@ -102,9 +102,8 @@ def needs_of(response: bytes, trust: TrustStore) -> tuple[Need, ...]:
 
 
 def needs_of_anchors(trust: TrustStore) -> tuple[Need, ...]:
-    """The CRLs of the trusted roots, as far as the roots say where they are; for a reader that prefetches."""
-    anchors = dict.fromkeys(anchor.certificate for anchor in trust)
-    return tuple(one for one in map(_need_of_root, anchors) if isinstance(one, Need))
+    """The CRLs of the trusted roots and of what proves them, as far as these say where; for one that prefetches."""
+    return tuple(dict.fromkeys(one for _, one in _wanted_of_anchors(trust) if isinstance(one, Need)))
 
 
 def gaps_of(response: bytes, trust: TrustStore) -> tuple[FetchError, ...]:
@@ -117,15 +116,15 @@ def gaps_of(response: bytes, trust: TrustStore) -> tuple[FetchError, ...]:
 
 
 def gaps_of_anchors(trust: TrustStore, needs: Iterable[Need] = ()) -> tuple[FetchError, ...]:
-    """The trusted roots whose CRL has no web address (code ``evidence.no_address``).
+    """The trusted roots, and what proves them, whose CRL has no web address (code ``evidence.no_address``).
 
     Args:
         trust: The trusted roots.
         needs: What is needed beside the roots' own: a root whose CRL one of them can get is none of these.
     """
     had = {issuer.der for need in needs if need.kind is EvidenceKind.CRL for issuer in need.issuers}
-    anchors = dict.fromkeys(anchor.certificate for anchor in trust if anchor.certificate.der not in had)
-    return tuple(one for one in map(_need_of_root, anchors) if isinstance(one, FetchError))
+    wanted = [(issuer, one) for issuer, one in _wanted_of_anchors(trust) if issuer.der not in had]
+    return tuple({one.message: one for _, one in wanted if isinstance(one, FetchError)}.values())
 
 
 def only_evidence_is_missing(report: Report) -> bool:
@@ -142,8 +141,16 @@ def _survey(response: bytes, trust: TrustStore) -> list[Need | FetchError]:
     return list(found.values())
 
 
-def _need_of_root(root: Certificate) -> Need | FetchError:
-    return _crl_need(root, (root,), f"the root {_name(root)}")
+def _wanted_of_anchors(trust: TrustStore) -> Iterator[tuple[Certificate, Need | FetchError]]:
+    """What may revoke a trusted root's signers, or what the trust in it rests on: whose CRL it is, and the need."""
+    for root in dict.fromkeys(anchor.certificate for anchor in trust):
+        yield root, _crl_need(root, (root,), f"the root {_name(root)}")
+    for pair in dict.fromkeys(pair for anchor in trust for pair in anchor.proof):
+        yield pair[1], _need_of_proof(*pair)
+
+
+def _need_of_proof(certificate: Certificate, issuer: Certificate) -> Need | FetchError:
+    return _crl_need(certificate, (issuer,), f"the certificate {_name(certificate)}, which a root rests on,")
 
 
 def _wanted(document: Document, trust: TrustStore) -> Iterator[Need | FetchError]:
@@ -152,15 +159,14 @@ def _wanted(document: Document, trust: TrustStore) -> Iterator[Need | FetchError
     if not chain:
         return
     signer = Certificate.decode(chain[0])
-    issuers = tuple(
-        dict.fromkeys(
-            anchor.certificate for anchor in trust.candidates(signer) if _has_signed(anchor.certificate, signer)
-        )
-    )
+    anchors = [anchor for anchor in trust.candidates(signer) if _has_signed(anchor.certificate, signer)]
+    issuers = tuple(dict.fromkeys(anchor.certificate for anchor in anchors))
     if not issuers:
         return
     issuer_auth.verify(signer.public_key)
     yield _crl_need(signer, issuers, f"the document signer {_name(signer)}")
+    for pair in dict.fromkeys(pair for anchor in anchors for pair in anchor.proof):
+        yield _need_of_proof(*pair)
     status = document.issuer_signed.security_object().status
     if status is not None:
         for info in StatusReference.decode(status).lists:
@@ -516,7 +522,8 @@ class EvidenceStore:
         if len(content) > max_bytes or not content.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
             raise _damaged()
         store = cls(max_bytes=max_bytes)
-        anchors = {anchor.certificate.fingerprint: anchor.certificate for anchor in trust}
+        proofs = (issuer for anchor in trust for _, issuer in anchor.proof)
+        anchors = {one.fingerprint: one for one in (*(anchor.certificate for anchor in trust), *proofs)}
         limits = Limits(max_bytes=max_bytes, max_entries=_MAX_ENTRIES, max_items=16 * _MAX_ENTRIES)
         entries = decode_view(body, limits=limits)
         if type(entries) is not list:

@@ -61,7 +61,11 @@ _TABLE: Final = (
     ("issuer_auth.profile", "18013-5 B.1.4", "certificate and root follow their profiles"),
     ("issuer_auth.certificate_validity", "18013-5 9.3.3", "both are valid at the time of verification"),
     ("issuer_auth.trust_scope", "18013-5 C.1.7.1", "the root is trusted for this document type and place"),
-    ("issuer_auth.certificate_revocation", "18013-5 B.3", "the root's revocation list does not name the certificate"),
+    (
+        "issuer_auth.certificate_revocation",
+        "18013-5 B.3",
+        "no revocation list names that certificate, or a link or list signer that the trust in the root rests on",
+    ),
     ("issuer_auth.algorithm", "18013-5 9.1.2.4", "the signature algorithm is the one that goes with the key's curve"),
     ("issuer_auth.signature", "18013-5 9.3.1", "the document signer signed the security object"),
     ("mso.version", "18013-5 9.1.2.4", "the security object's version is 1.x, compared as numbers"),

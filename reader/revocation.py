@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar, cast
@@ -399,6 +399,38 @@ class CrlJudge:
         if reasons:
             return Judgement(Outcome.INDETERMINATE, min(reasons)[1])
         return Judgement(Outcome.INDETERMINATE, "no revocation list of the root at hand")
+
+    def judge_all(
+        self, pairs: Iterable[tuple[Certificate, Certificate]], evidence: Evidence, at: datetime
+    ) -> Judgement:
+        """Judge certificates of which none may be revoked, each with the certificate that issued it.
+
+        Args:
+            pairs: The certificates in question, and their issuers; where there is none, nothing is revoked.
+            evidence: The evidence at hand.
+            at: The time of verification.
+
+        Returns:
+            FAILED if one of them is revoked or suspended, else INDETERMINATE if one of them is not cleared, else PASSED
+            with the deviations of all, until the first of them is not cleared any more.
+        """
+        undetermined: Judgement | None = None
+        deviations: dict[str, str] = {}
+        ends: list[datetime] = []
+        for certificate, issuer in pairs:
+            found = self.judge(certificate, issuer, evidence, at)
+            if found.outcome is Outcome.FAILED:
+                return found
+            if found.outcome is Outcome.INDETERMINATE:
+                undetermined = undetermined or found
+            for code, detail in found.deviations:
+                deviations.setdefault(code, detail)
+            if found.until is not None:
+                ends.append(found.until)
+        if undetermined is not None:
+            return undetermined
+        detail = next(iter(deviations.values()), "")
+        return Judgement(Outcome.PASSED, detail, tuple(deviations.items()), min(ends, default=None))
 
     def _refusal(self, word: IssuersWord, certificate: Certificate, at: datetime) -> str | None:
         """Why a list that does not list the certificate does not clear it, whatever its age; None where it may."""

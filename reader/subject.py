@@ -12,11 +12,15 @@ reader does not know with ``unsupported``, and a response, however malformed, wi
 
 A trust anchor is a PEM text, with or without explanatory text around the block (RFC 7468), or
 
-    {"certificate": PEM, "doctypes": [text…] | null, "signer_purposes": {doctype: [oid…] | "any"} | null}
+    {"certificate": PEM, "doctypes": [text…] | null, "signer_purposes": {doctype: [oid…] | "any"} | null,
+     "proof": [[PEM, PEM]…] | null}
 
 ``doctypes`` are the document types that the root is trusted for; null or absent: any. ``signer_purposes`` are the
 extendedKeyUsages of which document signers need one, by document type other than the mDL; null or absent: the usual
-ones (`reader.trust.TrustAnchor`). Another member may be a limit that is not known here: the answer is ``unsupported``.
+ones (`reader.trust.TrustAnchor`). ``proof`` is what the trust rests on where nobody has chosen the root itself:
+certificates such as a link, each with the one that issued it. The root is trusted while all of these are valid, and a
+list that revokes one of them refuses; null or absent: there is none. Another member may be a limit that is not known
+here: the answer is ``unsupported``.
 
 ``error`` comes with a ``message``, which repeats nothing of what was sent. A line that is no task has no id, so its
 answer is ``{"id": null, "verdict": "error"}``.
@@ -25,6 +29,7 @@ answer is ``{"id": null, "verdict": "error"}``.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import logging
@@ -53,7 +58,8 @@ MAX_LINE: Final = 16 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 _MAX_ANCHORS: Final = 1000
 _MAX_VERIFIERS: Final = 16
-_ANCHOR_MEMBERS: Final = frozenset(("certificate", "doctypes", "signer_purposes"))
+_ANCHOR_MEMBERS: Final = frozenset(("certificate", "doctypes", "signer_purposes", "proof"))
+_MAX_PROOF: Final = 64
 _ANY: Final = "any"
 
 _LOG: Final = logging.getLogger(__name__)
@@ -182,9 +188,10 @@ class ReaderSubject:
         for index, one in enumerate(given):
             try:
                 roots = Certificate.parse_pem_bundle(one.pem)
-                anchors += (
-                    TrustAnchor(certificate=root, doctypes=one.doctypes, signer_purposes=one.purposes) for root in roots
-                )
+                proof = [tuple(map(Certificate.parse_pem, pair)) for pair in one.proof]
+                for root in roots:
+                    anchor = TrustAnchor(certificate=root, doctypes=one.doctypes, signer_purposes=one.purposes)
+                    anchors.append(functools.reduce(TrustAnchor.within, proof, anchor))
             except (MdlError, ValueError) as exc:
                 _fail(f"trust_anchors[{index}]", str(exc))
         verifier = Verifier(TrustStore(anchors), policy=policy, revocation=revocation)
@@ -302,12 +309,13 @@ class _Anchor:
     pem: str
     doctypes: frozenset[str] | AnyDoctype
     purposes: SignerPurposes
+    proof: tuple[tuple[str, str], ...]
 
     def key(self) -> list[Any]:
         """What tells it from others, for JSON."""
         doctypes = None if isinstance(self.doctypes, AnyDoctype) else sorted(self.doctypes)
         purposes = {name: sorted(one) if isinstance(one, frozenset) else None for name, one in self.purposes.items()}
-        return [self.pem, doctypes, sorted(purposes.items())]
+        return [self.pem, doctypes, sorted(purposes.items()), self.proof]
 
 
 def _anchors(task: Mapping[str, Any]) -> list[_Anchor]:
@@ -337,15 +345,25 @@ def _anchor(value: object, path: str) -> _Anchor:
         purposes = {}
     if not isinstance(purposes, dict) or not all(one == _ANY or _is_list_of_texts(one) for one in purposes.values()):
         _fail(f"{path}.signer_purposes", f"not an object of lists of texts, or '{_ANY}', by document type")
+    proof = members.get("proof")
+    if proof is None:
+        proof = []
+    if not isinstance(proof, list) or len(proof) > _MAX_PROOF or not all(map(_is_pair_of_texts, proof)):
+        _fail(f"{path}.proof", f"not a list of at most {_MAX_PROOF} pairs of texts")
     return _Anchor(
         pem=pem,
         doctypes=ANY_DOCTYPE if doctypes is None else frozenset(doctypes),
         purposes={name: ANY_PURPOSE if one == _ANY else frozenset(one) for name, one in purposes.items()},
+        proof=tuple((one, issuer) for one, issuer in proof),
     )
 
 
 def _is_list_of_texts(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def _is_pair_of_texts(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _is_list_of_texts(value)
 
 
 def _blob(member: str, text: str) -> bytes:

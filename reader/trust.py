@@ -9,7 +9,8 @@ only where `FollowLinks` says so, and then the new root becomes an anchor beside
 signer never gets longer.
 
 An anchor that is derived, from a link or from a list, is good for no more and at no other time than each part of its
-proof. So the verdict at one time is the same, whenever the store was made.
+proof, and carries the proof: each verification asks whether the evidence that it is given revokes a part of it. So the
+verdict at one time is the same, whenever the store was made.
 
 Spec:
     18013-5 first edition Annex B and C.1.7.1, 9.3.3; facts sheet pki §2.1, §2.2, §3.2 and §5.3.
@@ -17,8 +18,9 @@ Spec:
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -148,6 +150,9 @@ class TrustAnchor:
         signer_purposes: Which extendedKeyUsages document signers may have, by document type other than the mDL: of each
             one suffices; or `ANY_PURPOSE`. A document type that is not named has the usual ones: that of mDL signers,
             and the generic one of ISO/IEC 23220-4. The mDL has its own, always.
+        proof: What the trust rests on where the root is not the caller's own choice: the certificates that lead to it
+            (links, or the signer of a list and the CAs above it), each with the one that issued it. A verification
+            whose evidence revokes one of them refuses.
     """
 
     certificate: Certificate
@@ -158,13 +163,15 @@ class TrustAnchor:
     since: datetime | None = None
     until: datetime | None = None
     signer_purposes: SignerPurposes = field(default_factory=lambda: _NO_CHOICE, hash=False)
+    proof: tuple[tuple[Certificate, Certificate], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse an anchor that would be good for nothing, and a scope that would answer like one but is none.
 
         Raises:
             TypeError: The certificate is none, or the document types are neither a frozenset of text nor `ANY_DOCTYPE`;
-                a plain text would be in scope for every part of itself. Or another limit is of the wrong type.
+                a plain text would be in scope for every part of itself. Or another limit, or the proof, is of the wrong
+                type.
             ValueError: The set of document types, the country or the state is empty, begin or end of trust is naive, or
                 purposes are chosen for the mDL, are an empty set, or hold what is no object identifier.
         """
@@ -186,6 +193,9 @@ class TrustAnchor:
             raise ValueError(msg)
         check_signer_purposes(self.signer_purposes)
         object.__setattr__(self, "signer_purposes", MappingProxyType(dict(self.signer_purposes)))
+        if not _is_proof(self.proof):
+            msg = "a trust anchor's proof is a tuple of pairs of Certificates"
+            raise TypeError(msg)
         doctypes: object = self.doctypes
         if isinstance(doctypes, AnyDoctype):
             return
@@ -268,17 +278,26 @@ class TrustAnchor:
         """In what the root deviates from the profile of its purpose, whenever; empty where in nothing."""
         return _findings(self.certificate, self.purpose)
 
+    @property
+    def keys(self) -> frozenset[bytes]:
+        """The keys that the trust rests on (DER of SubjectPublicKeyInfo): the root's, and those of its proof."""
+        return frozenset(one.spki for pair in self.proof for one in pair) | {self.certificate.spki}
+
     def __reduce__(self) -> tuple[Any, ...]:
         state = {one.name: getattr(self, one.name) for one in fields(self)}
         return _anchor, (state | {"signer_purposes": dict(self.signer_purposes)},)
 
-    def within(self, proof: Iterable[Certificate]) -> TrustAnchor:
-        """The same trust at no time when one of these certificates is not valid: for what rests on them."""
+    def within(self, chain: Sequence[Certificate]) -> TrustAnchor:
+        """The same trust for what rests on this chain: at no time when one of it is not valid, and with it as proof.
+
+        Args:
+            chain: Certificates, each issued by the next one.
+        """
         since, until = self.since, self.until
-        for one in proof:
+        for one in chain:
             since = one.not_before if since is None else max(since, one.not_before)
             until = one.not_after if until is None else min(until, one.not_after)
-        return replace(self, since=since, until=until)
+        return replace(self, since=since, until=until, proof=(*self.proof, *itertools.pairwise(chain)))
 
     @property
     def refused_by(self) -> Mapping[Policy, tuple[str, ...]]:
@@ -351,6 +370,13 @@ def check_signer_purposes(chosen: object) -> None:
             raise ValueError(msg)
 
 
+def _is_proof(value: object) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(one, Certificate) for one in pair)
+        for pair in value
+    )
+
+
 def _anchor(state: dict[str, Any]) -> TrustAnchor:
     """An anchor that travelled between processes."""
     return TrustAnchor(**state)
@@ -398,7 +424,8 @@ class FollowLinks:
         links: Link certificates: each an old root's signature over a new root's key.
         roots: The new roots, from wherever: a link proves them.
         at: When the links are judged, aware.
-        crls: Certificate revocation lists at hand, DER or PEM: of the old roots, which may have revoked a link.
+        crls: Certificate revocation lists at hand, DER or PEM: of the old roots, which may have revoked a link. What is
+            not followed by them is an error at once; lists that come later are given to the verification.
         revocation: Whether a link may be followed of which these lists do not say that it is not revoked.
     """
 
@@ -435,7 +462,7 @@ def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: d
     4. The new root is one that may be admitted.
 
     The new anchor is good for what the old one is, in the old root's own country and state, while the old root, the
-    trust in it and the link all last. Whether the link is revoked is for the caller to find out; a `TrustStore` does.
+    trust in it and the link all last. Whether the link is revoked is judged by its `proof`, at each verification.
 
     Args:
         old: The anchor to go from.
@@ -487,7 +514,17 @@ def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: d
         signer_purposes=old.signer_purposes,
         at=at,
     )
-    return new.within((issuer, link))
+    return replace(new, proof=old.proof).within((link, issuer))
+
+
+def _unrevoked_until(new: TrustAnchor, policy: FollowLinks) -> datetime | None:
+    """Until when a new root's links are shown to be unrevoked, where that is demanded; a revoked one is refused."""
+    judgement = CrlJudge().judge_all(new.proof, Evidence(crls=policy.crls), policy.at)
+    undetermined = judgement.outcome is Outcome.INDETERMINATE and policy.revocation is Revocation.IF_GIVEN
+    if judgement.outcome is not Outcome.PASSED and not undetermined:
+        msg = f"the link certificate is not followed: {judgement.detail}"
+        raise VerificationError(msg, code="link.revocation", clause="18013-5 B.3")
+    return None if policy.revocation is Revocation.IF_GIVEN else judgement.until
 
 
 class TrustStore:
@@ -561,19 +598,10 @@ class TrustStore:
                 except (ProfileError, VerificationError) as exc:
                     failure = exc
                 else:
-                    found.append(new.before(self._unrevoked_until(link, old, policy)))
+                    found.append(new.before(_unrevoked_until(new, policy)))
         if not found:
             raise failure
         return found
-
-    def _unrevoked_until(self, link: Certificate, old: TrustAnchor, policy: FollowLinks) -> datetime | None:
-        """Until when a link is shown to be unrevoked, where that is demanded; it is refused where it is revoked."""
-        judgement = CrlJudge().judge(link, old.certificate, Evidence(crls=policy.crls), policy.at)
-        undetermined = judgement.outcome is Outcome.INDETERMINATE and policy.revocation is Revocation.IF_GIVEN
-        if judgement.outcome is not Outcome.PASSED and not undetermined:
-            msg = f"the link certificate is not followed: {judgement.detail}"
-            raise VerificationError(msg, code="link.revocation", clause="18013-5 B.3")
-        return None if policy.revocation is Revocation.IF_GIVEN else judgement.until
 
     @classmethod
     def from_certificates(

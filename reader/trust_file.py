@@ -281,7 +281,7 @@ class TrustFile:
             except Exception as exc:  # noqa: BLE001 - of one list nothing may take the others away
                 refusals.append(TrustRefusal(held, _as_error(exc)))
             else:
-                anchors = tuple(one for one in found.anchors if one.certificate.spki not in distrusted)
+                anchors = tuple(one for one in found.anchors if distrusted.isdisjoint(one.keys))
                 imports.append(replace(found, anchors=anchors))
         return AssembledTrust(
             given=tuple(given), imports=tuple(imports), refusals=tuple(refusals), distrusted=distrusted

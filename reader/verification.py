@@ -23,9 +23,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
@@ -77,6 +77,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 # How many document signers a verifier remembers; a reader meets few, and forgetting one costs a millisecond.
 _MAX_SIGNERS: Final = 1024
+# How many more anchors are looked at where the first one is derived: its proof may be revoked, and another one's not.
+_MAX_OTHERS: Final = 8
 # What asks for the mDL's own purpose in extendedKeyUsage, and no other: for the mDL, `ds.eku.extra` is left to say so.
 _PURPOSE_RULES: Final = frozenset(("ds.eku.missing", "ds.eku.purpose"))
 _EXTRA_PURPOSE_RULE: Final = "ds.eku.extra"
@@ -286,6 +288,7 @@ class _DocumentSigner:
         anchor: The anchor at the end of the path, or None; one that is trusted for this signer and document type,
             where there is one.
         deviations: Where it or its anchor deviates from the profile: policy code or rule to reason.
+        others: Where the anchor is derived, the same signer under other anchors, for when the proof does not hold.
     """
 
     certificate: Certificate
@@ -293,6 +296,7 @@ class _DocumentSigner:
     path: PathResult
     anchor: TrustAnchor | None
     deviations: Mapping[str, str]
+    others: tuple[_DocumentSigner, ...] = ()
 
     @property
     def state(self) -> str | None:
@@ -559,7 +563,7 @@ class Verifier:
         """Check what the issuer signed, and what it says about its subject and its values."""
         issuer_auth = document.issuer_signed.issuer_auth
         findings.current = "issuer_auth.x5chain"
-        signer = self._examine_signer(findings, issuer_auth, document.doctype, known.at)
+        signer = self._examine_signer(findings, issuer_auth, document.doctype, known)
         certificate = signer.certificate if signer else None
         findings.current = "issuer_auth.certificate_revocation"
         self._examine_revocation(findings, signer, known)
@@ -618,7 +622,7 @@ class Verifier:
     # (2) the document signer
 
     def _examine_signer(
-        self, findings: Findings, issuer_auth: CoseSign1, doctype: str, at: datetime
+        self, findings: Findings, issuer_auth: CoseSign1, doctype: str, known: _Known
     ) -> _DocumentSigner | None:
         try:
             chain = issuer_auth.x5chain
@@ -628,7 +632,7 @@ class Verifier:
             if issuer_auth.contradicts(chain[0]):
                 findings.fail("issuer_auth.x5chain", "the issuer signed for another certificate, which x5t names")
                 return None
-            signer = self._signer(chain[0], doctype, at)
+            signer = self._proven(self._signer(chain[0], doctype, known.at), known)
         except MdlError as exc:
             findings.fail("issuer_auth.x5chain", f"the document signer's certificate: {exc}")
             return None
@@ -654,7 +658,7 @@ class Verifier:
             elif fact.holds is not None:
                 findings.fail(name, fact.detail)
         if signer.anchor is not None:
-            reason = signer.anchor.out_of_scope(doctype, signer.certificate, at=at)
+            reason = signer.anchor.out_of_scope(doctype, signer.certificate, at=known.at)
             if reason is None:
                 findings.pass_("issuer_auth.trust_scope")
             else:
@@ -676,8 +680,34 @@ class Verifier:
                     self._signers.popitem(last=False)
         return signer
 
+    def _proven(self, signer: _DocumentSigner, known: _Known) -> _DocumentSigner:
+        """The signer under an anchor of which the evidence does not revoke the proof, where there is one."""
+        if not signer.others:
+            return signer
+        options = (signer, *(one for one in signer.others if one.holds(known.at)))
+        return next((one for one in options if not self._refuses_proof(one.anchor, known)), signer)
+
+    def _refuses_proof(self, anchor: TrustAnchor | None, known: _Known) -> bool:
+        outcome = self._crls.judge_all(anchor.proof if anchor else (), known.evidence, known.at).outcome
+        undetermined = outcome is Outcome.INDETERMINATE and self._revocation is Revocation.IF_GIVEN
+        return outcome is not Outcome.PASSED and not undetermined
+
     def _assess(self, certificate: Certificate, doctype: str, at: datetime) -> _DocumentSigner:
-        anchors = self._trust.with_a_say(certificate)
+        """The signer under the anchor that it leads to, one of the caller's own choice before one that is derived."""
+        left = sorted(self._trust.with_a_say(certificate), key=_is_derived)
+        found = [self._assess_under(left, certificate, doctype, at)]
+        # What does not depend on the evidence is assessed once: the anchors that may take a derived one's place.
+        while (last := found[-1].anchor) is not None and last.proof and len(found) <= _MAX_OTHERS:
+            left = [one for one in left if one is not last]
+            other = self._assess_under(left, certificate, doctype, at) if left else None
+            if other is None or other.anchor is None or other.anchor.out_of_scope(doctype, certificate, at=at):
+                break
+            found.append(other)
+        return replace(found[0], others=tuple(found[1:]))
+
+    def _assess_under(
+        self, anchors: Sequence[TrustAnchor], certificate: Certificate, doctype: str, at: datetime
+    ) -> _DocumentSigner:
         scoped = [anchor for anchor in anchors if anchor.out_of_scope(doctype, certificate, at=at) is None]
         path = self._path(certificate, scoped or anchors, at)
         if path.anchor is None and len(scoped) < len(anchors):  # mutants: same
@@ -712,7 +742,15 @@ class Verifier:
         if signer is None or signer.anchor is None:
             return
         name = "issuer_auth.certificate_revocation"
-        judgement = self._crls.judge(signer.certificate, signer.anchor.certificate, case.evidence, case.at)
+        anchor = signer.anchor
+        judgement = self._crls.judge(signer.certificate, anchor.certificate, case.evidence, case.at)
+        if anchor.proof and judgement.outcome is not Outcome.FAILED:
+            proof = self._crls.judge_all(anchor.proof, case.evidence, case.at)
+            if proof.outcome is not Outcome.PASSED:
+                if proof.outcome is Outcome.FAILED or judgement.outcome is Outcome.PASSED:
+                    judgement = replace(proof, detail=f"a link or list that the root rests on: {proof.detail}")
+            elif judgement.outcome is Outcome.PASSED:
+                judgement = replace(judgement, deviations=judgement.deviations + proof.deviations)
         if judgement.outcome is Outcome.PASSED:
             findings.judge(name, dict(judgement.deviations))
         else:
@@ -743,6 +781,10 @@ def _decode_response(response: bytes, reading: Reading) -> DeviceResponse:
         _LOG.error("a response could not be decoded (%s)", type(exc).__name__)
         msg = "the response could not be decoded"
         raise DecodeError(msg, code="response.undecodable") from exc
+
+
+def _is_derived(anchor: TrustAnchor) -> bool:
+    return bool(anchor.proof)
 
 
 def _is_above(certificate: Certificate, others: Iterable[bytes]) -> bool:

@@ -219,7 +219,8 @@ class VicalImport:
 
     Attributes:
         anchors: The roots, each trusted for what its entry says, and at no time when the list, the certificate of its
-            signer, a CA above it, the pinned root or the trust in that are not valid; one for each pinned anchor.
+            signer, a CA above it, the pinned root or the trust in that are not valid; one for each pinned anchor. Each
+            carries signer and CAs as its proof, which every verification holds against its own evidence.
         refused: The entries that are not used.
         deviations: What was tolerated in reading list and entries.
         provider: What the list calls its provider.
@@ -497,15 +498,10 @@ class _Examination:
     def _examine_revocation(self) -> None:
         """Judge the signer and every CA below the root; each must be cleared, and none revoked."""
         name = "vical.signer_revocation"
-        judge, evidence = CrlJudge(), Evidence(crls=self._crls)
-        found = [judge.judge(lower, upper, evidence, self._at) for lower, upper in itertools.pairwise(self._path)]
-        failed = next((one for one in found if one.outcome is Outcome.FAILED), None)
-        undetermined = next((one for one in found if one.outcome is Outcome.INDETERMINATE), None)
-        worst = failed or undetermined or found[0]
-        if self._revocation is Revocation.REQUIRED and worst.outcome is Outcome.PASSED:
-            ends = [one.until for one in found if one.until is not None]  # mutants: same
-            self._proven = [one.before(min(ends)) for one in self._proven]
-        self._results[name] = VicalCheck(name, worst.outcome, worst.detail, worst.warnings)
+        found = CrlJudge().judge_all(itertools.pairwise(self._path), Evidence(crls=self._crls), self._at)
+        if self._revocation is Revocation.REQUIRED and found.outcome is Outcome.PASSED:
+            self._proven = [one.before(found.until) for one in self._proven]
+        self._results[name] = VicalCheck(name, found.outcome, found.detail, found.warnings)
 
     # (5), (6), (7)
 
@@ -584,6 +580,7 @@ def _within_scope(anchor: TrustAnchor, provider: TrustAnchor) -> TrustAnchor | t
         since=provider.since,
         until=provider.until,
         signer_purposes=provider.signer_purposes,
+        proof=provider.proof,
     )
 
 

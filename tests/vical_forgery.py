@@ -6,7 +6,7 @@ The list is built member by member, on purpose apart from `mdl.vical`, so that e
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -131,9 +131,8 @@ class Provider:
             builder = builder.add_revoked_certificate(entry.build())
         private = serialization.load_pem_private_key(key.to_pkcs8(password=None), None)
         assert isinstance(private, ec.EllipticCurvePrivateKey)
-        return builder.sign(private, key.public_key.algorithm.hash).public_bytes(  # type: ignore[arg-type]
-            serialization.Encoding.DER
-        )
+        digest = cast("Any", key.public_key.algorithm.hash)
+        return builder.sign(private, digest, ecdsa_deterministic=True).public_bytes(serialization.Encoding.DER)
 
 
 def pin(*roots: Certificate, **limits: Any) -> TrustStore:

@@ -217,7 +217,7 @@ def read_trust(arguments: argparse.Namespace, *, at: datetime | None = None) -> 
             failure = failure or refusal.error
             terminal.write_error(f"{label}: not used: {refusal.error}")
     # What one trust store distrusts, nothing else that is named beside it brings back.
-    anchors = [one for one in anchors if one.certificate.spki not in distrusted]
+    anchors = [one for one in anchors if distrusted.isdisjoint(one.keys)]
     if not anchors:
         msg = "no root is trusted at that time, for these document types"
         raise failure or VerificationError(msg, code="trust.nothing")

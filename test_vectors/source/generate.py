@@ -69,6 +69,8 @@ def _anchor(anchor: TrustAnchor) -> Any:
         limits["signer_purposes"] = {
             name: sorted(one) if isinstance(one, Collection) else "any" for name, one in anchor.signer_purposes.items()
         }
+    if anchor.proof:
+        limits["proof"] = [[one.pem for one in pair] for pair in anchor.proof]
     return {"certificate": anchor.certificate.pem} | limits if limits else anchor.certificate.pem
 
 

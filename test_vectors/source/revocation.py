@@ -10,10 +10,11 @@ from asn1crypto import core
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 
-from mdl.pki import Crl
-from mdl.testing import TEST_TIME, Recipe
+from mdl.pki import Certificate, Crl
+from mdl.testing import TEST_TIME, Recipe, ThrowawayAuthority
 from reader.report import Outcome, Revocation
 from reader.revocation import Evidence
+from reader.trust import ANY_DOCTYPE, TrustAnchor, TrustStore
 from test_vectors.source.case import Attacks, Honest, Kind
 from test_vectors.source.encodings import SMALL
 from test_vectors.source.signers import (
@@ -28,13 +29,16 @@ from test_vectors.source.stage import (
     AUTHORITY,
     DAY,
     SECOND,
+    Fields,
     evidence,
+    link,
     moment,
     root,
     trust_in,
     usage,
 )
 from test_vectors.source.trusted import generations
+from tests.vical_forgery import provider
 from tests.x509_forgery import forge_crl, set_field
 
 attack = Attacks()
@@ -324,6 +328,84 @@ def _on_hold(reason: x509.ReasonFlags = x509.ReasonFlags.certificate_hold, **cha
     original = Crl(AUTHORITY.crl(revoked=[_SERIAL], **changes))
     return forge_crl(original, _reason(reason), signer=AUTHORITY.iaca_key).der
 
+
+# A root that nobody has chosen, but a link or a list of a provider leads to: what revokes the link,
+# the list's signer or a CA above it takes the root away, whenever the reader has followed or imported it.
+
+
+def _proven(*chains: Sequence[Certificate]) -> Fields:
+    """The second root of the authority's, trusted on the word of these chains."""
+    anchor = TrustAnchor(certificate=_NEXT.iaca_certificate, doctypes=ANY_DOCTYPE)
+    for chain in chains:
+        anchor = anchor.within(chain)
+    return {"authority": _NEXT, "trust": TrustStore([anchor])}
+
+
+_NEXT, _OLDEST = ThrowawayAuthority(generation=2), ThrowawayAuthority(generation=0)
+_LINK, _OLDER_LINK = link(AUTHORITY, _NEXT), link(_OLDEST, AUTHORITY)
+_BY_LINK = (_LINK, AUTHORITY.iaca_certificate)
+_BY_LINKS = ((_OLDER_LINK, _OLDEST.iaca_certificate), _BY_LINK)
+_BY_LIST = (provider().signer, provider().ca, provider().root)
+_PROVIDERS = [provider().crl(), provider().crl(of_root=True)]
+for _name, _chains, _lists in (
+    ("revoked: the link that leads to the root", [_BY_LINK], [AUTHORITY.crl(revoked=[_LINK.serial])]),
+    (
+        "revoked: the link that leads to the root, by a list that is stale",
+        [_BY_LINK],
+        [AUTHORITY.crl(revoked=[_LINK.serial], this_update=moment(-60 * DAY), next_update=moment(-30 * DAY))],
+    ),
+    (
+        "revoked: the link that leads to the root, by the older of two lists",
+        [_BY_LINK],
+        [AUTHORITY.crl(revoked=[_LINK.serial]), AUTHORITY.crl(number=2)],
+    ),
+    ("revoked: the first of two links", _BY_LINKS, [AUTHORITY.crl(), _OLDEST.crl(revoked=[_OLDER_LINK.serial])]),
+    ("revoked: the second of two links", _BY_LINKS, [AUTHORITY.crl(revoked=[_LINK.serial]), _OLDEST.crl()]),
+    (
+        "revoked: the signer of the list that names the root",
+        [_BY_LIST],
+        [provider().crl(revoked=[provider().signer.serial]), _PROVIDERS[1]],
+    ),
+    (
+        "revoked: the CA above the signer of the list that names the root",
+        [_BY_LIST],
+        [_PROVIDERS[0], provider().crl(of_root=True, revoked=[provider().ca.serial])],
+    ),
+):
+    attack(
+        REVOCATION,
+        _name,
+        lambda chains=_chains, crls=_lists: _proven(*chains) | evidence(_NEXT.crl(), *crls),
+    )
+for _name, _chains, _lists in (
+    ("the link that leads to the root", [_BY_LINK], []),
+    ("one of two links", _BY_LINKS, [AUTHORITY.crl()]),
+    ("the signer of the list that names the root", [_BY_LIST], _PROVIDERS[1:]),
+    ("the CA above the signer of the list that names the root", [_BY_LIST], _PROVIDERS[:1]),
+):
+    attack(
+        REVOCATION,
+        f"evidence demanded, and absent for {_name}",
+        lambda chains=_chains, crls=_lists: _proven(*chains) | evidence(_NEXT.crl(), *crls, required=True),
+        outcome=Outcome.INDETERMINATE,
+    )
+for _name, _chains, _lists in (
+    ("a link", [_BY_LINK], [AUTHORITY.crl()]),
+    ("two links", _BY_LINKS, [AUTHORITY.crl(), _OLDEST.crl()]),
+    ("a list", [_BY_LIST], _PROVIDERS),
+):
+    accept(
+        f"a root that {_name} brought, and evidence that clears all of it",
+        lambda chains=_chains, crls=_lists: _proven(*chains) | evidence(_NEXT.crl(), *crls, required=True),
+        group="revocation",
+        clause="18013-5 B.3",
+        judged=True,
+    )
+attack(
+    "issuer_auth.trust_scope",
+    "a root whose link has expired",
+    lambda: _proven((link(AUTHORITY, _NEXT, not_after=moment(-SECOND)), AUTHORITY.iaca_certificate)),
+)
 
 attack(
     REVOCATION,

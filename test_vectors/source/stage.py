@@ -238,6 +238,21 @@ def root(**changes: Any) -> Fields:
     return {"trust": trust_in(Certificate(AUTHORITY.iaca_recipe.with_changes(**changes).build()))}
 
 
+def link(old: ThrowawayAuthority, new: ThrowawayAuthority, **changes: Any) -> Certificate:
+    """A link certificate: an old root's signature over a new root's name and key."""
+    regular: dict[str, Any] = {
+        "signer": old.iaca_key,
+        "issuer": old.iaca_recipe.subject,
+        "not_before": moment(-DAY),
+        "not_after": moment(100 * DAY),
+        "extensions": {
+            "aki": old.ds_recipe.extensions["aki"],
+            "eku": (x509.ExtendedKeyUsage([ObjectIdentifier("1.0.18013.5.1.4")]), False),
+        },
+    }
+    return Certificate(new.iaca_recipe.with_changes(**regular | changes).build())
+
+
 def evidence(*crls: bytes, required: bool = False, tokens: tuple[bytes, ...] = ()) -> Fields:
     """Revocation evidence at hand."""
     return {

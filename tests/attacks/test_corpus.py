@@ -59,6 +59,14 @@ def certificate(pem: str) -> Certificate:
     return found
 
 
+def proven(pairs: list[list[str]]) -> dict[str, Any]:
+    """The proof of an anchor, and when all of it is valid."""
+    proof = tuple((certificate(one), certificate(issuer)) for one, issuer in pairs)
+    every = [one for pair in proof for one in pair]
+    since, until = [one.not_before for one in every], [one.not_after for one in every]
+    return {"proof": proof, "since": max(since), "until": min(until)} if proof else {}
+
+
 def verifier(case: dict[str, Any], policy: Policy) -> Verifier:
     anchors = [
         TrustAnchor(certificate=certificate(one), doctypes=ANY_DOCTYPE)
@@ -70,6 +78,7 @@ def verifier(case: dict[str, Any], policy: Policy) -> Verifier:
                 name: ANY_PURPOSE if purposes == "any" else frozenset(purposes)
                 for name, purposes in one.get("signer_purposes", {}).items()
             },
+            **proven(one.get("proof", [])),
         )
         for one in case["input"]["trust_anchors"]
     ]

@@ -354,6 +354,7 @@ def test_a_link_makes_the_new_root_an_anchor_of_the_old_ones_scope_while_the_lin
         state="US-UT",
         since=TEST_TIME - DAY,
         until=TEST_TIME + 100 * DAY,
+        proof=((LINK, ROOT),),
     )
     assert follow(old=anchor(until=TEST_TIME + DAY)).until == TEST_TIME + DAY
     assert follow(old=anchor(since=TEST_TIME)).since == TEST_TIME
