@@ -6,6 +6,8 @@ BIN := .venv/bin
 # What mypy checks: whatever of this exists.
 CODE := $(wildcard mdl issuer reader benchmarks examples fuzz test_vectors tests)
 DEMO_DIR := demo-out
+# How many tests run at a time.
+WORKERS := 2
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -15,7 +17,7 @@ demo: setup  ## the whole story on this machine: set up, issue, present, verify,
 
 test: lint  ## every check: ruff, mypy, import rules, then pytest
 	@scripts/setup.sh tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 setup:  ## make .venv from the lock file and check the system tools (quick when nothing changed)
 	@scripts/setup.sh

@@ -15,7 +15,7 @@ from typing import Any
 from mdl.keys import PublicKey, SoftwareSigner
 from mdl.testing import deterministic_key, sample_image
 from tests.hsm.tokens import missing_part
-from tests.parts import lacks
+from tests.parts import lacks, look_again
 
 COMMAND = str(Path(sys.executable).with_name("mdl"))
 URL = "https://mdl.example/iaca.crl"
@@ -73,6 +73,7 @@ def clone(template: Path, folder: Path) -> Path:
     shutil.copytree(template, folder)
     file = folder / "token" / "softhsm2.conf"
     file.write_text(file.read_text().replace(str(template), str(folder)))
+    look_again()  # the copy's token has the name and the number of the original's
     return folder
 
 

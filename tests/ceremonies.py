@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from issuer import hsm, keystore
+from issuer import keystore
 from issuer.ceremony import Announcement, Operator, Phrase, enrol
 from tests.hsm.tokens import Token, make_token
+from tests.parts import look_again
 
 PHRASES = {"Ada Sample": "a heron stands in the reeds", "Bo Sample": "seven lamps on the quay"}
 _ENROLLED = {name: enrol(phrase) for name, phrase in PHRASES.items()}
@@ -68,6 +69,5 @@ def token_folder(folder: Path) -> Iterator[Callable[[str], Token]]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in keystore.softhsm_environment(folder).items():
             patch.setenv(name, value)
-        for module in hsm._modules.values():
-            module.ready = False  # another folder's tokens may have been used in this process: look again
+        look_again()  # another folder's tokens may have been used in this process: look again
         yield lambda label: make_token(folder, f"{label}-{secrets.token_hex(4)}")

@@ -1,13 +1,45 @@
-"""What all tests share: the depth of the property tests.
+"""What all tests share: the depth of the property tests, their order, byte code, a PKCS#11 module that looks afresh.
 
-``MDL_HYPOTHESIS_PROFILE=deep`` searches for minutes instead of seconds.
+``MDL_HYPOTHESIS_PROFILE=deep`` searches for minutes instead of seconds. ``MDL_TEST_ORDER=7`` shuffles the modules, and
+the tests in each, the same way whenever the number is the same.
 """
 
 import os
+import random
+import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.parts import look_again
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 settings.register_profile("moderate", max_examples=100, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("deep", max_examples=5_000, deadline=None, suppress_health_check=_SLOW, print_blob=True)
 settings.load_profile(os.environ.get("MDL_HYPOTHESIS_PROFILE") or "moderate")
+
+# The stories start hundreds of processes. Without byte code each compiles all our modules anew, which takes longer than
+# what most of them do.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    seed = os.environ.get("MDL_TEST_ORDER")
+    if seed:
+        order = random.Random(seed)
+        rank = {path: order.random() for path in sorted({item.path for item in items})}
+        order.shuffle(items)
+        items.sort(key=lambda item: rank[item.path])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let none of a test's fixtures find in the PKCS#11 module what another test left there."""
+    look_again()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Let no test find there what one of its fixtures left."""
+    look_again()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,15 @@ def openssl(*words: str | Path, refuses: bool = False) -> str:
     said = done.stdout + done.stderr
     assert (done.returncode != 0) is refuses, said
     return said
+
+
+def look_again() -> None:
+    """Let each PKCS#11 module of this process start afresh when it is next used.
+
+    A module sees the tokens that were there when it started. A test whose tokens are its own, or copies, or exchanged
+    under way, would otherwise be shown those of another.
+    """
+    hsm = sys.modules.get("issuer.hsm")
+    if hsm is not None:
+        for module in hsm._modules.values():
+            module.ready = False

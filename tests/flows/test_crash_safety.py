@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from issuer import hsm
 from issuer.audit import AuditRecord, Event, verify_log
 from issuer.store import CredentialState, SqliteStore
 from mdl.cli import main
@@ -24,6 +23,7 @@ from mdl.pki import Certificate, Crl
 from mdl.status import StatusReference
 from tests.authorities import COMMAND, INIT, Outcome, clone, content, licence, mdl, public_key_file
 from tests.flows.crashing import CRASHED
+from tests.parts import look_again
 
 pytestmark = pytest.mark.slow
 CRASHING = Path(__file__).with_name("crashing.py")
@@ -66,8 +66,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Runs a command in this process, which is quicker."""
 
     def run(*words: str | Path) -> Outcome:
-        for module in hsm._modules.values():
-            module.ready = False  # the token's files were exchanged behind its back
+        look_again()  # the token's files were exchanged behind its back
         capsys.readouterr()
         status = main([*map(str, words)])
         said = capsys.readouterr()

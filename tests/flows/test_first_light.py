@@ -26,7 +26,7 @@ from mdl.mdoc import (
 from mdl.pki import Certificate
 from mdl.testing import MDL_DOCTYPE, request_for, sample_transcript
 from reader import Evidence, Policy, Revocation, SessionContext, TrustStore, Verifier
-from tests.authorities import device_key, licence, mdl, public_key_file
+from tests.authorities import clone, device_key, licence, mdl, public_key_file
 from tests.parts import openssl
 
 ASKED = {"org.iso.18013.5.1": ("family_name", "birth_date", "portrait", "issuing_country", "age_over_21")}
@@ -103,10 +103,10 @@ CURVES = ["P-256", "P-384", "P-521", "brainpoolP256r1", "brainpoolP384r1", "brai
 
 @pytest.mark.parametrize("curve", CURVES)
 def test_every_curve_that_the_token_has_serves_a_document_signer(
-    authority: Path, tmp_path: Path, verifier: Callable[[], Verifier], curve: str
+    pristine: Path, tmp_path: Path, verifier: Callable[[], Verifier], curve: str
 ) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    ours = Authority(authority)
+    ours = Authority(clone(pristine, tmp_path / "authority"))
     assert ours.certify_signer(at=now, curve=curve).certificate.public_key.curve.name == curve
     for device_curve, with_mac in (("P-256", False), ("P-384", True), ("Ed25519", False)):
         key = SoftwareSigner.generate(device_curve)
@@ -126,10 +126,10 @@ def test_every_curve_that_the_token_has_serves_a_document_signer(
 
 
 def test_a_revoked_document_signer_is_refused_from_the_next_crl_on(
-    authority: Path, tmp_path: Path, verifier: Callable[[], Verifier]
+    pristine: Path, tmp_path: Path, verifier: Callable[[], Verifier]
 ) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    ours = Authority(authority)
+    ours = Authority(clone(pristine, tmp_path / "authority"))
     signer = ours.certify_signer(at=now)
     key = device_key()
     reader_key = EphemeralKey.generate()
@@ -147,7 +147,7 @@ def test_a_revoked_document_signer_is_refused_from_the_next_crl_on(
     ours.publish_crl(at=datetime.now(UTC).replace(microsecond=0), revoke=[signer.certificate.serial])
     now = datetime.now(UTC)
     assert verdict() == ("issuer_auth.certificate_revocation",)
-    assert Authority(authority).certify_signer(at=now.replace(microsecond=0)).key != signer.key  # for the next story
+    assert Authority(ours.folder).certify_signer(at=now.replace(microsecond=0)).key != signer.key
 
 
 def test_a_licence_of_another_device_is_not_kept(issued: bytes) -> None:

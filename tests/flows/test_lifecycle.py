@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from issuer import hsm
 from issuer.audit import Actor
 from issuer.authority import Authority
 from issuer.batches import BatchIssuer
@@ -34,7 +33,7 @@ from mdl.pki import (
 )
 from tests.authorities import clone, device_key, licence, mdl
 from tests.flows.crashing import CRASHED
-from tests.parts import openssl
+from tests.parts import look_again, openssl
 
 DAY = timedelta(days=1)
 CRASHING = Path(__file__).with_name("crashing.py")
@@ -42,9 +41,7 @@ ISSUING = Path(__file__).with_name("issuing.py")
 
 
 def open_clone(pristine: Path, folder: Path) -> Authority:
-    for module in hsm._modules.values():
-        # Copies of an authority have copies of one token: let the module look again.
-        module.ready = False
+    look_again()
     return Authority(clone(pristine, folder / "authority"))
 
 

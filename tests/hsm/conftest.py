@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     missing = missing_part()
     for item in items:
-        if here in item.path.parents:
+        if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.hsm)
             if missing is not None and not IS_CI:
                 item.add_marker(pytest.mark.skip(reason=f"NO HSM TEST RAN: {missing}"))

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from issuer import hsm
 from issuer.audit import Actor, AuditRecord, Event, Head, chain_start, hash_record, sign_checkpoint
 from issuer.store import CredentialState, SqliteStore
 from mdl.cli import main
@@ -23,6 +22,7 @@ from mdl.errors import SigningError
 from mdl.pki import Certificate
 from mdl.testing import deterministic_key
 from tests.authorities import INIT, Outcome, licence, public_key_file, require_softhsm
+from tests.parts import look_again
 from tests.postgres import cluster, require_postgres
 
 pytestmark = pytest.mark.hsm
@@ -33,8 +33,7 @@ Run = Callable[..., Outcome]
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*words: str | Path) -> Outcome:
         capsys.readouterr()
-        for module in hsm._modules.values():
-            module.ready = False
+        look_again()
         status = main(["issuer", *map(str, words)])
         said = capsys.readouterr()
         return Outcome(status, said.out, said.err)

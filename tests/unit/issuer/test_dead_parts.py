@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from issuer import hsm
 from issuer.certifying import Certifying
 from mdl.cli import main
 from mdl.errors import SigningError
 from mdl.pki import Certificate
+from tests.parts import look_again
 
 pytestmark = pytest.mark.hsm
 Run = Callable[..., Any]
@@ -25,8 +25,7 @@ Run = Callable[..., Any]
 @pytest.fixture
 def run(authority: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*words: str, status: int = 0) -> Any:
-        for module in hsm._modules.values():
-            module.ready = False  # the token's files are copies
+        look_again()  # the token's files are copies
         capsys.readouterr()
         ended = main(["issuer", *words, "--dir", str(authority), "--json"])
         said = capsys.readouterr()

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from issuer import hsm
 from issuer.audit import AuditRecord, Event
 from issuer.authority import Authority
 from issuer.handover import HandedRequest, Joining, OnlineSide
@@ -18,6 +17,7 @@ from mdl.errors import IssuanceError, LocalProtocolError, MdlError, ProfileError
 from mdl.pki import Certificate, Crl
 from mdl.testing import TEST_TIME, ThrowawayAuthority
 from tests.authorities import require_softhsm
+from tests.parts import look_again
 
 pytestmark = pytest.mark.hsm
 AUTHORITY = ThrowawayAuthority()
@@ -26,8 +26,7 @@ AUTHORITY = ThrowawayAuthority()
 @pytest.fixture(autouse=True)
 def _a_token_of_this_test_alone() -> None:
     require_softhsm()
-    for module in hsm._modules.values():
-        module.ready = False
+    look_again()
 
 
 def joining(**changes: Any) -> Joining:

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from issuer import folder as folders
-from issuer import hsm, keystore
+from issuer import keystore
 from issuer.authority import Authority
 from issuer.cli import parse_device_key
 from issuer.custody import open_softhsm
@@ -32,6 +32,7 @@ from mdl.keys import EphemeralKey
 from mdl.mdoc import IssuerSigned
 from mdl.pki import Certificate, Crl, decode_csr
 from tests.authorities import INIT, URL, Outcome, content, device_key, licence, public_key_file, require_softhsm
+from tests.parts import look_again
 
 Run = Callable[..., Outcome]
 
@@ -40,9 +41,7 @@ Run = Callable[..., Outcome]
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*words: str | Path) -> Outcome:
         capsys.readouterr()
-        for module in hsm._modules.values():
-            # Copies of an authority have copies of one token: let the module look again.
-            module.ready = False
+        look_again()
         status = main([*map(str, words)])
         said = capsys.readouterr()
         return Outcome(status, said.out, said.err)

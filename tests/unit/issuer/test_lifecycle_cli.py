@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from issuer import hsm
 from issuer.audit import AuditRecord, Event
 from issuer.authority import Authority
 from mdl.cli import main
@@ -29,6 +28,7 @@ from mdl.pki import (
 )
 from mdl.testing import deterministic_key
 from tests.authorities import Outcome, content
+from tests.parts import look_again
 
 pytestmark = pytest.mark.hsm
 Run = Callable[..., Outcome]
@@ -37,9 +37,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], authority: Path) -> Run:
-    for module in hsm._modules.values():
-        # Copies of an authority have copies of one token: let the module look again.
-        module.ready = False
+    look_again()
 
     def run(verb: str, *words: str | Path) -> Outcome:
         capsys.readouterr()

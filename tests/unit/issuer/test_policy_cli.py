@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from issuer import hsm
 from issuer.audit import Actor, AuditRecord, Event
 from issuer.authority import Authority
 from issuer.cli import add_commands
@@ -17,6 +16,7 @@ from mdl.cli import main
 from mdl.errors import ProfileError
 from tests.authorities import INIT, Outcome, licence, public_key_file, require_softhsm
 from tests.ceremonies import write
+from tests.parts import look_again
 
 pytestmark = pytest.mark.hsm
 Run = Callable[..., Outcome]
@@ -41,8 +41,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
     def run(*words: str | Path) -> Outcome:
         capsys.readouterr()
-        for module in hsm._modules.values():
-            module.ready = False  # copies of an authority have copies of one token
+        look_again()  # copies of an authority have copies of one token
         status = main([*map(str, words)])
         said = capsys.readouterr()
         return Outcome(status, said.out, said.err)

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from issuer import hsm
 from issuer.audit import Head, sign_checkpoint
 from issuer.authority import Authority
 from issuer.certificates import Iaca, request_document_signer
@@ -28,6 +27,7 @@ from mdl.mdoc import ValidityInfo
 from mdl.pki import Subject
 from mdl.status import StatusList, StatusToken, build_status_token
 from mdl.testing import MDL_DOCTYPE, TEST_TIME, deterministic_key, sample_licence, throwaway_authority
+from tests.parts import look_again
 
 AUTHORITY = throwaway_authority()
 OTHER = deterministic_key("elsewhere")
@@ -232,8 +232,7 @@ def test_a_checkpoint_is_held_against_the_key_that_is_recorded(
 
     own = Authority(authority)
     monkeypatch.setattr("issuer.custody.open_signer", moving)
-    for module in hsm._modules.values():
-        module.ready = False  # copies of an authority have copies of one token
+    look_again()  # copies of an authority have copies of one token
     with pytest.raises(SigningError) as error:
         own.sign_checkpoint(at=lambda: datetime.now(UTC))
     assert error.value.code == "signing.wrong_key"

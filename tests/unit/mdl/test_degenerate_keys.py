@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,11 @@ EDWARDS = {
         57,
     ),
 }
-SMALL = {name: group.small() for name, group in EDWARDS.items()}
+
+
+@cache
+def small_points(name: str) -> set[Point]:
+    return EDWARDS[name].small()
 
 
 def the_field(curve: Curve) -> int:
@@ -174,7 +179,7 @@ def _beyond(value: int, p: int, size: int) -> bytes:
 
 
 def degenerate_edwards(curve: Curve) -> dict[str, bytes]:
-    group, small = EDWARDS[curve.name], SMALL[curve.name]
+    group, small = EDWARDS[curve.name], small_points(curve.name)
     p, size = group.p, group.size
     honest = SoftwareSigner.generate(curve.name).public_key.point
     off = next(y for y in range(2, 100) if not group.points(y))
@@ -310,7 +315,7 @@ def test_a_key_object_of_another_library_is_looked_at_too(name: str) -> None:
             continue
         taken += 1
         assert code_of(PublicKey.from_cryptography, key) == "key.malformed"
-    assert taken > len(SMALL[name])
+    assert taken > len(small_points(name))
 
 
 # --- the arithmetic ---------------------------------------------------------------------------------------------------
@@ -319,8 +324,8 @@ def test_a_key_object_of_another_library_is_looked_at_too(name: str) -> None:
 @pytest.mark.parametrize("name", EDWARDS)
 def test_the_points_of_small_order_are_as_many_as_the_cofactor(name: str) -> None:
     group = EDWARDS[name]
-    assert len(SMALL[name]) == group.cofactor
-    assert {group.multiply(group.cofactor, point) for point in SMALL[name]} == {(0, 1)}
+    assert len(small_points(name)) == group.cofactor
+    assert {group.multiply(group.cofactor, point) for point in small_points(name)} == {(0, 1)}
 
 
 @pytest.mark.parametrize("name", EDWARDS)
@@ -329,9 +334,9 @@ def test_every_other_point_is_a_key(name: str) -> None:
     group = EDWARDS[name]
     good = [point for y in range(2, 40) for point in group.points(y)]
     assert len(good) > 20
-    mixed = [group.add(point, other) for point in good[:3] for other in SMALL[name]]
+    mixed = [group.add(point, other) for point in good[:3] for other in small_points(name)]
     for point in good + mixed:
-        if point not in SMALL[name]:
+        if point not in small_points(name):
             assert PublicKey.from_point(CURVES[name], group.encode(point)).point == group.encode(point)
     for y in range(2, 40):
         if not group.points(y):
