@@ -720,20 +720,23 @@ class ItemsRequest:
         return found
 
     @property
-    def issuer_identifiers(self) -> frozenset[bytes]:
-        """The key identifiers of the roots of which one must have issued the document; empty where any root may.
+    def issuer_identifiers(self) -> frozenset[bytes] | None:
+        """The key identifiers of the roots of which one must have issued the document; None where any root may.
 
-        They are the ``issuerIdentifiers`` of the request info; entries that are not byte strings are left out.
+        They are the ``issuerIdentifiers`` of the request info. Entries that are not byte strings are left out; where
+        none is left, no root may.
 
         Spec:
             18013-5 second edition (draft) 10.2; facts sheet mdoc §2.6.
         """
-        return frozenset(one for one in _entries(self.request_info.get("issuerIdentifiers")) if type(one) is bytes)
+        if "issuerIdentifiers" not in self.request_info:
+            return None
+        return frozenset(one for one in _entries(self.request_info["issuerIdentifiers"]) if type(one) is bytes)
 
     @property
     def wants_one_document(self) -> bool:
-        """Whether no more than one document may answer: ``uniqueDocSetRequired`` of the request info is true."""
-        return self.request_info.get("uniqueDocSetRequired") is True
+        """Whether no more than one document may answer: ``uniqueDocSetRequired`` is there and not false."""
+        return self.request_info.get("uniqueDocSetRequired", False) is not False
 
     @classmethod
     def decode(

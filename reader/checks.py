@@ -602,7 +602,8 @@ def _other_document(
         # The document signer's own word is held against its root's key identifier by the path; what other
         # certificates in header 33 name proves nothing.
         identifier = certificate.authority_key_identifier if certificate else None
-        if all(one.issuer_identifiers and identifier not in one.issuer_identifiers for one in asked):
+        named = [one.issuer_identifiers for one in asked]
+        if all(some is not None and identifier not in some for some in named):
             deviations["request.issuer"] = "the document is not of an issuer that was asked for"
         if of_its_type > len(asked) and all(one.wants_one_document for one in asked):
             deviations["request.several_documents"] = "there are more documents of this type than were asked for"

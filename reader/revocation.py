@@ -136,6 +136,7 @@ class IssuersWord:
         others: The serial numbers of which it says something else.
         refusal: Why it clears nobody, or None.
         is_misnamed: Whether that is since it is under another name or key identifier.
+        releases: Whether it may take somebody off hold: nothing is wrong with it but that it is no complete list.
         deviation: In what way that no forger gains by it deviates from its profile: code of the policy and detail; None
             where it does not.
     """
@@ -145,6 +146,7 @@ class IssuersWord:
     others: dict[int, Listing]
     refusal: str | None
     is_misnamed: bool
+    releases: bool
     deviation: tuple[str, str] | None
 
     @property
@@ -217,17 +219,18 @@ class KnownCrl:
         except MdlError:
             return "the signature of the revocation list in the root's name does not verify with the root's key"
         try:
-            crl = Crl.decode(self.envelope.der)
+            crl = Crl.decode(self.envelope.der, owner=issuer.subject)
         except DecodeError as exc:
             return f"a revocation list does not decode: {exc}"
         refusal = deviation = None
-        is_misnamed = False
+        is_misnamed, releases = False, True
         for finding in lint_crl(crl, issuer=issuer, with_signature=False, post_quantum=post_quantum):
             explained = finding.rule == _PARTIAL_RULE and not (crl.is_delta or crl.scope.is_open)
             if finding.security and not explained:
                 # It clears nobody, and yet it is the issuer's word on those that it lists.
                 refusal = refusal or f"the revocation list breaks its profile: {finding.rule}"
                 is_misnamed = is_misnamed or finding.rule in _NAMING_RULES
+                releases = releases and finding.rule == _PARTIAL_RULE
             code = "crl.profile" if finding.severity is Severity.ERROR else "crl.profile.minor"
             if deviation is None or (code == "crl.profile" and deviation[0] != code):
                 # The gravest is the one that counts, and that is named.
@@ -235,7 +238,7 @@ class KnownCrl:
         revoked = crl.revoked_for_good
         listed = ((serial, crl.listing(serial)) for serial in crl.revoked.keys() - revoked)
         others = {serial: listing for serial, listing in listed if listing is not None}
-        return IssuersWord(self.envelope, revoked, others, refusal, is_misnamed, deviation)
+        return IssuersWord(self.envelope, revoked, others, refusal, is_misnamed, releases, deviation)
 
 
 class _Memory:
@@ -291,7 +294,8 @@ class _AtHand:
     __slots__ = ("_by_key", "_by_name", "problem")
 
     def __init__(self, evidence: Evidence) -> None:
-        self._by_name: dict[bytes, list[KnownCrl]] = {}
+        # By what the name says: a list in the issuer's name, but in other string types, may revoke.
+        self._by_name: dict[tuple[tuple[str, str | None], ...], list[KnownCrl]] = {}
         self._by_key: dict[bytes, list[KnownCrl]] = {}
         self.problem = ""
         for data in dict.fromkeys(evidence.crls):
@@ -299,14 +303,14 @@ class _AtHand:
             if known.envelope is None:
                 self.problem = min(filter(None, (self.problem, known.problem)))
                 continue
-            self._by_name.setdefault(known.envelope.issuer.der, []).append(known)
+            self._by_name.setdefault(known.envelope.issuer.folded, []).append(known)
             identifier = known.envelope.authority_key_identifier
             if identifier is not None:
                 self._by_key.setdefault(identifier, []).append(known)
 
     def of(self, issuer: Certificate) -> list[KnownCrl]:
         """Those in the issuer's name, and those that name its key; what does neither is not worth a verification."""
-        found = self._by_name.get(issuer.subject.der, [])
+        found = self._by_name.get(issuer.subject.folded, [])
         identifier = issuer.subject_key_identifier
         if identifier is None:
             return found
@@ -377,8 +381,9 @@ class CrlJudge:
             refusal = self._refusal(word, certificate, at)
             if listing is Listing.SUSPENDED:
                 suspended = word.age if suspended is None else max(suspended, word.age)
-            elif listing is Listing.REMOVED and not self._is_early(word, at):
-                released = word.age if released is None else max(released, word.age)
+            elif listing is Listing.REMOVED:
+                if word.releases and word.crl.scope.covers(certificate) and not self._is_early(word, at):
+                    released = word.age if released is None else max(released, word.age)
             elif refusal is None:
                 candidates.append(word)
             if refusal is not None:
@@ -447,6 +452,6 @@ class CrlJudge:
 def claims_issuer(crl: CrlEnvelope, issuer: Certificate) -> bool:
     """Whether a CRL is in an issuer's name, or names its key."""
     key_identifier = issuer.subject_key_identifier
-    return crl.issuer == issuer.subject or (
+    return crl.issuer.resembles(issuer.subject) or (
         key_identifier is not None and crl.authority_key_identifier == key_identifier
     )

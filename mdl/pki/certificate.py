@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -186,6 +187,21 @@ class Name:
     def common_name(self) -> str | None:
         """The only commonName, or None."""
         return self.only(AttributeId.COMMON_NAME)
+
+    @property
+    def folded(self) -> tuple[tuple[str, str | None], ...]:
+        """The attributes by type and text, for telling whether two names mean the same: see `resembles`."""
+        return _folded(self.attributes)
+
+    def resembles(self, other: Name) -> bool:
+        """Whether two names say the same in string types, letter case, blanks or order that may differ.
+
+        For what errs on the safe side by finding too many; a certificate's path takes names byte for byte.
+
+        Spec:
+            RFC 5280 7.1.
+        """
+        return self.der == other.der or self.folded == other.folded
 
     def __eq__(self, other: object) -> bool:
         return self.der == other.der if isinstance(other, Name) else NotImplemented
@@ -706,6 +722,16 @@ def _attributes(name: bytes) -> tuple[Attribute, ...]:
 @lru_cache(maxsize=256)
 def _known_attributes(name: bytes) -> tuple[Attribute, ...]:
     return _decoded_attributes(name)
+
+
+@lru_cache(maxsize=1024)
+def _folded(attributes: tuple[Attribute, ...]) -> tuple[tuple[str, str | None], ...]:
+    texts = [(one.oid, None if one.value is None else _folded_text(one.value)) for one in attributes]
+    return tuple(sorted(texts, key=lambda one: (one[0], one[1] or "")))
+
+
+def _folded_text(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _decoded_attributes(name: bytes) -> tuple[Attribute, ...]:

@@ -41,6 +41,7 @@ _ENTRIES_AT_A_TIME: Final = 1024
 _TIMES: Final = frozenset((0x17, 0x18))
 _REASON: Final = "2.5.29.21"
 _CERTIFICATE_ISSUER: Final = "2.5.29.29"
+_DIRECTORY_NAME: Final = b"\xa4"
 
 
 class Listing(StrEnum):
@@ -239,6 +240,7 @@ class Crl(CrlEnvelope):
     """A CRL, a view over its DER.
 
     Attributes:
+        owner: By which name the issuer is known beside the one in the CRL, for entries that name a certificate issuer.
         deviating_times: Names of the times that are not in the form that RFC 5280 5.1.2.4 asks for in their year.
         revoked: The time of revocation by serial number; the earliest where a number is listed twice.
         has_empty_list: Whether there is a list of revoked certificates without an entry.
@@ -249,6 +251,7 @@ class Crl(CrlEnvelope):
             (``crl.malformed``, ``crl.size``, ``crl.extension.*``).
     """
 
+    owner: Name | None = field(default=None, kw_only=True, compare=False)
     deviating_times: tuple[str, ...] = field(init=False, compare=False)
     revoked: Mapping[int, datetime] = field(init=False, compare=False)
     has_empty_list: bool = field(init=False, compare=False)
@@ -281,7 +284,7 @@ class Crl(CrlEnvelope):
                 for oid, extension in found.items():
                     entry_extensions[oid] = entry_extensions.get(oid, False) or extension.critical
                 if _CERTIFICATE_ISSUER in found and self.scope.is_indirect:
-                    is_own = self.issuer.der in found[_CERTIFICATE_ISSUER].value
+                    is_own = self._is_own(found[_CERTIFICATE_ISSUER].value)
                 if _REASON in found:
                     listing = _REASONS.get(found[_REASON].value, Listing.REVOKED)
             if not is_own:
@@ -307,14 +310,31 @@ class Crl(CrlEnvelope):
         ):
             object.__setattr__(self, name, value)
 
+    def _is_own(self, value: bytes) -> bool:
+        """Whether a certificateIssuer names the issuer, or nobody who can be told: then it hides no entry."""
+        try:
+            elements = der_types.decode(der_types.GeneralNames, der_types.enclosed(value), code=_MALFORMED, path="")
+            names = [Name(bytes(one.data)) for one in elements.items if one.tag_bytes == _DIRECTORY_NAME]
+        except DecodeError:
+            return True
+        own = [self.issuer] if self.owner is None else [self.issuer, self.owner]
+        return not names or any(name.resembles(one) for name in names for one in own)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _crl, (self.der, self.owner)
+
     @classmethod
-    def decode(cls, der: bytes) -> Crl:
+    def decode(cls, der: bytes, *, owner: Name | None = None) -> Crl:
         """Decode a DER CRL.
+
+        Args:
+            der: The CRL.
+            owner: See the class.
 
         Raises:
             DecodeError: See the class.
         """
-        return cls(der)
+        return cls(der, owner=owner)
 
     def listing(self, serial: int) -> Listing | None:
         """What the list says of the issuer's certificate with that serial number, or None where it says nothing.
@@ -348,6 +368,10 @@ class Crl(CrlEnvelope):
         This reads the list and nothing else: verify the signature and lint the CRL first.
         """
         return self.revoked.get(serial)
+
+
+def _crl(der: bytes, owner: Name | None) -> Crl:
+    return Crl(der, owner=owner)
 
 
 def _without_entries(tbs: bytes) -> tuple[bytes, bytes | None]:

@@ -217,6 +217,22 @@ attack(
     tolerated=LENIENT,
     warnings=("request.issuer",),
 )
+for _name, _named in {
+    "no issuer": [],
+    "issuers as text only": ["x"],
+    "issuers as numbers only": [1, 2],
+    "issuers as no list": _OURS,
+    "issuers as null": None,
+}.items():
+    attack(
+        "request.doctype",
+        f"a document for a request that names {_name}",
+        small({"request": _asking({"issuerIdentifiers": _named})}),
+        tolerated=LENIENT,
+        warnings=("request.issuer",),
+    )
+accept("a request that names this issuer beside what is no identifier",
+       small({"request": _asking({"issuerIdentifiers": ["x", _OURS, 1]})}))  # fmt: skip
 _OTHER = Recipe(namespaces={NAMESPACE: {"family_name": "Musterfrau", "age_over_18": True}})
 accept("two documents for a request that does not say how many",
        small({"others": [_OTHER], "request": _asking({"uniqueDocSetRequired": False})}))  # fmt: skip
@@ -229,5 +245,14 @@ attack(
     tolerated=LENIENT,
     warnings=("request.several_documents",),
 )
+
+for _wanted in (1, "true", None):
+    attack(
+        "request.doctype",
+        f"the documents of two persons for a request whose uniqueDocSetRequired is {_wanted!r}",
+        small({"others": [_OTHER], "request": _asking({"uniqueDocSetRequired": _wanted})}),
+        tolerated=LENIENT,
+        warnings=("request.several_documents",),
+    )
 
 CASES = [*attack.rows, *accept.rows]

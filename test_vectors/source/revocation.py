@@ -11,6 +11,7 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 
 from mdl.pki import Certificate, Crl
+from mdl.pki.structures import enclosed
 from mdl.testing import TEST_TIME, Recipe, ThrowawayAuthority
 from reader.report import Outcome, Revocation
 from reader.revocation import Evidence
@@ -28,6 +29,7 @@ from test_vectors.source.signers import (
 from test_vectors.source.stage import (
     AUTHORITY,
     DAY,
+    PRINTABLE,
     SECOND,
     Fields,
     evidence,
@@ -406,6 +408,77 @@ attack(
     "a root whose link has expired",
     lambda: _proven((link(AUTHORITY, _NEXT, not_after=moment(-SECOND)), AUTHORITY.iaca_certificate)),
 )
+
+
+def _naming(issuer: bytes, *, critical: bool) -> Any:
+    """A certificateIssuer on the first entry, which holds for those behind it."""
+
+    def change(body: Any) -> None:
+        value = core.ParsableOctetString(enclosed(b"\xa4" + bytes((len(issuer),)) + issuer))
+        body["revoked_certificates"][0]["crl_entry_extensions"] = [
+            {"extn_id": "2.5.29.29", "critical": critical, "extn_value": value}
+        ]
+
+    return change
+
+
+def _listed_behind(named: bytes, /, *, critical: bool = True, **changes: Any) -> bytes:
+    """A list of the root's key that lists the document signer behind an entry which names a certificate issuer."""
+    original = Crl(AUTHORITY.crl(revoked=[12345, _SERIAL], **changes))
+    return forge_crl(original, _naming(named, critical=critical), signer=AUTHORITY.iaca_key).der
+
+
+_ANOTHER = other_authority().iaca_certificate.subject.der
+_OWN = AUTHORITY.iaca_certificate.subject.der
+_OWN_PRINTABLE = x509.Name(
+    [
+        x509.NameAttribute(one.oid, one.value, PRINTABLE)
+        for one in x509.load_der_x509_certificate(AUTHORITY.iaca_certificate.der).subject
+    ]
+).public_bytes()
+_INDIRECT: dict[str, Any] = {"extensions": {"idp": _distribution(indirect_crl=True)}}
+for _name, _crls in {
+    "revoked behind an entry that names another issuer, in a list that is not indirect": lambda: [
+        _listed_behind(_ANOTHER, critical=False)
+    ],
+    "revoked behind an entry that names another issuer, in a list that is not indirect, and a newer one is silent": (
+        lambda: [_listed_behind(_ANOTHER, critical=False), AUTHORITY.crl(number=2)]
+    ),
+    "revoked behind an entry that critically names another issuer, in a list that is not indirect": lambda: [
+        _listed_behind(_ANOTHER)
+    ],
+    "revoked behind an entry that names the root in other string types, in a list that is not indirect": lambda: [
+        _listed_behind(_OWN_PRINTABLE, critical=False)
+    ],
+    "revoked behind an entry that names another issuer, in a partition that is not indirect": lambda: [
+        _listed_behind(_ANOTHER, critical=False, extensions=_partition(_HERE))
+    ],
+    "revoked behind an entry that names the root, in an indirect list": lambda: [_listed_behind(_OWN, **_INDIRECT)],
+    "revoked behind an entry that names the root in other string types, in an indirect list": lambda: [
+        _listed_behind(_OWN_PRINTABLE, **_INDIRECT)
+    ],
+    "revoked behind an entry that names the root, in an indirect list under another name": lambda: [
+        _listed_behind(_OWN, issuer=_OTHER_NAME, **_INDIRECT)
+    ],
+    "suspended, and a newer delta list under another name takes it off hold": lambda: [
+        _on_hold(),
+        _on_hold(x509.ReasonFlags.remove_from_crl, number=2, extensions=_DELTA, issuer=_OTHER_NAME),
+    ],
+    "suspended, and a newer delta list of another partition takes it off hold": lambda: [
+        _on_hold(),
+        _on_hold(x509.ReasonFlags.remove_from_crl, number=2, extensions=_DELTA | _partition(_ELSEWHERE)),
+    ],
+    "revoked by a list in the root's name, in other string types, that names no key": lambda: [
+        forge_crl(
+            Crl(AUTHORITY.crl(revoked=[_SERIAL], extensions={"aki": None})),
+            set_field("issuer", asn1_x509.Name.load(_OWN_PRINTABLE)),
+            signer=AUTHORITY.iaca_key,
+        ).der
+    ],
+}.items():
+    attack(REVOCATION, _name, lambda crls=_crls: evidence(*crls()))
+useless("listed behind an entry that names another issuer, in an indirect list",
+        lambda: [_listed_behind(_ANOTHER, **_INDIRECT)])  # fmt: skip
 
 attack(
     REVOCATION,

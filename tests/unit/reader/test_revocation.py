@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from asn1crypto import core
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 
-from mdl.pki import Certificate, Crl, CrlEnvelope
+from mdl.pki import Certificate, Crl, CrlEnvelope, Listing
 from mdl.pki.structures import enclosed
 from mdl.testing import TEST_TIME, ThrowawayAuthority, throwaway_authority
 from reader import revocation
 from reader.report import Outcome
-from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence, Judgement
+from reader.revocation import NO_EVIDENCE, CrlJudge, Evidence, Judgement, claims_issuer
 from tests.x509_forgery import forge_crl
 
 HOUSE = throwaway_authority()
@@ -307,10 +308,108 @@ def test_a_list_that_is_not_indirect_revokes_whoever_an_entry_says_has_issued(
 ) -> None:
     """RFC 5280 5.3.3: only an indirect list has entries of others; elsewhere the name must not hide an entry."""
     original = Crl(HOUSE.crl(revoked=serials, extensions=extensions))
-    for name in (ANOTHER, ROOT.subject.der.replace(b"\x0c", b"\x13")):  # the root's own, as PrintableString
-        hiding = forge_crl(original, naming(name, critical=critical), signer=HOUSE.iaca_key).der
+    for other in (ANOTHER, SAME_NAMES["PrintableString"]):
+        hiding = forge_crl(original, naming(other, critical=critical), signer=HOUSE.iaca_key).der
         for order in permutations([hiding, HOUSE.crl(number=9)]):
             assert judge(*order).outcome is Outcome.FAILED
+
+
+def name(*attributes: tuple[x509.ObjectIdentifier, str, Any]) -> bytes:
+    return x509.Name([x509.NameAttribute(oid, text, kind) for oid, text, kind in attributes]).public_bytes()
+
+
+# The root's name, said in other ways: as text it is the same.
+_UTF8, _PRINTABLE = x509.name._ASN1Type.UTF8String, x509.name._ASN1Type.PrintableString
+_C, _ST, _CN = x509.NameOID.COUNTRY_NAME, x509.NameOID.STATE_OR_PROVINCE_NAME, x509.NameOID.COMMON_NAME
+_TEXTS = [(_C, "US"), (_ST, "US-UT"), (_CN, "Throwaway IACA")]
+SAME_NAMES = {
+    "UTF8String": name(*((oid, text, _PRINTABLE if oid == _C else _UTF8) for oid, text in _TEXTS)),
+    "PrintableString": name(*((oid, text, _PRINTABLE) for oid, text in _TEXTS)),
+    "other case": name((_C, "us", _PRINTABLE), (_ST, "us-ut", _UTF8), (_CN, "THROWAWAY iaca", _UTF8)),
+    "blanks": name((_C, "US", _PRINTABLE), (_ST, "US-UT", _UTF8), (_CN, " Throwaway   IACA ", _UTF8)),
+    "other order": name((_CN, "Throwaway IACA", _UTF8), (_ST, "US-UT", _UTF8), (_C, "US", _PRINTABLE)),
+    "wide letters": name((_C, "US", _PRINTABLE), (_ST, "US-UT", _UTF8), (_CN, "\uff34hrowaway IACA", _UTF8)),
+}
+OTHER_NAMES = {
+    "another common name": name((_C, "US", _PRINTABLE), (_ST, "US-UT", _UTF8), (_CN, "Throwaway IACB", _UTF8)),
+    "one attribute fewer": name((_C, "US", _PRINTABLE), (_CN, "Throwaway IACA", _UTF8)),
+    "values of other types": name((_C, "US", _PRINTABLE), (_CN, "US-UT", _UTF8), (_ST, "Throwaway IACA", _UTF8)),
+}
+
+
+@pytest.mark.parametrize("how", SAME_NAMES)
+@pytest.mark.parametrize("issuer", ["root", "another"])
+def test_an_indirect_list_that_names_the_root_in_other_letters_revokes(how: str, issuer: str) -> None:
+    changes: dict[str, Any] = {} if issuer == "root" else {"issuer": OTHER_NAME}
+    original = Crl(HOUSE.crl(revoked=[12345, SIGNER.serial], extensions=partition(indirect_crl=True), **changes))
+    listing = forge_crl(original, naming(SAME_NAMES[how]), signer=HOUSE.iaca_key)
+    for order in permutations([listing.der, HOUSE.crl(number=9)]):
+        assert judge(*order).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("how", OTHER_NAMES)
+def test_an_indirect_list_that_names_somebody_else_revokes_nobody_of_the_root_s(how: str) -> None:
+    original = Crl(HOUSE.crl(revoked=[12345, SIGNER.serial], extensions=partition(indirect_crl=True)))
+    listing = forge_crl(original, naming(OTHER_NAMES[how]), signer=HOUSE.iaca_key)
+    assert judge(listing.der).outcome is Outcome.INDETERMINATE
+    assert judge(listing.der, FRESH).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("value", [enclosed(b""), enclosed(b"\xa4\x02\x30\x05"), enclosed(b"\x86\x01x")])
+def test_a_certificate_issuer_that_names_nobody_hides_no_entry(value: bytes) -> None:
+    def change(body: Any) -> None:
+        body["revoked_certificates"][0]["crl_entry_extensions"] = [
+            {"extn_id": "2.5.29.29", "critical": True, "extn_value": core.ParsableOctetString(value)}
+        ]
+
+    original = Crl(HOUSE.crl(revoked=[SIGNER.serial], extensions=partition(indirect_crl=True)))
+    assert judge(forge_crl(original, change, signer=HOUSE.iaca_key).der).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("how", SAME_NAMES)
+def test_a_list_in_the_root_s_name_in_other_letters_revokes_and_clears_nobody(how: str) -> None:
+    """It names no key either, so by its name alone it is known for the root's."""
+
+    def change(body: Any) -> None:
+        body["issuer"] = asn1_x509.Name.load(SAME_NAMES[how])
+
+    bare: dict[str, Any] = {"extensions": {"aki": None}}
+    revoking, clean = (
+        forge_crl(Crl(HOUSE.crl(revoked=serials, **bare)), change, signer=HOUSE.iaca_key).der
+        for serials in ([SIGNER.serial], [])
+    )
+    for order in permutations([revoking, FRESH]):
+        assert judge(*order).outcome is Outcome.FAILED
+    if SAME_NAMES[how] != ROOT.subject.der:
+        assert judge(clean).outcome is Outcome.INDETERMINATE
+    assert claims_issuer(CrlEnvelope(revoking), ROOT)
+
+
+def test_a_list_read_for_an_owner_stays_so_in_another_process() -> None:
+    original = Crl(HOUSE.crl(revoked=[SIGNER.serial], extensions=partition(indirect_crl=True), issuer=OTHER_NAME))
+    listing = forge_crl(original, naming(ROOT.subject.der), signer=HOUSE.iaca_key)
+    assert Crl.decode(listing.der).listing(SIGNER.serial) is None
+    owned = Crl.decode(listing.der, owner=ROOT.subject)
+    assert pickle.loads(pickle.dumps(owned)).listing(SIGNER.serial) is Listing.REVOKED
+
+
+def test_a_delta_list_releases_only_where_nothing_else_is_wrong_with_it() -> None:
+    """What clears nobody since it is misnamed, of another partition or not understood, takes nobody off hold either."""
+    unknown = (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)
+    for changes in (
+        {"issuer": OTHER_NAME},
+        {"extensions": DELTA | {"aki": FOREIGN_KEY}},
+        {"extensions": DELTA | {"other": unknown}},
+        {"extensions": DELTA | partition(THEIRS)},
+        {"extensions": DELTA | partition(only_contains_ca_certs=True)},
+        {"this_update": TEST_TIME + DAY},
+    ):
+        released = with_reason(REMOVE, 9, **{"extensions": DELTA} | changes)
+        for order in permutations([with_reason(HOLD, 5), released]):
+            assert (judge(*order).outcome, judge(*order).detail) == (Outcome.FAILED, "the certificate is suspended")
+    for good in (with_reason(REMOVE, 9, extensions=DELTA), with_reason(REMOVE, 9, extensions=DELTA | partition(OURS))):
+        for order in permutations([with_reason(HOLD, 5), good]):
+            assert judge(*order).outcome is Outcome.INDETERMINATE
 
 
 # --- what is remembered -----------------------------------------------------------------------------------------------
@@ -322,9 +421,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     found: list[bytes] = []
     original = Crl.decode
 
-    def counted(der: bytes) -> Crl:
+    def counted(der: bytes, **options: Any) -> Crl:
         found.append(der)
-        return original(der)
+        return original(der, **options)
 
     monkeypatch.setattr(Crl, "decode", counted)
     monkeypatch.setattr(revocation, "_MEMORY", revocation._Memory(1 << 20))
