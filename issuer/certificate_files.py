@@ -61,9 +61,15 @@ class PublishedCrl:
 class CertificateFiles:
     """The files of an authority's folder that are written from its store."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take the folder as it is."""
+    def __init__(self, folder: Path, *, repair: bool = True) -> None:
+        """Take the folder as it is.
+
+        Args:
+            folder: The folder.
+            repair: Whether `hold` writes what is missing.
+        """
         self._folder = folder
+        self._repair = repair
 
     def certificate(self, stem: str) -> Path:
         """Where a certificate lies, PEM."""
@@ -129,14 +135,17 @@ class CertificateFiles:
                 self._hold_file(place, crl.der, Crl.decode_any)
         served = self.current_crl(stem)
         if served.exists() and read_file(served) in [crl.der for crl in crls[:-1]]:
+            if not self._repair:
+                return
             write_file(served, crls[-1].der)  # a crash came between the two places
         if not _is_settled(served, reader):
             self._hold_file(served, crls[-1].der, Crl.decode_any)
 
     def _hold_file(self, file: Path, content: bytes, decode: Callable[[bytes], object]) -> None:
         if not file.exists():
-            make_folder(file.parent)
-            write_file(file, content)
+            if self._repair:
+                make_folder(file.parent)
+                write_file(file, content)
             return
         found = read_file(file)
         if found == content:

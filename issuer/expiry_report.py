@@ -13,10 +13,20 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final
 
+from issuer.health import HealthFinding
 from issuer.lifecycle import Done, Entry, Expiry, State
 from mdl.cbor import TDate
 
-__all__ = ["done_json", "entry_json", "expiry_json", "report_csv", "report_html", "report_json", "report_rows"]
+__all__ = [
+    "done_json",
+    "entry_json",
+    "expiry_json",
+    "headline_of",
+    "report_csv",
+    "report_html",
+    "report_json",
+    "report_rows",
+]
 
 _COLUMNS: Final = ("state", "ends", "days_left", "kind", "name", "title", "starts")
 _COLOURS: Final[Mapping[State, str]] = {
@@ -68,13 +78,16 @@ def done_json(done: Done) -> dict[str, Any]:
     return {**entry_json(done.entry), "result": done.result, "left": done.left, "failed": failed}
 
 
-def report_json(found: Sequence[Expiry], at: datetime, *, authority: str, within: timedelta) -> dict[str, Any]:
+def report_json(
+    found: Sequence[Expiry], at: datetime, *, authority: str, within: timedelta, causes: Sequence[HealthFinding] = ()
+) -> dict[str, Any]:
     """The report as plain values: what `notify` hands on, and what programs read."""
     return {
         "authority": authority,
         "at": TDate.of(at).text,
         "within_days": within.days,
         "alarms": sum(one.state.is_alarm for one in found),
+        "causes": [one.row() for one in causes],
         "items": [expiry_json(one, at) for one in found],
     }
 
@@ -119,10 +132,19 @@ tr { border-bottom: 1px solid #e0e0e0 } td.number { text-align: right } svg { wi
 """
 
 
-def report_html(found: Sequence[Expiry], at: datetime, *, authority: str, within: timedelta) -> str:
-    """The report as a page with a timeline: one file, without scripts."""
+def headline_of(found: Sequence[Expiry], causes: Sequence[HealthFinding] = ()) -> str:
+    """The report in one line. That no date needs attention does not mean that the token, for one, is there."""
     alarms = sum(one.state.is_alarm for one in found)
-    headline = f"{alarms} of {len(found)} need attention" if alarms else f"{len(found)} in order"
+    dates = f"{alarms} of {len(found)} need attention" if alarms else f"none of {len(found)} dates needs attention"
+    return f"licences cannot be issued now, and {dates}" if causes else dates
+
+
+def report_html(
+    found: Sequence[Expiry], at: datetime, *, authority: str, within: timedelta, causes: Sequence[HealthFinding] = ()
+) -> str:
+    """The report as a page with a timeline: one file, without scripts."""
+    headline = headline_of(found, causes)
+    why = "".join(f"<p>{escape(one.message)} [{escape(one.code)}]: {escape(one.remedy)}</p>\n" for one in causes)
     rows = "\n".join(_row(one, at) for one in found)
     title = escape(f"What expires: {authority}")
     return f"""<!DOCTYPE html>
@@ -137,7 +159,7 @@ def report_html(found: Sequence[Expiry], at: datetime, *, authority: str, within
 <body>
 <h1>{title}</h1>
 <p>{escape(TDate.of(at).text)}: <strong>{escape(headline)}</strong>; a warning comes {within.days} days ahead.</p>
-{_timeline(found, at, within)}
+{why}{_timeline(found, at, within)}
 <table>
 <thead><tr><th>State</th><th>Ends</th><th>Days left</th><th>Name</th><th>What</th></tr></thead>
 <tbody>

@@ -13,13 +13,24 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from issuer.keystore import SecretHandler, secret_from_environment, secret_from_file
 from mdl import files
 from mdl.errors import DecodeError, SigningError
 
-__all__ = ["PinSource", "State", "StorePlace", "lock", "output_file", "read_file", "unwritable", "write_file"]
+__all__ = [
+    "Exposure",
+    "PinSource",
+    "State",
+    "StorePlace",
+    "exposure",
+    "lock",
+    "output_file",
+    "read_file",
+    "unwritable",
+    "write_file",
+]
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 """Largest file that is read, in bytes, inclusive."""
@@ -99,6 +110,43 @@ def read_file(path: Path) -> bytes:
     if len(content) > MAX_FILE_BYTES:
         raise DecodeError(f"{path} is larger than {MAX_FILE_BYTES} bytes", code="authority.unreadable")
     return content
+
+
+class Exposure(NamedTuple):
+    """What others may do with a file of an authority.
+
+    Attributes:
+        is_open: Whether everybody may; otherwise the file's group.
+        text: The same for people.
+    """
+
+    is_open: bool
+    text: str
+
+
+def exposure(path: Path, *, secret: bool) -> Exposure | None:
+    """What others than its owner may do with a file or folder that they should not; None for nothing, or no file.
+
+    A secret may be read by nobody else; everything else may be written by nobody else. A group that may read a secret,
+    or write the rest, is told and can be meant: systems that hand secrets to services do so.
+
+    Args:
+        path: The file or folder.
+        secret: Whether its content is to be kept from others.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return None
+    if secret and mode & 0o027:
+        what = "everybody can use" if mode & 0o007 else "a group can write"
+        return Exposure(is_open=True, text=f"{what} {path} (mode {mode & 0o777:03o}): it is a secret")
+    if not secret and mode & 0o002:
+        return Exposure(is_open=True, text=f"everybody can write {path} (mode {mode & 0o777:03o})")
+    if mode & (0o070 if secret else 0o020):
+        what = "read" if secret else "write"
+        return Exposure(is_open=False, text=f"the group of {path} can {what} it (mode {mode & 0o777:03o})")
+    return None
 
 
 @contextmanager

@@ -27,6 +27,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -36,7 +37,17 @@ from mdl.errors import SigningError
 if TYPE_CHECKING:
     import pkcs11
 
-__all__ = ["LostError", "Mechanism", "Session", "SessionPool", "create_token", "import_pkcs11", "open_pool"]
+__all__ = [
+    "LostError",
+    "Mechanism",
+    "PinState",
+    "Session",
+    "SessionPool",
+    "create_token",
+    "import_pkcs11",
+    "open_pool",
+    "pin_state",
+]
 
 _log = logging.getLogger(__name__)
 _A = TypeVar("_A")
@@ -843,6 +854,49 @@ def _is_meant(token: pkcs11.Token, uri: Pkcs11Uri) -> bool:
         and (uri.model is None or token.model == uri.model)
         and (uri.slot_id is None or token.slot.slot_id == uri.slot_id)
     )
+
+
+class PinState(StrEnum):
+    """What a token says about its user PIN to somebody who has not logged in."""
+
+    USUAL = "usual"
+    MISSED = "missed"
+    """A wrong PIN was tried since somebody logged in last."""
+    FINAL_TRY = "final try"
+    """One more wrong PIN locks it."""
+    LOCKED = "locked"
+
+
+def pin_state(uri: Pkcs11Uri) -> PinState:
+    """Ask a token about its PIN without trying one.
+
+    Args:
+        uri: Which token; what it says about a key is not looked at.
+
+    Raises:
+        SigningError: The module or the token is not there.
+    """
+    flag = import_pkcs11().TokenFlag
+    configuration = os.environ.get(_VARIABLE) if uri.configuration is None else uri.configuration
+    module = _module(uri.module_path, configuration)
+    if uri.configuration is not None:
+        _look_again(module, uri.configuration)
+    label, serial = _find_token(module, configuration, uri)
+    module.enter(configuration)
+    try:
+        found = [one.flags for one in module.tokens() if (one.label, one.serial) == (label, serial)]
+    except import_pkcs11().PKCS11Error as exc:
+        raise _refusal(exc) from exc
+    finally:
+        module.leave()
+    for wanted, state in (
+        (flag.USER_PIN_LOCKED, PinState.LOCKED),
+        (flag.USER_PIN_FINAL_TRY, PinState.FINAL_TRY),
+        (flag.USER_PIN_COUNT_LOW, PinState.MISSED),
+    ):
+        if any(flags & wanted for flags in found):
+            return state
+    return PinState.USUAL
 
 
 def create_token(path: str, label: str, *, configuration: str, so_pin: Secret, user_pin: Secret) -> None:

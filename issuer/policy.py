@@ -77,8 +77,8 @@ _ON_CURVES: Final = tuple(one.name for one in CURVES.values() if one.algorithm i
 _EDWARDS: Final = frozenset({Role.DOCUMENT_SIGNER, Role.JWS_SIGNER, Role.READER, Role.AUDIT})
 
 _READING: Final = frozenset({
-    "audit export", "audit report", "audit verify", "ceremony enrol", "ceremony verify", "plan", "policy check",
-    "policy show", "status", "watch",
+    "audit export", "audit report", "audit verify", "ceremony enrol", "ceremony verify", "health", "plan",
+    "policy check", "policy show", "status", "watch",
 })  # fmt: skip
 _COMMANDS: Final[Mapping[Actor, frozenset[str]]] = MappingProxyType({
     Actor.CEREMONY_OFFICER: _READING
@@ -87,7 +87,7 @@ _COMMANDS: Final[Mapping[Actor, frozenset[str]]] = MappingProxyType({
     Actor.SIGNER_OPERATOR: _READING
     | {"accept", "backup", "certify", "crl", "csr", "ds", "init", "join", "lists", "move-list", "private-ca", "publish",
        "restore", "retire-list", "revoke", "rotate", "rules", "vical"},
-    Actor.ISSUING_SERVICE: frozenset({"issue", "lists", "policy show", "publish", "revoke", "status"}),
+    Actor.ISSUING_SERVICE: frozenset({"health", "issue", "lists", "policy show", "publish", "revoke", "status"}),
     Actor.AUDITOR: _READING | {"audit checkpoint"},
 })  # fmt: skip
 

@@ -32,6 +32,7 @@ from issuer.cli.certificates import (
 )
 from issuer.cli.clock import now
 from issuer.cli.handover import add_handover
+from issuer.cli.health import add_health
 from issuer.cli.lifecycle import add_lifecycle
 from issuer.cli.policy import add_policy, add_roles, read_policy
 from issuer.cli.private_ca import add_private_ca
@@ -62,6 +63,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_certificates(commands)
     _add_issue(commands)
     add_crl(commands)
+    add_health(commands)
     add_lifecycle(commands)
     add_revocation(commands)
     add_publishing(commands)

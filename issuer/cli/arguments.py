@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from issuer.authority import Authority
 from issuer.cli.audit import secret_source
@@ -12,7 +14,12 @@ from issuer.cli.clock import now
 from issuer.cli.policy import acting_as
 from issuer.keystore import SecretHandler
 
-__all__ = ["add_verb", "count", "now", "open_authority", "serial"]
+__all__ = ["add_verb", "count", "now", "open_authority", "period", "serial"]
+
+
+_PERIOD: Final = re.compile(r"([1-9][0-9]{0,4})([dwmy])\Z")
+_UNITS: Final = {"d": 1, "w": 7, "m": 30, "y": 365}
+_LONGEST: Final = 36_500
 
 
 def add_verb(
@@ -35,6 +42,16 @@ def count(text: str) -> int:
         msg = "not a whole number, at least 1"
         raise argparse.ArgumentTypeError(msg)
     return int(text)
+
+
+def period(text: str) -> timedelta:
+    """An argument as days, weeks, months or years: 30d, 6w, 6m or 1y."""
+    found = _PERIOD.match(text)
+    days = int(found[1]) * _UNITS[found[2]] if found else 0
+    if not 1 <= days <= _LONGEST:
+        msg = "a period is a number with d, w, m or y, as 30d or 5y, of a hundred years at most"
+        raise argparse.ArgumentTypeError(msg)
+    return timedelta(days=days)
 
 
 def serial(text: str) -> int:

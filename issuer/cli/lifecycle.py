@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from issuer.authority import Authority
-from issuer.cli.arguments import add_verb, now, open_authority
+from issuer.cli.arguments import add_verb, now, open_authority, period
 from issuer.cli.certificates import moment, write_result
-from issuer.expiry_report import done_json, entry_json, report_csv, report_html, report_json, report_rows
+from issuer.expiry_report import (
+    done_json,
+    entry_json,
+    headline_of,
+    report_csv,
+    report_html,
+    report_json,
+    report_rows,
+)
 from issuer.folder import output_file
+from issuer.health import HealthFinding, standing_causes
 from issuer.lifecycle import Done, Entry, Expiry, Rules, Task, expiring, plan, rotate, set_rules
 from issuer.notifying import check_webhook, notify_command, notify_webhook, split_command
 from mdl.cli import terminal
@@ -26,9 +35,6 @@ __all__ = ["add_lifecycle"]
 _DONE: Final = 0
 _FINDINGS: Final = 1
 _IN_PART: Final = 6
-_PERIOD: Final = re.compile(r"([1-9][0-9]{0,4})([dwmy])\Z")
-_UNITS: Final = {"d": 1, "w": 7, "m": 30, "y": 365}
-_LONGEST: Final = 36_500
 
 
 def add_lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,7 +49,7 @@ def add_lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     verb.add_argument(
         "--until",
-        type=_period,
+        type=period,
         default=timedelta(days=5 * 365),
         metavar="PERIOD",
         help="how far to look: days, weeks, months or years, as 90d or 5y (default: 5y)",
@@ -65,12 +71,13 @@ def add_lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "status",
         "report everything that expires",
         "Report everything that expires, soonest first. Exit status 1 if something expires within the period or has "
-        "expired, and nothing has taken its place.",
+        "expired, and nothing has taken its place, or if no licence can be issued now by what the store tells. Whether "
+        "the token is there, 'mdl issuer health' tells.",
         _status,
     )
     verb.add_argument(
         "--expiring",
-        type=_period,
+        type=period,
         default=timedelta(days=30),
         metavar="PERIOD",
         help="warn so long ahead, as 30d, 6w, 6m or 1y (default: 30d)",
@@ -108,15 +115,6 @@ def add_lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 _NAMES: Final = tuple(one.name for one in fields(Rules))
-
-
-def _period(text: str) -> timedelta:
-    found = _PERIOD.match(text)
-    days = int(found[1]) * _UNITS[found[2]] if found else 0
-    if not 1 <= days <= _LONGEST:
-        msg = "a period is a number with d, w, m or y, as 30d or 5y, of a hundred years at most"
-        raise argparse.ArgumentTypeError(msg)
-    return timedelta(days=days)
 
 
 def _setting(text: str) -> tuple[str, int]:
@@ -198,19 +196,21 @@ def _status(arguments: argparse.Namespace) -> int:
     rules = _rules_of(authority)
     with authority.open_store() as store, store.reading() as reader:
         found = expiring(reader, rules, at, within=arguments.expiring)
+    with authority.open_store() as store:
+        causes = standing_causes(authority.folder, store, now)
     name = authority.root.subject.common_name or ""
-    notice = report_json(found, at, authority=name, within=arguments.expiring)
+    notice = report_json(found, at, authority=name, within=arguments.expiring, causes=causes)
     form = "json" if arguments.json else arguments.format or "text"
     if form == "json":
         _write(arguments.output, None, notice)
     elif form == "csv":
         _write(arguments.output, report_csv(found, at).rstrip("\r\n").split("\r\n"), None)
     elif form == "html":
-        page = report_html(found, at, authority=name, within=arguments.expiring)
+        page = report_html(found, at, authority=name, within=arguments.expiring, causes=causes)
         _write(arguments.output, page.rstrip("\n").split("\n"), None)
     else:
-        _write(arguments.output, _text(found, at), None)
-    alarms = [one for one in found if one.state.is_alarm]
+        _write(arguments.output, _text(found, at, causes), None)
+    alarms = bool(causes) or any(one.state.is_alarm for one in found)
     if alarms and words is not None:
         notify_command(words, notice)
     if alarms and arguments.notify_url is not None:
@@ -218,10 +218,13 @@ def _status(arguments: argparse.Namespace) -> int:
     return _FINDINGS if alarms else _DONE
 
 
-def _text(found: Sequence[Expiry], at: datetime) -> list[str]:
-    alarms = sum(one.state.is_alarm for one in found)
-    headline = f"{alarms} of {len(found)} need attention." if alarms else f"All {len(found)} are in order."
-    return [terminal.paint(headline, "bold"), *terminal.columns(report_rows(found, at), indent="  ")]
+def _text(found: Sequence[Expiry], at: datetime, causes: Sequence[HealthFinding]) -> list[str]:
+    headline = headline_of(found, causes)
+    lines = [terminal.paint(f"{headline[0].upper()}{headline[1:]}.", "bold")]
+    for one in causes:
+        lines += [f"  {one.message} [{one.code}]", f"    {one.remedy}"]
+    lines += terminal.columns(report_rows(found, at), indent="  ")
+    return [*lines, "next: mdl issuer health tells whether licences can be issued and revoked"]
 
 
 def _write(output: str | None, lines: list[str] | None, value: Any) -> None:

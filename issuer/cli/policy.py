@@ -14,7 +14,7 @@ from issuer.authority import Authority
 from issuer.cli.clock import add_clock, now, trust_clock
 from issuer.policy import IssuancePolicy
 from mdl.cli import terminal
-from mdl.errors import DecodeError, IssuanceError, MdlError
+from mdl.errors import DecodeError, IssuanceError, MdlError, SigningError
 
 __all__ = ["acting_as", "add_policy", "add_roles", "read_policy"]
 
@@ -156,7 +156,11 @@ def _authority(arguments: argparse.Namespace) -> Authority | None:
     try:
         return Authority(folder)
     except DecodeError as exc:
-        if exc.code not in _NOT_YET:
+        if exc.code not in _NOT_YET and not hasattr(arguments, "examines"):
+            raise
+        return None
+    except SigningError:
+        if not hasattr(arguments, "examines"):
             raise
         return None
 

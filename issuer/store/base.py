@@ -160,6 +160,14 @@ class Store(ABC):
         with self._alone(), self._open(write=False) as sql:
             yield Reader(sql)
 
+    @abstractmethod
+    def check_writable(self) -> None:
+        """Refuse a store that cannot be written, or that somebody else does not let go of; nothing is written.
+
+        Raises:
+            SigningError: It is (codes ``authority.unwritable``, ``store.busy``), or cannot be reached.
+        """
+
     @contextmanager
     def snapshot(self) -> Iterator[Sql]:
         """The tables as they are at one moment, for a copy."""

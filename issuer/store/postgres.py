@@ -23,6 +23,7 @@ __all__ = ["PostgresStore", "check_dsn"]
 # Any number that nothing else in the database uses for an advisory lock.
 _MIGRATION: Final = 0x6D646C31
 _PATIENCE: Final = "30s"
+_PROBE: Final = "5s"
 _CONNECT_SECONDS: Final = 10
 
 
@@ -100,6 +101,25 @@ class PostgresStore(Store):
                     )
                     raise SigningError(message, code="store.commit_unknown") from exc
             raise
+
+    def check_writable(self) -> None:
+        """Take the turn of a writer, and give it back; see `issuer.store.base.Store.check_writable`."""
+        with self._alone():
+            sql = _Statements(self._connected())
+            try:
+                sql.run("BEGIN")
+                ((reads_only, may_write),) = sql.rows(
+                    "SELECT current_setting('transaction_read_only') = 'on',"
+                    " has_table_privilege('store', 'UPDATE') AND has_table_privilege('audit', 'INSERT')"
+                )
+                if reads_only or not may_write:
+                    reason = "Read-only" if reads_only else "Permission denied"
+                    raise SigningError(f"cannot write the store: {reason}", code="authority.unwritable")
+                sql.run(f"SET LOCAL lock_timeout = '{_PROBE}'")
+                sql.run("LOCK TABLE store IN EXCLUSIVE MODE")
+            finally:
+                if not sql.rollback():
+                    self.close()
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is not None and not self._connection.closed:

@@ -24,6 +24,7 @@ __all__ = ["SqliteStore"]
 _APPLICATION: Final = 0x6D646C31
 """Tells a store from other SQLite files: "mdl1"."""
 _PATIENCE: Final = 30.0
+_PROBE_SECONDS: Final = 5
 
 # The primary result codes of SQLite, https://www.sqlite.org/rescode.html; the file is to blame, or the system under it.
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -107,6 +108,19 @@ class SqliteStore(Store):
         except BaseException:
             sql.rollback()
             raise
+
+    def check_writable(self) -> None:
+        """Take the turn of a writer, and give it back; see `issuer.store.base.Store.check_writable`."""
+        with self._alone():
+            sql = _Statements(self._connected(), self._path)
+            if self._place is not None:
+                raise _unwritable(self._path, "Read-only")
+            sql.run(f"PRAGMA busy_timeout = {_PROBE_SECONDS * 1000}")
+            try:
+                sql.run("BEGIN IMMEDIATE")
+            finally:
+                sql.rollback()
+                sql.run(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is not None:

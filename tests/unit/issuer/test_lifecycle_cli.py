@@ -298,7 +298,7 @@ def test_status_tells_a_monitoring_system_by_its_exit_status(run: Run, later: Ca
 
 def test_status_comes_in_four_forms(run: Run, tmp_path: Path) -> None:
     texts = {form: run("status", "--format", form).out for form in ("text", "json", "csv", "html")}
-    assert texts["text"].startswith("All 4 are in order.\n")
+    assert texts["text"].startswith("None of 4 dates needs attention.\n")
     assert len(json.loads(texts["json"])["items"]) == 4
     assert texts["csv"].count("\n") == 5
     assert texts["html"].startswith("<!DOCTYPE html>")
