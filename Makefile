@@ -49,7 +49,7 @@ fuzz: setup  ## fuzz decoders and verifier, guided by coverage: make fuzz FUZZ_S
 mutants: setup  ## remove and invert the verifier's checks one by one; the tests must notice each (an hour or more)
 	@$(BIN)/python scripts/mutants.py reader/verification.py reader/checks.py --tests tests/unit/reader/test_verification.py \
 	    tests/unit/reader/test_trust.py tests/attacks tests/flows/test_post_quantum.py
-	@$(BIN)/python scripts/mutants.py $(wildcard mdl/pki/*.py) --tests tests/unit/mdl/test_pki_lint.py \
+	@$(BIN)/python scripts/mutants.py $(wildcard mdl/pki/*.py mdl/pki/rules/*.py) --tests tests/unit/mdl/test_pki_lint.py \
 	    tests/unit/mdl/test_pki_certificate.py tests/unit/mdl/test_pki_path.py tests/unit/mdl/test_pki_build.py \
 	    tests/unit/mdl/test_post_quantum.py
 

@@ -39,6 +39,7 @@ from mdl.pki import (
     Profile,
     lint_certificate,
 )
+from mdl.pki.rules import CERTIFICATE_RULES
 from mdl.status import (
     IdentifierList,
     IdentifierListInfo,
@@ -66,6 +67,7 @@ _IDENTIFIER_COST: Final = 128
 _MAX_TRUST_POINTS: Final = 8
 
 _INTERMEDIATE: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="revocation-list-ca",
     title="CA between the trust point and a revocation-list signer",
     clause="RFC 5280 6.1.4",

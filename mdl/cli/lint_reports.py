@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 from mdl.cli import terminal
 from mdl.cli.der import DER_RULES
 from mdl.cli.linting import MANY_ISSUERS, NO_PROFILE, AnyRule, Examined, Lint
-from mdl.pki import CRL, PROFILES, CertificateRequest, Crl, CrlProfile, Evidence, Finding, Profile, Severity
+from mdl.pki import CRL, PROFILES, CertificateRequest, Crl, CrlProfile, Finding, Profile, RuleInput, Severity
 
 __all__ = [
     "as_json",
@@ -32,8 +32,8 @@ _ORDER: Final = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 _COLOURS: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _KINDS: Final = {"certificate": "certificate", "crl": "CRL", "request": "request"}
 _LACKING: Final = {
-    Evidence.ISSUER: "no issuer at hand (--issuer)",
-    Evidence.TIME: "no time given (--at)",
+    RuleInput.ISSUER: "no issuer at hand (--issuer)",
+    RuleInput.TIME: "no time given (--at)",
 }
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -85,7 +85,7 @@ def _examined_lines(one: Examined, *, numbered: bool) -> Iterator[str]:
     held = len(one.rules) - len(one.findings) - len(one.unjudged)
     told = f"{_count(held, 'rule')} {'holds' if held == 1 else 'hold'}"
     if one.unjudged:
-        needs = [need for need in Evidence if any(rule.needs is need for rule in one.unjudged)]
+        needs = [need for need in RuleInput if any(rule.needs is need for rule in one.unjudged)]
         told += f", {len(one.unjudged)} not judged: " + ", ".join(_LACKING[need] for need in needs)
     yield from (terminal.paint(line, "dim") for line in terminal.wrap(told, first="  ", rest="  "))
 
@@ -303,7 +303,7 @@ def _junit_cases(one: Examined, threshold: Severity, counted: dict[str, int]) ->
             yield f"{start}><properties><property{_attributes(name='tolerated', value=text)}/></properties></testcase>"
         elif rule.id in unjudged:
             counted["skipped"] += 1
-            why = _LACKING[unjudged[rule.id].needs or Evidence.ISSUER]
+            why = _LACKING[unjudged[rule.id].needs or RuleInput.ISSUER]
             yield f"{start}><skipped{_attributes(message=why)}/></testcase>"
         else:
             yield f"{start}/>"
@@ -363,7 +363,7 @@ def rules_as_json(profile: str | None) -> list[dict[str, Any]]:
 _INTRODUCTION: Final = """\
 # Rules of `mdl lint`
 
-<!-- Written by `mdl lint --list-rules --format markdown`: change mdl/pki/rules.py or mdl/cli/der.py, not this file. -->
+<!-- Written by `mdl lint --list-rules --format markdown`: change mdl/pki/rules or mdl/cli/der.py, not this file. -->
 
 A finding names the rule that was broken. Identifiers are stable. The grade says how far a breach is from the profile
 (error, warning, note); **security** marks what no policy may tolerate. Rules marked *issuer* need the issuing

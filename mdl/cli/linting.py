@@ -27,11 +27,11 @@ from mdl.pki import (
     CertificateRequest,
     Crl,
     CrlProfile,
-    Evidence,
     Finding,
     Name,
     Profile,
     Rule,
+    RuleInput,
     Severity,
     decode_csr,
     lint_certificate,
@@ -464,7 +464,7 @@ def _examine(one: _Found, asked: str, issuing: _Issuing, at: datetime | None) ->
         findings = examine(too_many, (MANY_ISSUERS,)) + findings
     if profile is not None:
         rules += profile.rules
-    lacking = {Evidence.ISSUER: issuer is None, Evidence.TIME: at is None}
+    lacking = {RuleInput.ISSUER: issuer is None, RuleInput.TIME: at is None}
     return Examined(
         file=one.file,
         index=one.place,

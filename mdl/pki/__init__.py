@@ -32,6 +32,7 @@ from mdl.pki.certificate import (
 )
 from mdl.pki.crl import Crl, CrlEnvelope, CrlScope, Listing
 from mdl.pki.lint import Finding, lint_certificate, lint_crl
+from mdl.pki.model import CrlProfile, Presence, Profile, Rule, RuleInput, Severity
 from mdl.pki.path import PathFact, PathResult, validate_path
 from mdl.pki.profiles import (
     CRL,
@@ -46,10 +47,7 @@ from mdl.pki.profiles import (
     REVOCATION_LIST_SIGNER,
     VICAL_PROVIDER_CA,
     VICAL_SIGNER,
-    CrlProfile,
-    Profile,
 )
-from mdl.pki.rules import Evidence, Presence, Rule, Severity
 
 __all__ = [
     "CRL",
@@ -75,7 +73,6 @@ __all__ = [
     "CrlProfile",
     "CrlScope",
     "DistributionPoint",
-    "Evidence",
     "Extension",
     "ExtensionId",
     "Finding",
@@ -91,6 +88,7 @@ __all__ = [
     "Profile",
     "RevokedCertificate",
     "Rule",
+    "RuleInput",
     "Severity",
     "Subject",
     "build_certificate",

@@ -35,17 +35,17 @@ from mdl.pki.certificate import (
     Name,
     algorithm_of,
     is_pem,
+    key_identifier,
     pem_blocks,
     public_key_of,
     to_pem,
     verify_x509_signature,
 )
-from mdl.pki.checks import key_identifier
 from mdl.pki.crl import Crl
 from mdl.pki.encoding import REQUEST, explain
 from mdl.pki.lint import Finding, lint_certificate, lint_crl
-from mdl.pki.profiles import CRL, PROFILES, Profile
-from mdl.pki.rules import Severity
+from mdl.pki.model import Profile, Severity
+from mdl.pki.profiles import CRL, PROFILES
 
 Randomness = Callable[[int], bytes]
 """Gives that many random bytes."""

@@ -906,3 +906,8 @@ def to_pem(der: bytes, label: str) -> str:
     body = base64.b64encode(der).decode("ascii")
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
     return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
+
+
+def key_identifier(key_bits: bytes) -> bytes:
+    """The 20-octet subjectKeyIdentifier: SHA-1 of the key's BIT STRING contents (RFC 5280 4.2.1.2, method 1)."""
+    return hashlib.sha1(key_bits, usedforsecurity=False).digest()

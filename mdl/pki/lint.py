@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
 
 from mdl.keys import PublicKey, UnsafePostQuantum
 from mdl.pki.certificate import ML_DSA_SIGNATURES, Certificate
-from mdl.pki.checks import CertificateCase, CrlCase, issuer_key, usable_key
 from mdl.pki.crl import Crl
-from mdl.pki.profiles import CRL, CrlProfile, Profile
-from mdl.pki.rules import Rule, Severity
-
-CaseT = TypeVar("CaseT")
+from mdl.pki.model import CertificateContext, ContextT, CrlContext, CrlProfile, Profile, Rule, Severity
+from mdl.pki.profiles import CRL
+from mdl.pki.rules.parts import issuer_key, usable_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +65,7 @@ def lint_certificate(
     """
     if profile.self_issued and issuer is None and certificate.issuer == certificate.subject:
         issuer = certificate
-    case = CertificateCase(
+    context = CertificateContext(
         certificate=certificate,
         profile=profile,
         issuer=issuer,
@@ -77,9 +74,9 @@ def lint_certificate(
         with_signature=with_signature,
         post_quantum=post_quantum,
     )
-    findings = examine(case, profile.rules)
+    findings = examine(context, profile.rules)
     if isinstance(post_quantum, UnsafePostQuantum):
-        return _rehearsed(findings, case, certificate, case.key)
+        return _rehearsed(findings, context, certificate, context.key)
     return findings
 
 
@@ -93,7 +90,7 @@ def lint_crl(
     post_quantum: UnsafePostQuantum | None = None,
 ) -> tuple[Finding, ...]:
     """Hold a CRL against its profile; the arguments are those of `lint_certificate`."""
-    case = CrlCase(
+    context = CrlContext(
         crl=crl,
         profile=profile,
         issuer=issuer,
@@ -101,17 +98,17 @@ def lint_crl(
         with_signature=with_signature,
         post_quantum=post_quantum,
     )
-    findings = examine(case, profile.rules)
+    findings = examine(context, profile.rules)
     if isinstance(post_quantum, UnsafePostQuantum):
-        return _rehearsed(findings, case, crl, None)
+        return _rehearsed(findings, context, crl, None)
     return findings
 
 
-def examine(case: CaseT, rules: Iterable[Rule[CaseT]]) -> tuple[Finding, ...]:
-    """Hold a case against rules of its own kind; the findings in the order of the rules."""
+def examine(context: ContextT, rules: Iterable[Rule[ContextT]]) -> tuple[Finding, ...]:
+    """Hold a context against rules of its own kind; the findings in the order of the rules."""
     findings = []
     for rule in rules:
-        message = rule.check(case)
+        message = rule.check(context)
         if message is not None:
             findings.append(
                 Finding(
@@ -129,19 +126,19 @@ def examine(case: CaseT, rules: Iterable[Rule[CaseT]]) -> tuple[Finding, ...]:
 
 def _rehearsed(
     findings: tuple[Finding, ...],
-    case: CertificateCase | CrlCase,
+    context: CertificateContext | CrlContext,
     signed: Certificate | Crl,
     key: PublicKey | None,
 ) -> tuple[Finding, ...]:
     """The findings, with a note in place of those that only say that a key or a signature is one of ML-DSA."""
     noted = set()
     if key is not None and key.curve.experimental is not None:
-        noted.add(f"{case.profile.id}.key.type")
-    signer = issuer_key(case)
+        noted.add(f"{context.profile.id}.key.type")
+    signer = issuer_key(context)
     if signed.algorithm.oid in ML_DSA_SIGNATURES and (
-        case.issuer is None or (signer is not None and signer.curve.oid == signed.algorithm.oid)
+        context.issuer is None or (signer is not None and signer.curve.oid == signed.algorithm.oid)
     ):
-        noted.add(f"{case.profile.id}.signature.algorithm")
+        noted.add(f"{context.profile.id}.signature.algorithm")
     return tuple(
         replace(finding, severity=Severity.NOTE, security=False) if finding.rule in noted else finding
         for finding in findings

@@ -18,10 +18,10 @@ from typing import Final
 from mdl.errors import VerificationError
 from mdl.keys import UnsafePostQuantum
 from mdl.pki.certificate import Certificate
-from mdl.pki.checks import usable_key, why_unusable
 from mdl.pki.lint import Finding, lint_certificate
+from mdl.pki.model import Severity
 from mdl.pki.profiles import DOCUMENT_SIGNER, IACA
-from mdl.pki.rules import Severity
+from mdl.pki.rules.parts import usable_key, why_unusable
 
 PATH: Final = "issuer_auth.path"
 VALIDITY: Final = "issuer_auth.certificate_validity"

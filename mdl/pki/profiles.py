@@ -7,21 +7,18 @@ with a named finding when reading.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
 from mdl.pki.certificate import AttributeId, ExtensionId, KeyPurpose, KeyUsage
-from mdl.pki.checks import CertificateCase, CrlCase
-from mdl.pki.rules import CERTIFICATE_ROWS, CRL_ROWS, Grade, Presence, Rule, Severity
+from mdl.pki.model import ERROR, NOTE, WARNING, CrlProfile, Presence, Profile
+from mdl.pki.rules import CERTIFICATE_RULES, CRL_RULES
 
 FIRST_EDITION: Final = "18013-5 first edition"
 SECOND_EDITION_DRAFT: Final = "18013-5 second edition, draft"
 PRACTICE: Final = "no profile in 18013-5; common practice and RFC 5280"
 
-_WARNING: Final[Grade] = (Severity.WARNING, False)
-_ERROR: Final[Grade] = (Severity.ERROR, False)
 _EC: Final = frozenset({"EC"})
 _EC_OR_EDWARDS: Final = frozenset({"EC", "OKP"})
 _CERT_SIGN: Final = frozenset({KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN})
@@ -40,102 +37,8 @@ def _presence(
     return MappingProxyType(table)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Profile:
-    """What one kind of certificate looks like.
-
-    Attributes:
-        id: Stable name; the first part of its rules' identifiers.
-        title: What the certificate is.
-        clause: Where the profile stands, as the facts sheets name it.
-        edition: Which edition of the standard.
-        ca: Whether the subject is a CA.
-        self_issued: Whether issuer and subject are one.
-        scoped: Whether country and state must be the issuer's.
-        subject: Attributes that the subject must have.
-        key_kinds: ``EC``, ``OKP`` or both.
-        key_usage: The bits of keyUsage; exactly these, and critical.
-        purpose: The extendedKeyUsage, or None where the profile names none.
-        purpose_critical: Whether extendedKeyUsage must (True) or must not (False) be critical; None if free.
-        path_length: The pathLenConstraint, or None if free.
-        longest_validity: notAfter minus notBefore, inclusive; None if unlimited. This is what a reader accepts.
-        planned_validity: The same when issuing: shorter, since a checker may count the last second as a day; or None.
-        extensions: Which extensions must be there, and which do not belong there; any other is optional.
-        copies_issuer_alternative_name: Whether issuerAltName repeats the CA's own.
-        grades: Grades of rules that differ from the row's.
-        rules: The rules that apply, in order of checking.
-    """
-
-    id: str
-    title: str
-    clause: str
-    edition: str
-    ca: bool = False
-    self_issued: bool = False
-    scoped: bool = False
-    subject: tuple[AttributeId, ...]
-    key_kinds: frozenset[str]
-    key_usage: frozenset[KeyUsage]
-    purpose: KeyPurpose | None = None
-    purpose_critical: bool | None = None
-    path_length: int | None = None
-    longest_validity: timedelta | None
-    planned_validity: timedelta | None = None
-    extensions: Mapping[ExtensionId, Presence]
-    copies_issuer_alternative_name: bool = False
-    grades: Mapping[str, Grade] = field(default_factory=dict)
-    rules: tuple[Rule[CertificateCase], ...] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        words = {
-            "days": str(self.longest_validity.days) if self.longest_validity else "",
-            "planned": str(self.planned_validity.days) if self.planned_validity else "",
-            "keys": "an EC key" if self.key_kinds == _EC else "an EC, Ed25519 or Ed448 key",
-            "key_usage": " and ".join(usage.value for usage in KeyUsage if usage in self.key_usage),
-            "purpose": self.purpose.value if self.purpose else "",
-            "path_length": str(self.path_length),
-        }
-        rows = [row for row in CERTIFICATE_ROWS if row.when(self)]
-        unknown = self.grades.keys() - {row.key for row in rows}
-        if unknown:
-            msg = f"grades for rules that {self.id} does not have: {sorted(unknown)}"
-            raise ValueError(msg)
-        rules = tuple(
-            row.rule(profile=self.id, clause=self.clause, grade=self.grades.get(row.key), words=words) for row in rows
-        )
-        object.__setattr__(self, "rules", rules)
-
-    def requires(self, extension: ExtensionId) -> bool:
-        """Whether the profile requires an extension."""
-        return self.extensions.get(extension) is Presence.REQUIRED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CrlProfile:
-    """What a CRL looks like.
-
-    Attributes:
-        id: Stable name; the first part of its rules' identifiers.
-        title: What it is.
-        clause: Where the profile stands.
-        edition: Which edition of the standard.
-        longest_interval: nextUpdate minus thisUpdate, inclusive.
-        rules: The rules, in order of checking.
-    """
-
-    id: str
-    title: str
-    clause: str
-    edition: str
-    longest_interval: timedelta
-    rules: tuple[Rule[CrlCase], ...] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        rules = tuple(row.rule(profile=self.id, clause=self.clause, grade=None, words={}) for row in CRL_ROWS)
-        object.__setattr__(self, "rules", rules)
-
-
 IACA: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="iaca",
     title="IACA root",
     clause="18013-5 B.1.2",
@@ -151,10 +54,11 @@ IACA: Final = Profile(
     extensions=_presence(required=(_SKI, _IAN, _CRLDP), unexpected=(_EKU,)),
     # cRLDistributionPoints: mandatory in the first edition, optional in newer text. keyUsage: without it a key is
     # unrestricted (RFC 5280 4.2.1.3); a deviation, but it is basicConstraints that makes a root a CA.
-    grades={"crldp.missing": _WARNING, "ku.missing": _ERROR},
+    grades={"crldp.missing": WARNING, "ku.missing": ERROR},
 )
 
 IACA_LINK: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="iaca-link",
     title="IACA link certificate",
     clause="18013-5 Annex B",
@@ -170,10 +74,11 @@ IACA_LINK: Final = Profile(
     planned_validity=timedelta(days=7299),
     extensions=_presence(required=(_SKI, _AKI, _IAN, _CRLDP, _EKU)),
     # One source only for the extended key usage; "expected" only for issuerAltName.
-    grades={"eku.missing": _WARNING, "eku.purpose": _WARNING, "ian.missing": _WARNING, "ku.missing": _ERROR},
+    grades={"eku.missing": WARNING, "eku.purpose": WARNING, "ian.missing": WARNING, "ku.missing": ERROR},
 )
 
 DOCUMENT_SIGNER: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="ds",
     title="mDL document signer",
     clause="18013-5 B.1.4",
@@ -190,6 +95,7 @@ DOCUMENT_SIGNER: Final = Profile(
 )
 
 JWS_SIGNER: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="jws",
     title="mDL JWS signer",
     clause="18013-5 B.1.5",
@@ -207,6 +113,7 @@ JWS_SIGNER: Final = Profile(
 )
 
 READER_CA: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="reader-ca",
     title="mdoc reader CA",
     clause="RFC 5280 4.2.1",
@@ -217,10 +124,11 @@ READER_CA: Final = Profile(
     key_usage=_CERT_SIGN,
     longest_validity=None,
     extensions=_presence(required=(_SKI,)),
-    grades={"ku.missing": _ERROR},
+    grades={"ku.missing": ERROR},
 )
 
 READER_AUTHENTICATION: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="reader",
     title="mdoc reader authentication",
     clause="18013-5 B.1.7",
@@ -237,6 +145,7 @@ READER_AUTHENTICATION: Final = Profile(
 )
 
 OCSP_SIGNER: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="ocsp",
     title="OCSP signer",
     clause="18013-5 Annex B",
@@ -252,6 +161,7 @@ OCSP_SIGNER: Final = Profile(
 )
 
 VICAL_SIGNER: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="vical",
     title="VICAL signer",
     clause="18013-5 C.1.7.2",
@@ -265,10 +175,11 @@ VICAL_SIGNER: Final = Profile(
     planned_validity=timedelta(days=1186),
     extensions=_presence(required=(_SKI, _AKI, _EKU, _CRLDP)),
     # A provider's list is for many countries: its own country scopes nothing.
-    grades={"subject.country.missing": _ERROR},
+    grades={"subject.country.missing": ERROR},
 )
 
 VICAL_PROVIDER_CA: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="vical-ca",
     title="CA of a VICAL provider",
     clause="RFC 5280 4.2.1",
@@ -280,11 +191,12 @@ VICAL_PROVIDER_CA: Final = Profile(
     longest_validity=None,
     extensions=_presence(required=(_SKI,)),
     # What else such a CA may do with its key is the provider's own affair.
-    grades={"ku.extra": (Severity.NOTE, False)},
+    grades={"ku.extra": NOTE},
 )
 """What is asked of a VICAL provider's root and of the CAs below it; the standard has no profile for them."""
 
 REVOCATION_LIST_SIGNER: Final = Profile(
+    templates=CERTIFICATE_RULES,
     id="revocation-list",
     title="MSO revocation list signer",
     clause="18013-5 Table B.9",
@@ -300,6 +212,7 @@ REVOCATION_LIST_SIGNER: Final = Profile(
 )
 
 CRL: Final = CrlProfile(
+    templates=CRL_RULES,
     id="crl",
     title="certificate revocation list of an IACA",
     clause="18013-5 B.3",

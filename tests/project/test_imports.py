@@ -83,6 +83,7 @@ PLANTED = [
     ("reader/verification.py", "from cbor2 import loads", "CBOR is decoded and encoded in mdl.cbor only"),
     ("reader/verification.py", "from asn1crypto import x509", "the trust path"),
     ("mdl/pki/__init__.py", "import asn1crypto", "the trust path"),
+    ("mdl/pki/model.py", "import mdl.pki.rules", "inside mdl.pki"),
     ("issuer/issuance.py", "from pycose.messages import Sign1Message", "pycose is a test oracle"),
 ]
 
@@ -98,6 +99,8 @@ def small_house(tmp_path: Path) -> Path:
         "mdl/cose.py": "import mdl.cbor\nimport mdl.keys",
         "mdl/mdoc.py": "import mdl.cose",
         "mdl/pki/__init__.py": "import mdl.mdoc",
+        "mdl/pki/model.py": "import mdl.mdoc",
+        "mdl/pki/rules/__init__.py": "import mdl.pki.model",
         "mdl/session.py": "import mdl.pki",
         "mdl/transport.py": "import mdl.session",
         "mdl/holder.py": "import mdl.transport",

@@ -26,11 +26,11 @@ from mdl.pki import (
     VICAL_PROVIDER_CA,
     Certificate,
     Crl,
-    Evidence,
     KeyPurpose,
     KeyUsage,
     Profile,
     RevokedCertificate,
+    RuleInput,
     Severity,
     build_crl,
     lint_certificate,
@@ -674,7 +674,7 @@ def test_a_rule_is_left_unjudged_without_its_evidence_and_no_other_is(profile: P
     case = FORGERIES[rule.id.removeprefix(f"{profile.id}.")][0](profile)
     found = {finding.rule for finding in lint_certificate(case.certificate, profile)}
     # A root is its own evidence.
-    assert (rule.id in found) is (rule.needs is None or (rule.needs is Evidence.ISSUER and profile.self_issued))
+    assert (rule.id in found) is (rule.needs is None or (rule.needs is RuleInput.ISSUER and profile.self_issued))
 
 
 @pytest.mark.parametrize("rule", CRL.rules, ids=lambda rule: rule.id)
