@@ -1,10 +1,8 @@
 """Authorities for the tests: founded in a real SoftHSM token, copied where a test wants one of its own."""
 
 import json
-import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import Any
 
 from mdl.keys import PublicKey, SoftwareSigner
 from mdl.testing import deterministic_key, sample_image
+from tests import forked
 from tests.hsm.tokens import missing_part
 from tests.parts import lacks, look_again
 
@@ -55,16 +54,7 @@ class Outcome:
 
 def mdl(*words: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Outcome:
     """Run the command in a process of its own."""
-    done = subprocess.run(
-        [COMMAND, *map(str, words)],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        stdin=subprocess.DEVNULL,
-    )
+    done = forked.run("mdl.cli:main", [*map(str, words)], cwd=cwd, env=env)
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 

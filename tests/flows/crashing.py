@@ -1,4 +1,4 @@
-"""Runs ``mdl`` and ends its own life at the n-th step that changes a file: python crashing.py N WORD…
+"""Runs ``mdl`` and ends its own life at the n-th step that changes a file.
 
 A step is a file moved to its place, a folder made, or a transaction of the store committed; death comes just before it.
 Without a step of that number it runs to its end.
@@ -6,13 +6,13 @@ Without a step of that number it runs to its end.
 
 import os
 import sqlite3
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from issuer.store import sqlite
 from mdl.cli import main
+from tests import forked
 
 CRASHED = 99
 _left = 0
@@ -44,9 +44,18 @@ _changes: dict[sqlite3.Connection, int] = {}
 _commit = _counted(lambda: None)
 
 
-if __name__ == "__main__":
-    _left = int(sys.argv[1])
+def run(words: Sequence[str]) -> int:
+    """The first word is the number of the step."""
+    global _left  # noqa: PLW0603
+    _left = int(words[0])
     Path.replace = _counted(Path.replace)  # type: ignore[method-assign]
     Path.mkdir = _counted(Path.mkdir)  # type: ignore[method-assign]
     sqlite._Statements = _Counted  # type: ignore[misc]
-    sys.exit(main(sys.argv[2:]))
+    return main(words[1:])
+
+
+def crash_at(step: int, *words: str | Path) -> bool:
+    """Run a command that dies at that step, in a process of its own; whether it got that far."""
+    done = forked.run("tests.flows.crashing:run", [str(step), *map(str, words)])
+    assert done.returncode in (CRASHED, 0), done.stderr
+    return done.returncode == CRASHED

@@ -22,26 +22,16 @@ from mdl.mdoc import IssuerSigned
 from mdl.pki import Certificate, Crl
 from mdl.status import StatusReference
 from tests.authorities import COMMAND, INIT, Outcome, clone, content, licence, mdl, public_key_file
-from tests.flows.crashing import CRASHED
+from tests.flows.crashing import crash_at
 from tests.parts import look_again
 
 pytestmark = pytest.mark.slow
-CRASHING = Path(__file__).with_name("crashing.py")
 ISSUING = Path(__file__).with_name("issuing.py")
 
 
 @pytest.fixture
 def own(authority: Path, tmp_path: Path) -> Path:
     return clone(authority, tmp_path / "authority")
-
-
-def crash_at(step: int, *words: str | Path) -> bool:
-    """Run a command that dies at that step; whether it got that far."""
-    done = subprocess.run(
-        [sys.executable, str(CRASHING), str(step), *map(str, words)], check=False, capture_output=True, timeout=100
-    )
-    assert done.returncode in (CRASHED, 0), done.stderr
-    return done.returncode == CRASHED
 
 
 def steps(folder: Path, *words: str | Path) -> Iterator[None]:
