@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,7 +33,7 @@ from issuer.certificate_files import PublishedCrl, crl_record, last_crl, make_fo
 from issuer.certifying import MAX_SIGNER_DAYS, Certifying, IssuedRoot, IssuedSigner
 from issuer.comparing import compare_log
 from issuer.custody import PIN_FILE, make_softhsm, new_softhsm_uri
-from issuer.folder import PinSource, State, StorePlace, lock, read_file, unwritable, write_file
+from issuer.folder import PinSource, State, StorePlace, lock, read_file, unplaced_files, unwritable, write_file
 from issuer.founding import MAX_CRL_DAYS, Founding
 from issuer.issuance import Order
 from issuer.keystore import SecretHandler
@@ -513,7 +512,8 @@ class Authority(Certifying):
                 message = f"{self._folder} holds an authority already: choose another folder"
                 raise LocalProtocolError(message, code="authority.exists")
             return state
-        if any(not re.fullmatch(rf"\.{re.escape(STATE_FILE)}\..*\.tmp", one.name) for one in self._folder.iterdir()):
+        ours = [one for one in unplaced_files(self._folder) if one.name.startswith(f".{STATE_FILE}.")]
+        if any(one not in ours for one in self._folder.iterdir()):
             message = f"{self._folder} is not empty: choose another folder"
             raise LocalProtocolError(message, code="authority.occupied")
         return None
@@ -532,7 +532,7 @@ class Authority(Certifying):
 
     def _clear_unmoved(self) -> None:
         """Take away files that were written and never moved to their place."""
-        for file in self._folder.glob(".*.tmp"):
+        for file in unplaced_files(self._folder):
             with suppress(OSError):
                 file.unlink()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,7 @@ __all__ = [
     "lock",
     "output_file",
     "read_file",
+    "unplaced_files",
     "unwritable",
     "write_file",
 ]
@@ -35,6 +37,7 @@ __all__ = [
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 """Largest file that is read, in bytes, inclusive."""
 
+_UNPLACED: Final = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
 _PATIENCE: Final = 30.0
 """Seconds to wait for another process that works in the folder."""
 
@@ -58,15 +61,19 @@ def unwritable(
 
 
 @contextmanager
-def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[bytes], None]]:
-    """Get ready to write a file whole or not at all.
+def output_file(
+    path: Path, *, private: bool = False, replace: bool = True, own: bool = False
+) -> Iterator[Callable[[bytes], None]]:
+    """Get ready to write a file whole or not at all; see `mdl.files.output_file`.
 
     That the file can be written is found out on entry, before anything is signed for it. What was there before stays
     until the new content is on the disk.
 
     Args:
-        path: The file. A symbolic link is followed.
+        path: The file; a symbolic link is refused.
         private: Whether only the owner may read it.
+        replace: Whether a file that is there may be replaced.
+        own: Whether an authority writes a file of its own: nothing else is written into its folder.
 
     Yields:
         A function that takes the content and puts the file in place; without a call nothing changes.
@@ -76,7 +83,7 @@ def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[byte
     """
     with ExitStack() as stack:
         try:
-            write = stack.enter_context(files.output_file(path, private=private))
+            write = stack.enter_context(files.output_file(path, private=private, replace=replace, own=own))
         except OSError as exc:
             raise unwritable(path, exc) from exc
 
@@ -89,10 +96,15 @@ def output_file(path: Path, *, private: bool = False) -> Iterator[Callable[[byte
         yield commit
 
 
-def write_file(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a file whole or not at all; see `output_file`."""
-    with output_file(path, private=private) as commit:
+def write_file(path: Path, content: bytes, *, private: bool = False, own: bool = True) -> None:
+    """Write a file whole or not at all, one of the authority's own unless that is said; see `output_file`."""
+    with output_file(path, private=private, own=own) as commit:
         commit(content)
+
+
+def unplaced_files(folder: Path) -> list[Path]:
+    """What `output_file` leaves in a folder where the process dies before the file has its name."""
+    return [one for one in folder.iterdir() if _UNPLACED.fullmatch(one.name) and not one.is_symlink() and one.is_file()]
 
 
 def read_file(path: Path) -> bytes:

@@ -27,7 +27,7 @@ from issuer.audit import Actor
 from issuer.certificate_files import crl_record, grave_findings
 from issuer.certificates import request_document_signer, require_root
 from issuer.custody import PIN_FILE, check_token, make_softhsm, new_softhsm_uri
-from issuer.folder import PinSource, State, StorePlace, lock, unwritable, write_file
+from issuer.folder import PinSource, State, StorePlace, lock, unplaced_files, unwritable, write_file
 from issuer.keystore import SecretHandler
 from issuer.policy import IssuancePolicy
 from issuer.signers import CERTIFIED, Roots, signer_subject, with_start
@@ -353,7 +353,7 @@ class OnlineSide(Workplace):
         for name in (SOFTHSM_FOLDER, "crl"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
         names = (STATE_FILE, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm", "iaca.pem", "iaca.crl")
-        for file in (*(self._folder / name for name in names), *self._folder.glob(".*.tmp")):
+        for file in (*(self._folder / name for name in names), *unplaced_files(self._folder)):
             with suppress(OSError):  # then the next try finds it, and says so
                 file.unlink()
 

@@ -43,7 +43,7 @@ from issuer.store import CertificateRecord, Clock, Reader, Role, Store
 from issuer.vical import verify_vical
 from mdl.cbor import TDate
 from mdl.errors import DecodeError, LocalProtocolError, MdlError, ProfileError
-from mdl.files import sync_folder
+from mdl.files import INDEX_FILE, check_output, index_owner, sync_folder
 from mdl.pki import Certificate, Crl
 from mdl.status import ListKind, StatusToken
 from mdl.vical import Vical
@@ -62,13 +62,16 @@ __all__ = [
     "vical_item",
 ]
 
-_INDEX: Final = "index.json"
+_INDEX: Final = INDEX_FILE
 _ROOTS: Final = "roots"
 _CURRENT: Final = "current"
 _VERSIONS: Final = "versions"
 _KEPT: Final = 3
 _MEMORY: Final = "publish.json"
 _NUMBER: Final = re.compile(r"[0-9]{6,9}")
+_LINK: Final = re.compile(rf"{_VERSIONS}/[0-9]{{6,9}}")
+_UNFINISHED: Final = re.compile(r"\.[0-9]{6,9}\.[0-9a-f]{8}\.tmp")
+_UNFINISHED_LINK: Final = re.compile(rf"\.{_CURRENT}\.[0-9a-f]{{8}}\.tmp")
 _VICAL_PATH: Final = "vical.cbor"
 _UNWRITABLE: Final = "publish.unwritable"
 _UNDONE: Final = "nothing was published"
@@ -204,11 +207,11 @@ def published_rows(folder: Path) -> tuple[str, dict[str, Mapping[str, Any]]] | N
         DecodeError: The index is damaged (code ``publish.damaged``).
     """
     current = folder / _CURRENT
-    if not current.is_symlink():
-        if current.exists():
-            message = f"{current} is not what this command has made: choose another folder"
-            raise LocalProtocolError(message, code="publish.foreign")
+    if not os.path.lexists(current):
         return None
+    if not current.is_symlink() or not _LINK.fullmatch(str(current.readlink())):
+        message = f"{current} is not what this command has made: choose another folder"
+        raise LocalProtocolError(message, code="publish.foreign")
     file = current / _INDEX
     try:
         index = json.loads(read_file(file))
@@ -501,10 +504,7 @@ class Publisher:
             DecodeError: The store, or what is published, is damaged.
             SigningError: The folder or the store cannot be written.
         """
-        try:
-            (self._folder / _VERSIONS).mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise unwritable(self._folder, exc, undone=_UNDONE, code=_UNWRITABLE) from exc
+        self._make_folder()
         with lock(self._folder, exclusive=True):
             now = at()
             with self._store.reading() as reader:
@@ -520,9 +520,9 @@ class Publisher:
             items = sorted(found.items, key=lambda one: one.path)
             changed = tuple(one.path for one in items if self._found(one.path) != one.content)
             removed = tuple(sorted(before.keys() - {one.path for one in items}))
-            version = self._version()
+            version = self._version(authority)
             if changed or removed or not before:
-                version = self._publish(items, authority, version + 1, at)
+                version = self._publish(items, authority, self._free(version + 1), at)
             return Publication(
                 folder=self.current,
                 version=version,
@@ -533,6 +533,25 @@ class Publisher:
                 unplaced=tuple({one.url: one for one in reversed(found.unplaced)}.values()),
                 overdue=tuple(dict.fromkeys(one.url for one in items if one.url and one.until and one.until <= now)),
             )
+
+    def _make_folder(self) -> None:
+        """Make the folder, unless what is there is somebody else's: neither a link nor an authority's folder is ours.
+
+        Raises:
+            LocalProtocolError: It is (code ``publish.foreign``).
+            SigningError: It cannot be made.
+        """
+        versions = self._folder / _VERSIONS
+        try:
+            for place in (self._folder, versions, versions / _INDEX):
+                check_output(place)
+        except OSError as exc:
+            message = f"{self._folder} is no folder to publish in: {exc.strerror or type(exc).__name__}"
+            raise LocalProtocolError(message, code="publish.foreign") from exc
+        try:
+            versions.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise unwritable(self._folder, exc, undone=_UNDONE, code=_UNWRITABLE) from exc
 
     def vicals(self) -> dict[str, Item | None]:
         """The VICALs that are published, by their addresses; None for one whose file is missing or changed.
@@ -622,24 +641,38 @@ class Publisher:
             if row.get("kind") in _REVOKING and row.get("url") in failed and (data := self._found_as(row)) is not None:
                 yield _item_of(row, data)
 
-    def _version(self) -> int:
-        """The highest version that there is."""
-        names = [one.name for one in (self._folder / _VERSIONS).iterdir()]
-        return max((int(name) for name in names if _NUMBER.fullmatch(name)), default=0)
+    def _version(self, authority: str) -> int:
+        """The highest version of this authority that there is."""
+        return max(self._versions(authority), default=0)
+
+    def _versions(self, authority: str) -> dict[int, Path]:
+        """The versions of this authority: by their own index, whatever else has the name of one."""
+        folders = [one for one in (self._folder / _VERSIONS).iterdir() if _NUMBER.fullmatch(one.name)]
+        return {int(one.name): one for one in folders if not one.is_symlink() and index_owner(one) == authority}
+
+    def _free(self, version: int) -> int:
+        """The next version whose name nothing has."""
+        while os.path.lexists(self._place_of(version)):
+            version += 1
+        return version
+
+    def _place_of(self, version: int) -> Path:
+        return self._folder / _VERSIONS / f"{version:06}"
 
     # --- what comes ---
 
     def _publish(self, items: Sequence[Item], authority: str, version: int, at: Clock) -> int:
-        place = self._folder / _VERSIONS / f"{version:06}"
+        place = self._place_of(version)
         beside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
         rows = [one.row() for one in items]
         try:
-            self._clear()
+            self._clear(authority)
             beside.mkdir(mode=0o755)
-            for one in items:
-                self._place(beside / one.path, one)
+            # First, so that what a process that dies leaves says whose it is.
             index = {"version": 1, "authority": authority, "published": TDate.of(at()).text, "files": rows}
             _write(beside / _INDEX, _json(index))
+            for one in items:
+                self._place(beside / one.path, one)
             for folder in sorted({file.parent for file in beside.rglob("*")} | {beside}):
                 sync_folder(folder)
             beside.replace(place)
@@ -652,7 +685,7 @@ class Publisher:
             link.symlink_to(Path(_VERSIONS) / place.name)
             link.replace(self.current)
             sync_folder(self._folder)
-            self._forget(version)
+            self._forget(version, authority)
         except OSError as exc:
             raise unwritable(self._folder, exc, undone=_UNDONE, code=_UNWRITABLE) from exc
         finally:
@@ -672,18 +705,25 @@ class Publisher:
                 return
         _write(file, item.content)
 
-    def _clear(self) -> None:
-        """Take away what a process that died has left."""
-        for one in (self._folder / _VERSIONS).glob(".*.tmp"):
-            shutil.rmtree(one, ignore_errors=True)
-        for one in self._folder.glob(f".{_CURRENT}.*.tmp"):
-            with suppress(OSError):  # it is in nobody's way
-                one.unlink()
-
-    def _forget(self, version: int) -> None:
-        """Take away versions that nobody can be reading any more."""
+    def _clear(self, authority: str) -> None:
+        """Take away what a process of this authority that died has left."""
         for one in (self._folder / _VERSIONS).iterdir():
-            if _NUMBER.fullmatch(one.name) and int(one.name) < version - _KEPT:
+            if not _UNFINISHED.fullmatch(one.name) or one.is_symlink():
+                continue
+            if index_owner(one) == authority:
+                shutil.rmtree(one, ignore_errors=True)
+            else:
+                with suppress(OSError):  # it died before it wrote a word; what is not empty stays
+                    one.rmdir()
+        for one in self._folder.iterdir():
+            if _UNFINISHED_LINK.fullmatch(one.name) and one.is_symlink() and _LINK.fullmatch(str(one.readlink())):
+                with suppress(OSError):  # it is in nobody's way
+                    one.unlink()
+
+    def _forget(self, version: int, authority: str) -> None:
+        """Take away versions of this authority that nobody can be reading any more."""
+        for number, one in self._versions(authority).items():
+            if number < version - _KEPT:
                 shutil.rmtree(one, ignore_errors=True)
 
 

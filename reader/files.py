@@ -14,7 +14,7 @@ def write_whole(path: Path, content: bytes, *, code: str, what: str, private: bo
     """Write a file whole or not at all: what was there before stays until the new content is on the disk.
 
     Args:
-        path: The file. A symbolic link is followed.
+        path: The file. A symbolic link is refused.
         content: Its new content.
         code: Code of the error.
         what: What the file is, for the error.

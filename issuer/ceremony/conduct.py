@@ -27,6 +27,7 @@ no connection to the online side but the files that are carried there and back (
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -371,7 +372,8 @@ class Ceremony:
             key=script.key,
             began=now,
         )
-        if not file.exists():
+        if not os.path.lexists(file):
+            self._refuse_foreign()
             return fresh
         record = CeremonyRecord.decode(read_file(file))
         if record.signature is not None:
@@ -390,6 +392,14 @@ class Ceremony:
             raise LocalProtocolError(message, code="authority.clock")
         self._tell(f"going on with the ceremony that began at {record.began:%Y-%m-%d %H:%M:%S}Z")
         return replace(fresh, began=record.began, transcript=transcript)
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a folder that has files by the names of results, and no record that says what they came from."""
+        names = [DOCUMENT_FILE, *self._script.results]
+        taken = [name for name in names if os.path.lexists(self._out / name)]
+        if taken:
+            message = f"{self._out / taken[0]} is there already and of no ceremony: name another folder for the results"
+            raise LocalProtocolError(message, code="ceremony.occupied")
 
     def _believed(self, record: CeremonyRecord) -> tuple[Entry, ...] | None:
         """The transcript as far as the log bears it out; None where there is no log yet that could."""
@@ -563,8 +573,8 @@ class Ceremony:
             message = "the authority in the folder has another root than this ceremony makes"
             raise VerificationError(message, code="ceremony.root")
         self._record = replace(self._record, root=root)
-        write_file(self._out / _ROOT_FILE, root.pem.encode())
-        write_file(self._out / _CRL_FILE, crl.der)
+        write_file(self._out / _ROOT_FILE, root.pem.encode(), own=False)
+        write_file(self._out / _CRL_FILE, crl.der, own=False)
         return {**_about(root), **_digest_of(root.public_key), **_about_crl(crl)}
 
     def _sign_request(self, number: int, step: SignRequest) -> dict[str, Any]:
@@ -575,7 +585,7 @@ class Ceremony:
             certificate = authority.certify(
                 Role(step.role), at=self._now, request=request.der, common_name=step.common_name, days=step.days
             ).certificate
-        write_file(self._out / step.certificate, certificate.pem.encode())
+        write_file(self._out / step.certificate, certificate.pem.encode(), own=False)
         return {"request_sha256": step.sha256, **_about(certificate), **_digest_of(certificate.public_key)}
 
     def _link(self, number: int, step: LinkRoot) -> dict[str, Any]:
@@ -589,7 +599,7 @@ class Ceremony:
         certificate = self._issued_before(number, Role.LINK, is_this)
         if certificate is None:
             certificate = self._sign_link(authority, successor)
-        write_file(self._out / step.certificate, certificate.pem.encode())
+        write_file(self._out / step.certificate, certificate.pem.encode(), own=False)
         return {"successor_sha256": step.sha256, **_about(certificate), **_digest_of(certificate.public_key)}
 
     def _sign_link(self, authority: Authority, successor: Certificate) -> Certificate:
@@ -608,7 +618,7 @@ class Ceremony:
         crl = self._crl_before(number, step)
         if crl is None:
             crl = authority.publish_crl(at=self._now, revoke=revoke, days=step.days).crl
-        write_file(self._out / step.file, crl.der)
+        write_file(self._out / step.file, crl.der, own=False)
         return _about_crl(crl)
 
     def _about_root(self) -> dict[str, Any]:
@@ -686,8 +696,8 @@ class Ceremony:
         self._save()
 
     def _save(self) -> None:
-        write_file(self._out / RECORD_FILE, self._record.encode())
-        write_file(self._out / DOCUMENT_FILE, self._record.document().encode())
+        write_file(self._out / RECORD_FILE, self._record.encode(), own=False)
+        write_file(self._out / DOCUMENT_FILE, self._record.document().encode(), own=False)
 
     def _sign(self) -> None:
         """Sign the record, in which every step is done by now."""

@@ -325,6 +325,13 @@ class Script:
     policy_digest: bytes | None
 
     @property
+    def results(self) -> tuple[str, ...]:
+        """The names of the files that come of the steps, beside the record and its document."""
+        names = [one.certificate for one in self.steps if isinstance(one, SignRequest | LinkRoot)]
+        names += [one.file for one in self.steps if isinstance(one, PublishCrl)]
+        return (*names, "iaca.pem", "iaca.crl") if self.root_step is not None else (*names,)
+
+    @property
     def root_step(self) -> MakeRoot | None:
         """The step that makes the root, if this ceremony does."""
         return next((one for one in self.steps if isinstance(one, MakeRoot)), None)

@@ -47,6 +47,7 @@ from issuer.records import LicenceRecord, parse_record, read_below
 from issuer.signers import common_name_of
 from issuer.store import Role
 from mdl.cli import terminal
+from mdl.cli.outputs import OutputFile
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError
 from mdl.keys import PublicKey
 from mdl.mdoc import ValidityInfo
@@ -153,7 +154,10 @@ def _add_issue(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the holder's public key: PEM or DER (SubjectPublicKeyInfo, certificate), JWK, or COSE_Key (CBOR, hex)",
     )
     verb.add_argument(
-        "--out", metavar="FILE", help="where to write the IssuerSigned structure, CBOR; - for the standard output"
+        "--out",
+        type=OutputFile,
+        metavar="FILE",
+        help="where to write the IssuerSigned structure, CBOR; - for the standard output",
     )
     verb.add_argument("--replace", action="store_true", help="replace the file if it is there")
     verb.add_argument(
@@ -379,16 +383,8 @@ def _is_taken(arguments: argparse.Namespace) -> bool:
 def _output(name: str, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
     """Where the licence goes: a file, whole or not at all, or the standard output."""
     if name != _STDOUT:
-        path = Path(name)
-        with output_file(path, private=True) as commit:
-
-            def commit_new(content: bytes) -> None:
-                if not replace and os.path.lexists(path):  # it came meanwhile
-                    message = f"{path} is there now: nothing was written"
-                    raise SigningError(message, code="authority.unwritable")
-                commit(content)
-
-            yield commit_new
+        with output_file(Path(name), private=True, replace=replace) as commit:
+            yield commit
         return
 
     def write(content: bytes) -> None:

@@ -26,6 +26,7 @@ from issuer.folder import PinSource, output_file
 from issuer.keystore import SecretHandler
 from mdl.cbor import TDate
 from mdl.cli import terminal
+from mdl.cli.outputs import file_argument
 from mdl.errors import DecodeError, VerificationError
 from mdl.keys import PublicKey
 
@@ -74,7 +75,9 @@ def add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "'report --log' read it.",
         _export,
     )
-    verb.add_argument("--out", metavar="FILE", help="where to write it (default: the standard output)")
+    verb.add_argument(
+        "--out", type=file_argument, metavar="FILE", help="where to write it (default: the standard output)"
+    )
 
     verb = _add_verb(
         verbs,

@@ -28,6 +28,7 @@ from issuer.cli.clock import now
 from issuer.keystore import SecretHandler
 from mdl.cbor import TDate
 from mdl.cli import terminal
+from mdl.cli.outputs import folder_argument
 from mdl.errors import DecodeError, LocalProtocolError, SigningError, VerificationError
 from mdl.pki import Certificate
 
@@ -53,7 +54,11 @@ def add_ceremony(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     verb.add_argument("record", nargs="?", metavar="RECORD.json", help="the record to verify")
     verb.add_argument("--dir", default="authority", metavar="DIR", help="the root's folder (default: ./authority)")
     verb.add_argument(
-        "--out", default="ceremony", metavar="DIR", help="the folder of record and results (default: ./ceremony)"
+        "--out",
+        default="ceremony",
+        type=folder_argument,
+        metavar="DIR",
+        help="the folder of record and results (default: ./ceremony)",
     )
     verb.add_argument("--check", action="store_true", help="rehearse the script, and make nothing")
     verb.add_argument(

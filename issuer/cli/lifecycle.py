@@ -28,6 +28,7 @@ from issuer.health import HealthFinding, standing_causes
 from issuer.lifecycle import Done, Entry, Expiry, Rules, Task, expiring, plan, rotate, set_rules
 from issuer.notifying import check_webhook, notify_command, notify_webhook, split_command
 from mdl.cli import terminal
+from mdl.cli.outputs import file_argument
 from mdl.errors import LocalProtocolError
 
 __all__ = ["add_lifecycle"]
@@ -83,7 +84,9 @@ def add_lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="warn so long ahead, as 30d, 6w, 6m or 1y (default: 30d)",
     )
     verb.add_argument("--format", choices=("text", "json", "csv", "html"), help="what to write (default: text)")
-    verb.add_argument("--output", metavar="FILE", help="where to write it (default: the standard output)")
+    verb.add_argument(
+        "--output", type=file_argument, metavar="FILE", help="where to write it (default: the standard output)"
+    )
     notifier = verb.add_mutually_exclusive_group()
     notifier.add_argument(
         "--notify-command",

@@ -22,6 +22,7 @@ from issuer.private_ca import fetch_root, open_private_ca
 from issuer.store import Reader, Role, SignerState
 from issuer.workplace import refusals
 from mdl.cli import terminal
+from mdl.cli.outputs import file_argument
 from mdl.errors import LocalProtocolError, VerificationError
 from mdl.pki import AttributeId, CertificateRequest, decode_csr
 
@@ -49,8 +50,10 @@ def add_private_ca(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     what = verb.add_mutually_exclusive_group(required=True)
     what.add_argument("--request", metavar="FILE", help="the request, from mdl issuer csr")
-    what.add_argument("--root-out", metavar="FILE", help="fetch the CA's root and write it there, PEM")
-    verb.add_argument("--out", metavar="FILE", help="where to write the certificate, PEM")
+    what.add_argument(
+        "--root-out", type=file_argument, metavar="FILE", help="fetch the CA's root and write it there, PEM"
+    )
+    verb.add_argument("--out", type=file_argument, metavar="FILE", help="where to write the certificate, PEM")
     verb.add_argument("--common-name", metavar="NAME", help="the signer's name (default: the one in the request)")
     verb.add_argument("--days", type=count, metavar="N", help="its life (default: as long as its profile allows)")
     verb.add_argument("--crl-url", metavar="URL", help="where its CRL is found (default: where the root's is)")

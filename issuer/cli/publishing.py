@@ -34,6 +34,7 @@ from issuer.vical import MAX_INTERVAL, SignedVical, VicalEntry, parse_entries, s
 from issuer.watching import Observation, fetch_http, fetch_tree, watch, watched_items
 from mdl.cbor import TDate
 from mdl.cli import terminal
+from mdl.cli.outputs import file_argument, folder_argument
 from mdl.errors import DecodeError, LocalProtocolError, SigningError
 from mdl.keys import Signer
 from mdl.pki import Certificate
@@ -65,7 +66,13 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "published then too.",
         _publish,
     )
-    verb.add_argument("folder", nargs="?", metavar="DIR", help="where to (default: where it was published before)")
+    verb.add_argument(
+        "folder",
+        nargs="?",
+        type=folder_argument,
+        metavar="DIR",
+        help="where to (default: where it was published before)",
+    )
     verb.add_argument("--no-sign", action="store_true", help="publish what is signed, and sign nothing")
     verb.add_argument("--all-lists", action="store_true", help="sign every list that is needed, due or not")
     verb.add_argument("--vical", metavar="FILE", help="publish this VICAL too; it stays until there is a newer one")
@@ -151,7 +158,13 @@ def _add_vical(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="what the roots named with --root are listed for",
     )
     verb.add_argument("--provider", required=True, metavar="NAME", help="the provider's name")
-    verb.add_argument("--out", required=True, metavar="FILE", help="where to write the list; what is there is the last")
+    verb.add_argument(
+        "--out",
+        required=True,
+        type=file_argument,
+        metavar="FILE",
+        help="where to write the list; what is there is the last",
+    )
     verb.add_argument("--issue-id", type=count, metavar="N", help="its number (default: one more than the last)")
     verb.add_argument(
         "--days",
@@ -161,7 +174,7 @@ def _add_vical(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"until the next list, at most {MAX_INTERVAL.days} (default: 30)",
     )
     verb.add_argument("--url", metavar="URL", help="where the newest list is found; said in the list")
-    verb.add_argument("--publish", metavar="DIR", help="publish it in the tree of this folder")
+    verb.add_argument("--publish", type=folder_argument, metavar="DIR", help="publish it in the tree of this folder")
     _add_provider_root(verb)
     key = verb.add_argument_group("the signer (default: the authority's own VICAL signer)")
     key.add_argument("--key", metavar="URI", help="the key: pkcs11:…, file:… or awskms:…")

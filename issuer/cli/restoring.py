@@ -10,6 +10,7 @@ from issuer.cli.policy import acting_as
 from issuer.restoring import SKIPPED, Restored
 from issuer.workplace import Workplace
 from mdl.cli import terminal
+from mdl.cli.outputs import file_argument
 
 __all__ = ["add_restoring"]
 
@@ -28,7 +29,13 @@ def add_restoring(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "token, which has copies of its own.",
         _backup,
     )
-    verb.add_argument("--out", required=True, metavar="FILE", help="where to write it; only its owner may read it")
+    verb.add_argument(
+        "--out",
+        required=True,
+        type=file_argument,
+        metavar="FILE",
+        help="where to write it; only its owner may read it",
+    )
 
     verb = add_verb(
         commands,

@@ -29,6 +29,7 @@ from issuer.store import Reader, Role, StatusListRecord, StatusPlan
 from issuer.workplace import refusals
 from mdl.cbor import TDate
 from mdl.cli import terminal
+from mdl.cli.outputs import folder_argument
 from mdl.errors import LocalProtocolError, MdlError
 from mdl.pki import Crl
 from mdl.status import ListKind
@@ -253,7 +254,7 @@ def add_revocation(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--reason", choices=list(REASONS), default="unspecified", help="why; kept in the store (default: unspecified)"
     )
     telling = verb.add_mutually_exclusive_group()
-    telling.add_argument("--publish", metavar="DIR", help="publish in this folder")
+    telling.add_argument("--publish", type=folder_argument, metavar="DIR", help="publish in this folder")
     telling.add_argument(
         "--later",
         action="store_true",

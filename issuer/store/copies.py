@@ -7,11 +7,13 @@ rename, into PostgreSQL in one transaction.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import secrets
 import shutil
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import datetime
@@ -21,15 +23,20 @@ from typing import Final
 from issuer.audit import Actor, Head
 from issuer.store.base import Clock, Store
 from issuer.store.schema import TABLES, Sql
-from issuer.store.sqlite import SqliteStore
+from issuer.store.sqlite import APPLICATION, SqliteStore
 from issuer.store.transaction import Transaction
 from mdl.errors import DecodeError, LocalProtocolError, SigningError
-from mdl.files import sync_folder
+from mdl.files import check_output, sync_folder
 
 __all__ = ["identity", "put_back", "write_copy"]
 
 _AT_ONCE: Final = 5000
 _ORDERED: Final = {"certificates": "ordinal"}
+_TOKEN: Final = "[0-9a-f]" * 8
+# How a SQLite file begins, and where in that it says whose it is: https://www.sqlite.org/fileformat.html, 1.3.
+_SQLITE: Final = b"SQLite format 3\0"
+_MARK: Final = slice(68, 72)
+_HEAD_BYTES: Final = 100
 _ENDS: Final = ("", "-wal", "-shm", "-journal")
 
 
@@ -44,7 +51,8 @@ def write_copy(store: Store, file: Path) -> Head:
 
     Args:
         store: The store.
-        file: Where to; what is there is replaced once the copy is whole. Only its owner may read it.
+        file: Where to; a copy that is there is replaced once this one is whole, anything else is refused. Only its
+            owner may read it.
 
     Returns:
         The head of the copy's audit log.
@@ -55,6 +63,8 @@ def write_copy(store: Store, file: Path) -> Head:
     """
     beside = _beside(file)
     try:
+        check_output(file)
+        _require_copy(file)
         if isinstance(store, SqliteStore):
             _copy_pages(store, beside)
         else:
@@ -121,10 +131,30 @@ def put_back(
 
 def _beside(file: Path) -> Path:
     """Where a copy is made; what one that died has left there goes."""
-    for left in file.parent.glob(f".{glob.escape(file.name)}.*.tmp*"):
-        with suppress(OSError):  # it is in nobody's way
-            left.unlink()
+    for left in file.parent.glob(f".{glob.escape(file.name)}.{_TOKEN}.tmp"):
+        if _is_store(left, or_empty=True):
+            _remove(left)
     return file.with_name(f".{file.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _require_copy(file: Path) -> None:
+    """Let a copy be written over a copy, and over nothing else."""
+    if os.path.lexists(file) and not _is_store(file):
+        raise FileExistsError(errno.EEXIST, "what is there is no copy of a store: name another file")
+
+
+def _is_store(file: Path, *, or_empty: bool = False) -> bool:
+    """Whether a file is a store, by what it says of itself; or nothing at all yet."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return False
+            head = stream.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    is_empty = not head.strip(b"\0")
+    return head[_MARK] == APPLICATION.to_bytes(4) if head.startswith(_SQLITE) else or_empty and is_empty
 
 
 def _copy_pages(store: SqliteStore, beside: Path) -> None:

@@ -21,7 +21,7 @@ from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError
 
 __all__ = ["SqliteStore"]
 
-_APPLICATION: Final = 0x6D646C31
+APPLICATION: Final = 0x6D646C31
 """Tells a store from other SQLite files: "mdl1"."""
 _PATIENCE: Final = 30.0
 _PROBE_SECONDS: Final = 5
@@ -184,7 +184,7 @@ class SqliteStore(Store):
         ((application,),) = sql.rows("PRAGMA application_id")
         ((tables,),) = sql.rows("SELECT count(*) FROM sqlite_master")
         if tables:
-            if application != _APPLICATION or not sql.has_table("schema_version"):
+            if application != APPLICATION or not sql.has_table("schema_version"):
                 raise _foreign(self._path)
             version = schema.check_version(sql)
         else:
@@ -200,7 +200,7 @@ class SqliteStore(Store):
             schema.migrate(sql)
             if fresh:
                 initialise(sql)
-                sql.run(f"PRAGMA application_id = {_APPLICATION}")
+                sql.run(f"PRAGMA application_id = {APPLICATION}")
             sql.run("COMMIT")
         except BaseException:
             sql.rollback()

@@ -18,6 +18,7 @@ from importlib import metadata
 from typing import Final, NoReturn
 
 from mdl.cli import terminal
+from mdl.cli.outputs import check_outputs
 from mdl.errors import (
     DecodeError,
     FetchError,
@@ -117,6 +118,7 @@ def _run(words: list[str]) -> int:
         arguments = _parser(words).parse_args(words)
     except SystemExit as exc:  # --help and --version
         return exc.code if isinstance(exc.code, int) else _DONE
+    check_outputs(arguments)
     run: Callable[[argparse.Namespace], int] = arguments.run
     return run(arguments)
 

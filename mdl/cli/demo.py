@@ -27,6 +27,7 @@ from issuer.issuance import Order
 from issuer.records import parse_record, read_below
 from mdl.cbor import FullDate, Tagged24, TDate, decode, encode, wrap24
 from mdl.cli import terminal
+from mdl.cli.outputs import folder_argument
 from mdl.cose import encode_key
 from mdl.doctypes import MDL_NAMESPACE
 from mdl.errors import LocalProtocolError
@@ -75,7 +76,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     verb = commands.add_parser("demo", help=text, description=text, allow_abbrev=False)
     verb.set_defaults(run=_run)
     verb.add_argument(
-        "--dir", default="mdl-demo", metavar="DIR", help="where to leave the files; replaced if an earlier demo made it"
+        "--dir",
+        default="mdl-demo",
+        type=folder_argument,
+        metavar="DIR",
+        help="where to leave the files; replaced if an earlier demo made it",
     )
     verb.add_argument("--json", action="store_true", help="print the result as JSON, and no progress")
 
@@ -142,7 +147,7 @@ class Story:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise unwritable(path, exc) from exc
-        write_file(path, content, private=private)
+        write_file(path, content, private=private, own=False)
         self.files.append((path, what))
         return path
 
@@ -219,7 +224,7 @@ def run_story(directory: Path, *, at: datetime, tell: Callable[[str], None]) -> 
         _attack(story, response, examine, at)
         good = sum(attack.refused_as_expected for attack in story.attacks)
         tell(f"three attacks: {good} refused, each by the check that is there for it")
-        write_file(directory / _MARKER, (json.dumps(_as_json(story), indent=2) + "\n").encode())
+        write_file(directory / _MARKER, (json.dumps(_as_json(story), indent=2) + "\n").encode(), own=False)
     return story
 
 
@@ -233,7 +238,7 @@ def _cleared(directory: Path) -> Iterator[None]:
             if any(directory.iterdir()) and not _is_ours(marker):
                 message = f"{directory} is not empty and not of an earlier demo: name another folder with --dir"
                 raise LocalProtocolError(message, code="demo.folder")
-            write_file(marker, json.dumps({"made_by": _MADE_BY, "finished": False}).encode())
+            write_file(marker, json.dumps({"made_by": _MADE_BY, "finished": False}).encode(), own=False)
             for name in _FOLDERS:
                 if (directory / name).exists():
                     shutil.rmtree(directory / name)

@@ -13,7 +13,9 @@ from typing import Any, Final
 from mdl.cli import lint_reports as reports
 from mdl.cli import terminal
 from mdl.cli.linting import AUTO, Lint, read_certificates, run_lint
+from mdl.cli.outputs import OutputFile
 from mdl.errors import DecodeError
+from mdl.files import output_file
 from mdl.pki import CRL, PROFILES, Severity
 
 __all__ = ["add_commands"]
@@ -73,7 +75,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="text (the default), json, sarif (2.1.0) or junit (XML); markdown for --list-rules",
     )
     parser.add_argument("--json", action="store_const", const=_JSON, dest="format", help="the same as --format json")
-    parser.add_argument("--output", metavar="FILE", help="write there, and only the summary to the standard output")
+    parser.add_argument(
+        "--output", type=OutputFile, metavar="FILE", help="write there, and only the summary to the standard output"
+    )
     parser.add_argument("--list-rules", action="store_true", help="show the rules, of one profile or of all, and stop")
     parser.set_defaults(run=partial(_run, parser))
 
@@ -133,7 +137,8 @@ def _write(lines: Sequence[str], output: str | None, done: str) -> None:
         terminal.write(lines)
         return
     try:
-        Path(output).write_text("".join(f"{line}\n" for line in lines), "utf-8", errors="backslashreplace")
+        with output_file(Path(output)) as commit:
+            commit("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
     except (OSError, ValueError) as exc:
         reason = (exc.strerror if isinstance(exc, OSError) else None) or "no name for a file"
         msg = f"the report cannot be written ({reason})"

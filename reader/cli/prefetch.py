@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from mdl.cli import terminal
+from mdl.cli.outputs import file_argument
 from mdl.errors import FetchError, LocalProtocolError
 from reader.cli import inputs
 from reader.evidence import EvidenceCache, EvidenceStore, Need, gaps_of, gaps_of_anchors, needs_of, needs_of_anchors
@@ -59,7 +60,7 @@ def add_prefetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     verb.add_argument(
         "--evidence",
         required=True,
-        type=terminal.argument_file,
+        type=file_argument,
         metavar="FILE",
         help="the file; what it holds is kept while it is good",
     )

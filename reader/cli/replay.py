@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mdl.cbor import TDate
 from mdl.cli import terminal
+from mdl.cli.outputs import file_argument
 from mdl.errors import LocalProtocolError
 from mdl.keys import PublicKey
 from reader.bundle import EvidenceBundle, Replay, UnsafeBundleAnchors
@@ -88,7 +89,7 @@ def add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     redact.add_argument(
         "--output",
-        type=terminal.argument_file,
+        type=file_argument,
         metavar="FILE",
         help="where to write what is left; without it, over the bundle",
     )

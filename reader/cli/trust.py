@@ -15,6 +15,7 @@ from typing import Any, Final
 from mdl.cbor import TDate
 from mdl.cli import terminal
 from mdl.cli.certificates import likely_profile
+from mdl.cli.outputs import file_argument
 from mdl.errors import LocalProtocolError, MdlError, ProfileError, VerificationError
 from mdl.pki import IACA, Certificate, Severity
 from mdl.vical import CertificateInfo, MalformedInfo, Vical
@@ -115,7 +116,7 @@ def _add_removal(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
             help=f"the SHA-256 of its certificate as 'list' shows it, {_SHORTEST} hex digits at least; or a file with "
             "the certificate",
         )
-        verb.add_argument("--store", required=True, type=terminal.argument_file, metavar="FILE", help="the trust store")
+        verb.add_argument("--store", required=True, type=file_argument, metavar="FILE", help="the trust store")
         if name == "distrust":
             verb.add_argument("--undo", action="store_true", help="lift it: what lists say of the roots counts again")
         _add_common(verb)
@@ -156,7 +157,7 @@ def _add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     verb.add_argument(
         "--store",
         required=True,
-        type=terminal.argument_file,
+        type=file_argument,
         metavar="FILE",
         help="the trust store; it is made if there is none",
     )

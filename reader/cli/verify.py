@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mdl.cbor import TDate, diagnose
 from mdl.cli import terminal
+from mdl.cli.outputs import file_argument
 from mdl.errors import LocalProtocolError, UnsupportedError, VerificationError
 from mdl.keys import SoftwareSigner
 from reader.bundle import examine_and_keep
@@ -50,7 +51,7 @@ def add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     keeping = verb.add_argument_group("what to keep")
     keeping.add_argument(
         "--keep",
-        type=terminal.argument_file,
+        type=file_argument,
         metavar="FILE",
         help="keep all that the verdict rests on in an evidence bundle; it holds personal data: only you may read it",
     )

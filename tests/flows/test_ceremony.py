@@ -205,6 +205,18 @@ def test_one_operator_alone_makes_no_key(place: Place) -> None:
     refused("ceremony.unfinished", VerificationError, record.verify)
 
 
+@pytest.mark.parametrize("name", ["iaca.pem", "iaca.crl", "record.md"])
+def test_no_result_takes_the_place_of_another_file(place: Place, name: str) -> None:
+    """A folder without a record has nothing that a ceremony has made."""
+    (place.folder / "first").mkdir()
+    (place.folder / "first" / name).symlink_to("nowhere")
+    ceremony = place.ceremony(first_script(place.root_token.uri), out="first")
+    refused("ceremony.occupied", LocalProtocolError, ceremony.hold)
+    assert place.keys() == set()
+    assert (place.folder / "first" / name).is_symlink()
+    assert not (place.folder / "root").exists()
+
+
 def test_one_operator_does_not_confirm_for_two(place: Place) -> None:
     def ada_twice(_operator: Operator, _step: Announcement) -> Phrase:
         return Phrase(text=PHRASES["Ada Sample"], means="program")

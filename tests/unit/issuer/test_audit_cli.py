@@ -384,7 +384,7 @@ def test_a_licence_that_could_not_be_written_is_revoked(
     run: Run, authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def full(path: Path, *, private: bool = False) -> Iterator[Callable[[bytes], None]]:
+    def full(path: Path, **_how: bool) -> Iterator[Callable[[bytes], None]]:
         def commit(_content: bytes) -> None:
             raise SigningError(f"cannot write {path}", code="authority.unwritable")
 

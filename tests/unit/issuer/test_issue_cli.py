@@ -55,7 +55,9 @@ def test_a_licence_is_not_replaced_unasked(run: Run, tmp_path: Path, authority: 
     assert IssuerSigned.decode(file.read_bytes()).security_object().device_public_key == device_key().public_key
     file.unlink()
     file.symlink_to(tmp_path / "elsewhere")
-    run().error(2, "output.exists")
+    run().error(2, "output.protected")
+    run("--replace").error(2, "output.protected")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_licence_goes_to_the_standard_output(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

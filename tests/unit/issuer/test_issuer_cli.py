@@ -937,13 +937,13 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "unrelated"]
 
 
-def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"old")
     (tmp_path / "link").symlink_to("target")
-    write_file(tmp_path / "link", b"new", private=True)
+    with pytest.raises(SigningError, match="symbolic link"):
+        write_file(tmp_path / "link", b"new", private=True)
     assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "target").read_bytes() == b"new"
-    assert stat.S_IMODE((tmp_path / "target").stat().st_mode) == 0o600
+    assert (tmp_path / "target").read_bytes() == b"old"
 
 
 @pytest.mark.hsm

@@ -396,13 +396,91 @@ def test_a_list_that_cannot_lie_where_readers_look_for_it_is_refused(
         assert reader.status_lists() == ()
 
 
-def test_what_an_interrupted_publication_left_is_taken_away(publisher: Publisher, clock: Clock, tmp_path: Path) -> None:
-    rubbish = tmp_path / "www/versions/.000001.0a0b.tmp"
-    rubbish.mkdir(parents=True)
-    (rubbish / "iaca.crl").write_bytes(b"half")
+def index_of(owner: str) -> str:
+    return json.dumps({"version": 1, "authority": owner, "published": "2026-01-01T00:00:00Z", "files": []})
+
+
+def a_folder(folder: Path, owner: str | None) -> Path:
+    """A folder with something in it, and an index that names somebody."""
+    folder.mkdir(parents=True)
+    (folder / "file").write_bytes(b"precious")
+    if owner is not None:
+        (folder / "index.json").write_text(index_of(owner))
+    return folder
+
+
+def test_what_an_interrupted_publication_left_is_taken_away(
+    store: Store, publisher: Publisher, clock: Clock, tmp_path: Path
+) -> None:
+    with store.reading() as reader:
+        owner = reader.log_id.hex()
+    rubbish = a_folder(tmp_path / "www/versions/.000001.0a0b0c0d.tmp", owner)
+    early = tmp_path / "www/versions/.000001.0a0b0c0e.tmp"
+    early.mkdir()
+    link = tmp_path / "www/.current.0a0b0c0d.tmp"
+    link.symlink_to("versions/000001")
     published = publisher.publish(at=clock)
     assert not rubbish.exists()
+    assert not early.exists()
+    assert not link.is_symlink()
     assert published.version == 1
+
+
+@pytest.mark.parametrize("name", ["20230101", "000001", "999999999", ".000001.0a0b0c0d.tmp", ".notes.tmp", "notes"])
+@pytest.mark.parametrize("owner", [None, "00" * 16], ids=["nobody", "another"])
+def test_what_others_have_made_stays_whatever_it_is_called(
+    store: Store, clock: Clock, tmp_path: Path, name: str, owner: str | None
+) -> None:
+    publisher = Publisher(store, tmp_path / "www")
+    there = a_folder(tmp_path / "www/versions" / name, owner)
+    (tmp_path / "www/.current.mine.tmp").write_bytes(b"mine")
+    (tmp_path / "www/.current.0a0b0c0d.tmp").symlink_to("/etc")
+    for serial in range(7):  # more than are kept
+        add_crl(store, serial + 2)
+        publisher.publish(at=clock)
+    assert (there / "file").read_bytes() == b"precious"
+    assert (tmp_path / "www/.current.mine.tmp").read_bytes() == b"mine"
+    assert (tmp_path / "www/.current.0a0b0c0d.tmp").is_symlink()
+    assert len([*(tmp_path / "www/versions").iterdir()]) == 1 + 4
+
+
+def test_nothing_is_published_through_a_link(publisher: Publisher, clock: Clock, tmp_path: Path) -> None:
+    other = a_folder(tmp_path / "other/20230101", None)
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www/versions").symlink_to(tmp_path / "other")
+    with pytest.raises(LocalProtocolError) as caught:
+        publisher.publish(at=clock)
+    assert caught.value.code == "publish.foreign"
+    assert [*(tmp_path / "other").iterdir()] == [other]
+
+
+@pytest.mark.parametrize("where", ["link", "authority", "authority/www", "tree/current", "tree/versions/000001/www"])
+def test_a_tree_has_a_folder_of_its_own(
+    store: Store, publisher: Publisher, clock: Clock, tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "authority").mkdir()
+    (tmp_path / "authority/authority.json").write_bytes(b"{}")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    publisher.publish(at=clock)
+    (tmp_path / "www").rename(tmp_path / "tree")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(LocalProtocolError) as caught:
+        Publisher(store, tmp_path / where).publish(at=clock)
+    assert caught.value.code == "publish.foreign"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("target", ["../elsewhere", "versions", "versions/../../elsewhere"])
+def test_a_link_of_others_in_the_place_of_the_document_root_stays(
+    publisher: Publisher, clock: Clock, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www/current").symlink_to(target)
+    with pytest.raises(LocalProtocolError) as caught:
+        publisher.publish(at=clock)
+    assert caught.value.code == "publish.foreign"
+    assert str((tmp_path / "www/current").readlink()) == target
 
 
 @pytest.mark.parametrize("step", range(1, 30))

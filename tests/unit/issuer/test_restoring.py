@@ -13,7 +13,7 @@ from issuer.comparing import compare_log
 from issuer.publishing import Publisher
 from issuer.restoring import look
 from issuer.store import SqliteStore, StatusPlan
-from mdl.errors import DecodeError, LocalProtocolError
+from mdl.errors import DecodeError, LocalProtocolError, SigningError
 from mdl.pki import Crl
 from mdl.testing import ThrowawayAuthority
 from tests.listed import NAMES, PLAN, ROOT
@@ -468,3 +468,37 @@ def test_a_certificate_of_somebody_else_in_the_folder_stops_nothing(world: World
     (world.folder / "notes.pem").write_bytes(b"rubbish")
     world.issue(1)
     world.publish(all_lists=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"precious", b"SQLite format 3\0" + bytes(84)])
+def test_a_copy_is_written_over_a_copy_and_over_nothing_else(world: World, content: bytes) -> None:
+    copy = world.keep()
+    before = copy.stat().st_ino
+    world.issue(1)
+    assert world.keep().stat().st_ino != before
+    other = world.folder.parent / "other.db"
+    other.write_bytes(content)
+    (world.folder.parent / "link.db").symlink_to("copy.db")
+    for name in ("other.db", "link.db", "folder", "authority.db"):
+        (world.folder.parent / "folder").mkdir(exist_ok=True)
+        with pytest.raises(SigningError) as caught:
+            world.keep(name) if name != "authority.db" else world.workplace.backup(world.folder / "new.db")
+        assert caught.value.code == "authority.unwritable"
+    assert other.read_bytes() == content
+    assert (world.folder.parent / "link.db").is_symlink()
+    assert not (world.folder / "new.db").exists()
+
+
+def test_only_what_a_copy_that_died_has_left_is_taken_away(world: World) -> None:
+    tokens = ("0a0b0c0d", "0a0b0c0e", "mine", "0a0b0c0f", "0a0b0c10")
+    left, empty, own, foreign, link = (world.folder.parent / f".copy.db.{token}.tmp" for token in tokens)
+    left.write_bytes(world.keep("whole.db").read_bytes())
+    empty.touch()
+    for one in (own, foreign):
+        one.write_bytes(b"precious")
+    link.symlink_to("whole.db")
+    world.keep()
+    assert not left.exists()
+    assert not empty.exists()
+    assert [one.read_bytes() for one in (own, foreign)] == [b"precious"] * 2
+    assert link.is_symlink()
