@@ -39,6 +39,8 @@ _CRL_COST: Final = 8 * 1024
 _COST_OF_READING: Final = 5
 # A list is of one issuer; some more may share its key or its name.
 _MAX_ISSUERS: Final = 256
+# How many certificates are looked up in the lists at hand once and for all: as many as a verifier remembers signers.
+_MAX_CERTIFICATES: Final = 1024
 # What is wrong with a list that the issuer's own key has signed, but under another name or key identifier.
 _NAMING_RULES: Final = frozenset(("crl.issuer.name", "crl.aki.mismatch"))
 # What the profile forbids and the scope of a list explains: see `mdl.pki.CrlScope`.
@@ -139,6 +141,8 @@ class IssuersWord:
         releases: Whether it may take somebody off hold: nothing is wrong with it but that it is no complete list.
         deviation: In what way that no forger gains by it deviates from its profile: code of the policy and detail; None
             where it does not.
+        age: When it was issued.
+        until: Until when it clears, inclusive; None where it does not say.
     """
 
     crl: CrlEnvelope
@@ -148,20 +152,16 @@ class IssuersWord:
     is_misnamed: bool
     releases: bool
     deviation: tuple[str, str] | None
+    age: Age = field(init=False)
+    until: datetime | None = field(init=False)
 
-    @property
-    def age(self) -> Age:
-        """When it was issued."""
-        return Age(self.crl.this_update, -1 if self.crl.number is None else self.crl.number)
-
-    @property
-    def until(self) -> datetime | None:
-        """Until when it clears, inclusive; None where it does not say."""
-        if self.crl.next_update is None:
-            return None
-        if self.crl.next_update - self.crl.this_update <= LONGEST_CRL_AGE:
-            return self.crl.next_update
-        return self.crl.this_update + LONGEST_CRL_AGE
+    def __post_init__(self) -> None:
+        crl = self.crl
+        until = crl.next_update
+        if until is not None and until - crl.this_update > LONGEST_CRL_AGE:
+            until = crl.this_update + LONGEST_CRL_AGE
+        object.__setattr__(self, "age", Age(crl.this_update, -1 if crl.number is None else crl.number))
+        object.__setattr__(self, "until", until)
 
     def listing(self, serial: int) -> Listing | None:
         """What it says of the issuer's certificate of that serial number."""
@@ -288,27 +288,86 @@ def known_crl(data: bytes) -> KnownCrl:
     return _MEMORY.get(data)
 
 
+class _Word(NamedTuple):
+    """What one list says about one certificate, as far as that does not depend on the time.
+
+    Attributes:
+        word: The list.
+        listing: What it lists the certificate as, or None: not at all.
+        refusal: Why it does not clear the certificate, whatever its age, or None.
+        releases: Whether it may take the certificate off hold.
+    """
+
+    word: IssuersWord
+    listing: Listing | None
+    refusal: str | None
+    releases: bool
+
+
+class _Said(NamedTuple):
+    """What the CRLs at hand say about one certificate, as far as that does not depend on the time.
+
+    Attributes:
+        is_revoked: Whether one revokes it; then nothing else counts.
+        words: The lists of its issuer.
+        reasons: Why others are not the issuer's, by weight.
+    """
+
+    is_revoked: bool
+    words: tuple[_Word, ...] = ()
+    reasons: tuple[tuple[int, str], ...] = ()
+
+
 class _AtHand:
     """The CRLs of one `Evidence` by whose they may be. What is read of them lives as long as it does."""
 
-    __slots__ = ("_by_key", "_by_name", "problem")
+    __slots__ = ("_by_key", "_by_name", "_problem", "_said")
 
     def __init__(self, evidence: Evidence) -> None:
         # By what the name says: a list in the issuer's name, but in other string types, may revoke.
         self._by_name: dict[tuple[tuple[str, str | None], ...], list[KnownCrl]] = {}
         self._by_key: dict[bytes, list[KnownCrl]] = {}
-        self.problem = ""
+        self._problem = ""
+        self._said: dict[tuple[bytes, bytes, bool], _Said] = {}
         for data in dict.fromkeys(evidence.crls):
             known = known_crl(data)
             if known.envelope is None:
-                self.problem = min(filter(None, (self.problem, known.problem)))
+                self._problem = min(filter(None, (self._problem, known.problem)))
                 continue
             self._by_name.setdefault(known.envelope.issuer.folded, []).append(known)
             identifier = known.envelope.authority_key_identifier
             if identifier is not None:
                 self._by_key.setdefault(identifier, []).append(known)
 
-    def of(self, issuer: Certificate) -> list[KnownCrl]:
+    def say(self, certificate: Certificate, issuer: Certificate, post_quantum: UnsafePostQuantum | None) -> _Said:
+        """What they say about a certificate of that issuer; see `CrlJudge` for `post_quantum`."""
+        key = certificate.der, issuer.der, post_quantum is None
+        said = self._said.get(key)
+        if said is None:
+            for oldest in list(self._said)[: len(self._said) + 1 - _MAX_CERTIFICATES]:
+                self._said.pop(oldest, None)
+            said = self._said[key] = self._look_up(certificate, issuer, post_quantum)
+        return said
+
+    def _look_up(self, certificate: Certificate, issuer: Certificate, post_quantum: UnsafePostQuantum | None) -> _Said:
+        reasons = [(2, self._problem)] if self._problem else []
+        words: list[_Word] = []
+        for known in self._of(issuer):
+            word = known.word_of(issuer, post_quantum)
+            if isinstance(word, str):
+                reasons.append((1, word))
+                continue
+            listing = word.listing(certificate.serial)
+            if listing is Listing.REVOKED:
+                return _Said(is_revoked=True)
+            covers = word.crl.scope.covers(certificate)
+            refusal = word.refusal
+            if refusal is None and not covers:
+                refusal = "the revocation list is for other certificates: its distribution point is none of this one's"
+            words.append(_Word(word, listing, refusal, word.releases and covers))
+        return _Said(is_revoked=False, words=tuple(words), reasons=tuple(reasons))
+
+    def _of(self, issuer: Certificate) -> list[KnownCrl]:
         """Those in the issuer's name, and those that name its key; what does neither is not worth a verification."""
         found = self._by_name.get(issuer.subject.folded, [])
         identifier = issuer.subject_key_identifier
@@ -365,30 +424,27 @@ class CrlJudge:
         Spec:
             18013-5 first edition B.3; facts sheet pki §4.
         """
-        at_hand = noted(evidence, "crls", _AtHand)
-        reasons: list[tuple[int, str]] = [(2, at_hand.problem)] if at_hand.problem else []
+        said = noted(evidence, "crls", _AtHand).say(certificate, issuer, self._post_quantum)
+        if said.is_revoked:
+            return Judgement(Outcome.FAILED, "the certificate is revoked")
+        reasons = [*said.reasons]
         candidates: list[IssuersWord] = []
         suspended: Age | None = None
         released: Age | None = None
-        for known in at_hand.of(issuer):
-            word = known.word_of(issuer, self._post_quantum)
-            if isinstance(word, str):
-                reasons.append((1, word))
-                continue
-            listing = word.listing(certificate.serial)
-            if listing is Listing.REVOKED:
-                return Judgement(Outcome.FAILED, "the certificate is revoked")
-            refusal = self._refusal(word, certificate, at)
+        for word, listing, refusal, releases in said.words:
+            is_early = word.crl.this_update - at > self._skew
             if listing is Listing.SUSPENDED:
                 suspended = word.age if suspended is None else max(suspended, word.age)
             elif listing is Listing.REMOVED:
-                if word.releases and word.crl.scope.covers(certificate) and not self._is_early(word, at):
+                if releases and not is_early:
                     released = word.age if released is None else max(released, word.age)
-            elif refusal is None:
+            elif refusal is None and not is_early:
                 candidates.append(word)
             if refusal is not None:
                 reasons.append((0, refusal))
-        newest = max((word.age for word in candidates), default=None)
+            elif is_early:
+                reasons.append((0, "the revocation list is from the future"))
+        newest = max([word.age for word in candidates], default=None)
         if suspended is not None:
             if all(other is None or suspended >= other for other in (newest, released)):
                 return Judgement(Outcome.FAILED, "the certificate is suspended")
@@ -396,8 +452,8 @@ class CrlJudge:
         current = [word for word in candidates if word.age == newest]
         fresh = [word for word in current if word.until is not None and at - word.until <= self._skew]
         if fresh:
-            code, detail = min(word.deviation or ("", "") for word in fresh)
-            until = max(word.until for word in fresh if word.until is not None)
+            code, detail = min([word.deviation or ("", "") for word in fresh])
+            until = max([word.until for word in fresh if word.until is not None])
             return Judgement(Outcome.PASSED, detail, ((code, detail),) if code else (), until)
         if current:
             reasons.append((0, "the revocation list is stale"))
@@ -436,17 +492,6 @@ class CrlJudge:
             return undetermined
         detail = next(iter(deviations.values()), "")
         return Judgement(Outcome.PASSED, detail, tuple(deviations.items()), min(ends, default=None))
-
-    def _refusal(self, word: IssuersWord, certificate: Certificate, at: datetime) -> str | None:
-        """Why a list that does not list the certificate does not clear it, whatever its age; None where it may."""
-        if word.refusal is not None:
-            return word.refusal
-        if not word.crl.scope.covers(certificate):
-            return "the revocation list is for other certificates: its distribution point is none of this one's"
-        return "the revocation list is from the future" if self._is_early(word, at) else None
-
-    def _is_early(self, word: IssuersWord, at: datetime) -> bool:
-        return word.crl.this_update - at > self._skew
 
 
 def claims_issuer(crl: CrlEnvelope, issuer: Certificate) -> bool:

@@ -326,7 +326,7 @@ class StatusJudge:
                 reasons.append(found.refusal(at, self._skew) or "")
             else:
                 valid.append(found)
-        newest = max((found.age for found in valid), default=None)
+        newest = max([found.age for found in valid], default=None)
         if suspended is not None and (newest is None or suspended >= newest):
             return Judgement(Outcome.FAILED, _SUSPENDED)
         usable = None

@@ -248,30 +248,20 @@ def _frozen(value: Any) -> Any:
     if kind in _PLAIN:
         return value
     if kind is list or kind is tuple:
-        return tuple(map(_frozen, value))
-    if isinstance(value, Mapping):
-        return MappingProxyType({key: _frozen(one) for key, one in value.items()})
+        return (*map(_frozen, value),)
+    if kind is dict or isinstance(value, Mapping):
+        return MappingProxyType({key: one if type(one) in _PLAIN else _frozen(one) for key, one in value.items()})
     return Tag(value.number, _frozen(value.value)) if kind is Tag else value
-
-
-def _frozen_elements(spaces: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    return MappingProxyType(
-        {
-            namespace: MappingProxyType(
-                {name: value if type(value) in _PLAIN else _frozen(value) for name, value in elements.items()}
-            )
-            for namespace, elements in spaces.items()
-        }
-    )
 
 
 def _verified(fields: Mapping[str, Any]) -> VerifiedDocument:
     document = object.__new__(VerifiedDocument)
     for name, value in fields.items():
-        object.__setattr__(document, name, value)
-    for name in ("elements", "device_elements"):
-        object.__setattr__(document, name, _frozen_elements(fields[name]))
+        object.__setattr__(document, name, _frozen(value) if name in _ELEMENTS else value)
     return document
+
+
+_ELEMENTS: Final = frozenset(("elements", "device_elements"))
 
 
 # --- the document signer ----------------------------------------------------------------------------------------------
@@ -583,8 +573,9 @@ class Verifier:
             findings.skip("subject.jurisdiction")
         elif certificate is not None:
             # Whoever signed an element, it is about the same subject; one that both have signed fails as not unique.
-            by_device = document.device_signed.name_spaces if document.device_signed else {}
-            told = {**by_device.get(MDL_NAMESPACE, {}), **elements.get(MDL_NAMESPACE, {})}
+            told: Mapping[str, Any] = elements.get(MDL_NAMESPACE, {})
+            if document.device_signed is not None and document.device_signed.name_spaces:
+                told = {**document.device_signed.name_spaces.get(MDL_NAMESPACE, {}), **told}
             examine_subject(findings, told, certificate, state=signer.state if signer else None)
         findings.current = "elements.types"
         examine_types(findings, document, elements)
