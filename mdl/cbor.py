@@ -27,10 +27,11 @@ import json
 import re
 import secrets
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -453,31 +454,65 @@ _MARK: Final = secrets.token_bytes(8)
 _SEPARATOR: Final = b"\x48" + _MARK
 
 
-_BLANK: Final = bytes(32)
+@cache
+def _short_heads() -> re.Pattern[bytes]:
+    """What matches data items up to the first head that is too long, or the first string of an unusual length.
+
+    Each alternative is one head and its string, or some that stand one after the other in an mdoc. Which one matches is
+    settled by its heads, so a match begins and ends between items, never inside a string.
+    """
+
+    def heads(*majors: int, size: int) -> bytes:
+        return b"[" + b"".join(b"\\x%02x" % (major << 5 | size) for major in majors) + b"]"
+
+    def strings(base: int, sizes: Iterable[int]) -> list[bytes]:
+        return [b"\\x%02x.{%d}" % (base + size, size) for size in sizes]
+
+    def text(value: str) -> bytes:
+        return re.escape(head(3, len(value)) + value.encode())
+
+    digest_id = rb"(?:[\x00-\x17]|\x18[\x18-\xff])"
+    random = rb"(?:\x58\x20.{32}|\x50.{16}|\x58\x18.{24})"
+    alternatives = (
+        # What there is most of, for speed: parts of items, full-dates, digests by their ids.
+        text("elementValue"),
+        text("elementIdentifier"),
+        rb"\xa4" + text("digestID") + digest_id + text("random") + random,
+        rb"\xd9\x03\xec\x6a.{10}",
+        rb"[\x00-\x17]\x58\x20.{32}",
+        rb"\x18[\x18-\xff]\x58\x20.{32}",
+        # Everything: a number below 24 in the first byte, then one, two, four and eight bytes behind it.
+        rb"[\x00-\x17\x20-\x37\x40\x60\x80-\x97\xa0-\xb7\xc0-\xd7\xe0-\xf7]+",
+        *strings(0x60, range(1, 24)),
+        heads(2, 3, size=24) + b"(?:" + b"|".join(strings(0, (32, *range(24, 32), *range(33, 48), 64))) + b")",
+        *strings(0x40, range(1, 24)),
+        heads(0, 1, 4, 5, 6, size=24) + rb"[\x18-\xff]",
+        heads(0, 1, 4, 5, 6, size=25) + rb"(?!\x00).{2}",
+        heads(0, 1, 4, 5, 6, size=26) + rb"(?!\x00{2}).{4}",
+        heads(0, 1, 4, 5, 6, size=27) + rb"(?!\x00{4}).{8}",
+        rb"\xf8.|\xf9.{2}|\xfa.{4}|\xfb.{8}",
+    )
+    return re.compile(b"(?:" + b"|".join(alternatives) + b")*+", re.DOTALL)
 
 
-def _measure(encoder: cbor2.CBOREncoder, value: Any) -> None:
-    """Write as many bytes as a value takes that the library does not know itself."""
-    if type(value) is FullDate or type(value) is TDate:
-        size = len(value.text)
-        if size < 24 and value.text.isascii():
-            encoder.write(_BLANK[: size + (4 if type(value) is FullDate else 2)])
-            return
-    encoder.write(encode(value))
-
-
-def _has_long_head(values: Any, size: int, parts: Sequence[bytes], limits: Limits) -> bool:
-    """Whether what the library has read as `values` from `parts`, in `size` bytes, has a head that is too long."""
-    try:
-        # Without encoders of our own, which cost the library as much again. It writes each float in eight bytes.
-        if len(cbor2.dumps(values, default=_measure)) == size:
+def _has_long_head(data: bytes) -> bool:
+    """Whether a head is too long in well-formed items, one after the other."""
+    match = _short_heads().match
+    pos = 0
+    while True:
+        found = match(data, pos)
+        pos = found.end() if found is not None else pos
+        if pos == len(data):
             return False
-    except (CBORError, TypeError, ValueError):
-        pass  # such as a simple value, or an immutable map inside a tag: the walking reader tells
-    again = Reading(limits)
-    for part in parts:
-        _view(part, limits, again, "", keep_raw=False)
-    return LONG_HEAD in again.deviations
+        # Here stands a string of an unusual length, or a head that is too long.
+        first = data[pos]
+        if not 0x58 <= first <= 0x5B and not 0x78 <= first <= 0x7B:
+            return True
+        size = 1 << (first & 3)
+        length = int.from_bytes(data[pos + 1 : pos + 1 + size])
+        if not (length >= 24 if size == 1 else length >> 4 * size):
+            return True
+        pos += 1 + size + length
 
 
 def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS, reading: Reading | None = None, path: str = "") -> Any:
@@ -500,7 +535,7 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS, reading: Reading | N
         try:
             values = _loads(b"\x82" + data + _SEPARATOR, limits.max_depth + 1)
             if type(values) is list and values[1] == _MARK:
-                if reading is not None and _has_long_head(values[0], size, (data,), limits):
+                if reading is not None and _has_long_head(data):
                     reading.note(LONG_HEAD, path)
                 return values[0]
         except (CBORDecodeError, DecodeError):
@@ -580,7 +615,7 @@ def _decode_together(parts: Sequence[bytes], limits: Limits, reading: Reading, p
         if type(values) is not list or values[1::2] != [_MARK] * count:
             return None
         del values[1::2]
-        if path is not None and _has_long_head(values, len(head(4, count)) + size, small, limits):
+        if path is not None and _has_long_head(b"".join(small)):
             reading.note(LONG_HEAD, path)
         for index in large:
             values[index] = _view(parts[index], limits, reading, path or "", keep_raw=False)

@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -21,6 +22,7 @@ from mdl.cbor import (
     DEFAULT_LIMITS,
     FullDate,
     Limits,
+    Reading,
     Tag,
     Tagged24,
     TDate,
@@ -40,8 +42,8 @@ from tests.wire import array, bstr, cmap, plain, same, tag, tag24, tstr
 Reader = Callable[..., Any]
 
 
-def view_without_raw(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Any:
-    return decode_view(data, limits=limits, keep_raw=False)
+def view_without_raw(data: bytes, *, limits: Limits = DEFAULT_LIMITS, reading: Reading | None = None) -> Any:
+    return decode_view(data, limits=limits, keep_raw=False, reading=reading)
 
 
 def among_neighbours(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Any:
@@ -312,6 +314,40 @@ def test_the_items_of_a_sequence_are_counted_together(blob: bytes) -> None:
 def test_heads_that_are_not_minimal_are_tolerated(data: bytes, value: Any) -> None:
     for read in READERS:
         assert same(read(data), value)
+
+
+def has_long_head(read: Reader, data: Any) -> bool:
+    reading = Reading()
+    read(data, reading=reading)
+    return cbor.LONG_HEAD in reading.deviations
+
+
+@pytest.mark.parametrize("size", [*range(70), 255, 256, 257, 65_535, 65_536])
+@pytest.mark.parametrize("major", [0, 1, 2, 3, 6])
+def test_a_head_is_long_where_a_shorter_one_says_the_same(major: int, size: int) -> None:
+    body = bytes(size) if major in {2, 3} else b"\x00" if major == 6 else b""
+    shortest = len(wire.head(major, size))
+    for width in (one for one in wire.WIDTHS if wire.fits(size, one)):
+        one = wire.head(major, size, width) + body
+        if major == 6 and size in {0, *wire.REFERENCE_TAGS}:
+            continue
+        for data in (one, array(b"\x00", one, tstr("z")), cmap(tstr("elementValue"), one), array(one, one)):
+            if len(data) < 8192:  # what is larger is walked
+                assert cbor._has_long_head(data) is (len(wire.head(major, size, width)) > shortest)
+
+
+@given(st.lists(wire.items(8).map(lambda item: item.data), max_size=4))
+def test_the_readers_agree_on_long_heads(blobs: list[bytes]) -> None:
+    alone = [has_long_head(view_without_raw, blob) for blob in blobs]
+    assert [has_long_head(decode, blob) for blob in blobs] == alone
+    assert has_long_head(decode_sequence, blobs) is any(alone)
+
+
+@pytest.mark.parametrize("piece", [b"\x61a", b"\x00", b"\x18\x20", b"\x78\x30" + b"a" * 48, b"\x81", b"\x19\x01\x00"])
+def test_looking_for_long_heads_is_linear(piece: bytes) -> None:
+    start = time.process_time()
+    assert not cbor._has_long_head(piece * ((1 << 18) // len(piece)))
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
