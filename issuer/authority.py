@@ -239,6 +239,7 @@ class Authority(Certifying):
         *,
         at: Clock | None = None,
         plan: StatusPlan | None = None,
+        revocable: bool = True,
         sign_many: SignMany | None = None,
         time_zone: str | None = None,
     ) -> Iterator[BatchIssuer]:
@@ -249,7 +250,10 @@ class Authority(Certifying):
 
         Args:
             at: The clock; None for the system's, or the time that this object was last told if that is later.
-            plan: Where the status of the credentials will be told; None takes the `status` of each order as it is.
+            plan: Where the status of the credentials will be told, but for orders that have a `status` of their own;
+                None for where it was told last, if it ever was.
+            revocable: False lets credentials have no status although there is a plan: they can be revoked with their
+                document signer only. The policy may forbid it.
             sign_many: Signs with the key of the document signer that is the newest now, and only with that one,
                 `issuer.keystore.SigningProcesses` for one; None lets the token do it one by one.
             time_zone: IANA name of where the authority's days begin; None for the policy's or, if it names none, that
@@ -266,6 +270,7 @@ class Authority(Certifying):
             with lock(self._folder, exclusive=False), refusals(store, "issue", clock, Actor.ISSUING_SERVICE):
                 with self._current(store, clock) as (reader, _):
                     doctype = _doctype(reader)
+                    plan = _status_plan(reader, plan, revocable=revocable)
                     if plan is not None:
                         IssuancePolicy.of_store(reader).check_status_plan(plan.uri)
                     zone = _time_zone(reader, time_zone)
@@ -292,6 +297,8 @@ class Authority(Certifying):
         *,
         order_keys: Sequence[str | None] | None = None,
         at: Clock | None = None,
+        plan: StatusPlan | None = None,
+        revocable: bool = True,
         time_zone: str | None = None,
     ) -> tuple[RefusedOrder, ...]:
         """Tell which orders would be refused now, and why: nothing is issued or recorded, and no token is needed.
@@ -300,6 +307,8 @@ class Authority(Certifying):
             orders: The orders.
             order_keys: Their order keys, to name them by; whether one was given before is not looked up.
             at: The clock, as for `open_issuer`.
+            plan: As for `open_issuer`.
+            revocable: As for `open_issuer`.
             time_zone: As for `open_issuer`.
 
         Raises:
@@ -312,7 +321,13 @@ class Authority(Certifying):
             issuer = issuer_without_key(reader, orders, doctype=_doctype(reader), at=clock())
             keys = [None] * len(orders) if order_keys is None else order_keys
             policy = IssuancePolicy.of_store(reader)
-            return check_orders(reader, issuer, orders, keys, policy=policy, clock=clock, time_zone=zone)
+            plan = _status_plan(reader, plan, revocable=revocable)
+            if plan is not None:
+                policy.check_status_plan(plan.uri)
+            has_plan = plan is not None
+            return check_orders(
+                reader, issuer, orders, keys, policy=policy, clock=clock, time_zone=zone, has_plan=has_plan
+            )
 
     # --- the audit log ---
 
@@ -544,6 +559,16 @@ def _doctype(reader: Reader) -> str:
         message = "the store names no document type that is known here: restore it, or use the version that wrote it"
         raise DecodeError(message, code="authority.state", path="doctype")
     return doctype
+
+
+def _status_plan(reader: Reader, asked: StatusPlan | None, *, revocable: bool) -> StatusPlan | None:
+    """Where the status of credentials is told: as somebody asks, else where it was told last."""
+    if not revocable:
+        if asked is not None:
+            message = "credentials without a status have no status list: leave one of the two out"
+            raise LocalProtocolError(message, code="status.contradiction")
+        return None
+    return reader.last_status_plan() if asked is None else asked
 
 
 def _time_zone(reader: Reader, asked: str | None) -> tzinfo | None:

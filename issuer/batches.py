@@ -10,22 +10,28 @@ nothing: the store knows every credential that may be out there.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from issuer.audit import Actor
 from issuer.issuance import CredentialIssuer, Order, order_violation, refuse_order
 from issuer.policy import IssuancePolicy
 from issuer.store import Batch, Clock, CredentialRecord, Reader, Reservation, StatusPlan, Store
-from mdl.errors import IssuanceError, MdlError
+from mdl.errors import IssuanceError, MdlError, SigningError, VerificationError
 from mdl.keys import signatures_of
 from mdl.mdoc import IssuerSigned
 from mdl.pki import Certificate
 
 __all__ = ["BatchIssuer", "BatchResult", "BoundSigner", "IssuedCredential", "RefusedOrder", "SignMany", "check_orders"]
+
+_PROBE: Final = b"mdl-sdk: does this key sign?\0"
+_PROVED_SECONDS: Final = 60.0
+"""So long after a signature the key is taken to be still there."""
 
 SignMany: TypeAlias = Callable[[list[bytes]], list[bytes]]
 """Signs a list of messages with the document signer's key, in order; see `issuer.keystore`."""
@@ -112,7 +118,8 @@ class BatchIssuer:
             key: Label of the document signer's key.
             sign_many: Signs with that key.
             at: The clock.
-            plan: Where the status of the credentials will be told; None takes the `status` of each order as it is.
+            plan: Where the status of the credentials will be told, but for orders that have a `status` of their own;
+                None for nowhere else.
             status_certificate: DER of the certificate by whose key the lists' chain is signed, or None for the root.
             following: Asked before each batch which document signer is to sign it; None as its answer keeps the one
                 before, and None here keeps `issuer` for good.
@@ -127,6 +134,8 @@ class BatchIssuer:
         self._clock = at
         self._plan = plan
         self._status_certificate = status_certificate
+        self._proved: float | None = time.monotonic()
+        # When the key signed last, by the monotonic clock; None after it failed to.
 
     @property
     def certificate(self) -> Certificate:
@@ -223,7 +232,14 @@ class BatchIssuer:
         policy = self._policy()
         with self._store.reading() as reader:
             return check_orders(
-                reader, signer.issuer, orders, keys, policy=policy, clock=self._clock, time_zone=self._time_zone
+                reader,
+                signer.issuer,
+                orders,
+                keys,
+                policy=policy,
+                clock=self._clock,
+                time_zone=self._time_zone,
+                has_plan=self._plan is not None,
             )
 
     def _refused(
@@ -239,6 +255,7 @@ class BatchIssuer:
         self, orders: Sequence[Order], keys: Sequence[str | None], signer: BoundSigner
     ) -> list[IssuedCredential]:
         """Reserve, sign and record orders that have been checked."""
+        self._prove(signer)
         doctype = signer.issuer.doctype
         wanted = [
             Reservation(
@@ -246,6 +263,7 @@ class BatchIssuer:
                 valid_until=order.validity.valid_until,
                 order_key=key,
                 content=None if key is None else order.digest(doctype),
+                has_status=order.status is not None,
             )
             for order, key in zip(orders, keys, strict=True)
         ]
@@ -269,6 +287,23 @@ class BatchIssuer:
             self._abandon(batch, exc)
             raise
         return issued
+
+    def _prove(self, signer: BoundSigner) -> None:
+        """See that the key signs before places are taken for what it shall sign: a place is never given twice.
+
+        Raises:
+            SigningError: It does not; nothing was taken.
+        """
+        if self._plan is None or (self._proved is not None and time.monotonic() - self._proved < _PROVED_SECONDS):
+            return
+        probe = _PROBE + os.urandom(32)
+        (signature,) = signatures_of(signer.sign_many, [probe])
+        try:
+            signer.issuer.certificate.public_key.verify(signature, probe)
+        except VerificationError as exc:
+            message = "the document signer's key does not sign for its certificate: nothing was issued"
+            raise SigningError(message, code="signing.wrong_key") from exc
+        self._proved = time.monotonic()
 
     def _choose(self, orders: Sequence[Order]) -> BoundSigner:
         if self._following is not None:
@@ -294,10 +329,13 @@ class BatchIssuer:
             if not batch.is_repeated(record)
         }
         messages = [one.to_be_signed for one in prepared.values()]
+        self._proved = None if prepared else self._proved
         signatures = signatures_of(signer.sign_many, messages) if prepared else []
         credentials = {
             index: one.complete(signature) for (index, one), signature in zip(prepared.items(), signatures, strict=True)
         }
+        if prepared:
+            self._proved = time.monotonic()
         return [
             IssuedCredential(record=record, credential=credentials.get(index))
             for index, record in enumerate(batch.credentials)
@@ -328,6 +366,7 @@ def check_orders(
     policy: IssuancePolicy,
     clock: Clock,
     time_zone: tzinfo | None = None,
+    has_plan: bool = False,
 ) -> tuple[RefusedOrder, ...]:
     """Tell which orders may not be carried out, and everything that is wrong with each.
 
@@ -339,12 +378,16 @@ def check_orders(
         policy: What the authority allows.
         clock: The clock.
         time_zone: Where the authority's days begin, if the policy names none.
+        has_plan: Whether their status will be told somewhere, if they have none of their own.
     """
     own = {one.public_key for one in reader.signers()} | {one.certificate.spki for one in reader.certificates()}
     zone, now = policy.zone or time_zone, clock()
     refused = []
     for index, (order, key) in enumerate(zip(orders, order_keys, strict=True)):
         found = issuer.violations(order, time_zone=zone) + policy.violations(order, issuer.doctype, at=now)
+        if policy.status_required and not has_plan and order.status is None:
+            what = "the policy of this authority demands a status: name a list with --status-url"
+            found += (order_violation("policy.status", "status", what),)
         if order.device_key.spki in own and not any(one.where == "device_key" for one in found):
             what = "the device key is a key of this authority"
             found += (order_violation("issuance.device_key", "device_key", what),)

@@ -198,6 +198,10 @@ CAUSES: Final = MappingProxyType({
         _N, (), "single licences cannot be revoked: no status list was ever opened",
         "mdl issuer certify --role revocation-list, then mdl issuer publish DIR --status-url URL",
     ),
+    "health.status_demanded": Cause(
+        _F, _ISSUE, "the policy demands a status, and no status list was ever opened",
+        "mdl issuer certify --role revocation-list, then mdl issuer publish DIR --status-url URL",
+    ),
     "health.no_list_signer": Cause(
         _F, _REVOKE, "there are status lists, and no revocation-list signer was ever made for their root",
         "mdl issuer certify --role revocation-list",
@@ -507,7 +511,8 @@ class _Examination(Workplace):
     def _examine_lists(self, reader: Reader, roots: Roots, now: datetime, records: _Records) -> None:
         lists = [one for one in reader.status_lists() if one.retired_at is None]
         if not lists:
-            self._tell("health.no_status_plan")
+            demanded = IssuancePolicy.of_store(reader).status_required
+            self._tell("health.status_demanded" if demanded else "health.no_status_plan")
         for issuer in dict.fromkeys(one.issuer for one in lists if not is_ended(reader, one, now)):
             root = next((one for one in roots.certificates if one.certificate.fingerprint == issuer), None)
             try:

@@ -15,6 +15,7 @@
     days = 14                                     # longest life of a security object, from signed to validUntil
     signed_back_hours = 24                        # how long ago, at most, signed may be said to be
     valid_from_ahead_days = 7                     # how long after the time of issuing, at most, validFrom may be
+    status_required = true                        # nothing is issued that cannot be revoked by a list
     time_zone = "America/Denver"                  # where the days of the calendar begin and end
     mandatory."org.iso.18013.5.1" = ["age_over_21"]
 
@@ -119,6 +120,7 @@ class IssuancePolicy:
             have one moment, and nobody is known by it.
         valid_from_ahead_days: How long after the time of issuing ``validFrom`` may be, in days, inclusive. It is never
             before ``signed``.
+        status_required: Whether every credential has a status, by which it can be revoked alone.
         time_zone: Where the authority's days begin and end, an IANA name, or None for what the authority was founded
             with.
         mandatory: Elements that every credential has here, by namespace, beside those of the standard.
@@ -135,6 +137,7 @@ class IssuancePolicy:
     credential_days: int | None = None
     signed_back_hours: int = 24
     valid_from_ahead_days: int = 31
+    status_required: bool = False
     time_zone: str | None = None
     mandatory: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     commands: Mapping[Actor, frozenset[str]] = field(default_factory=lambda: _COMMANDS)
@@ -359,6 +362,8 @@ class IssuancePolicy:
             credentials["days"] = self.credential_days
         credentials["signed_back_hours"] = self.signed_back_hours
         credentials["valid_from_ahead_days"] = self.valid_from_ahead_days
+        if self.status_required:
+            credentials["status_required"] = True
         if self.time_zone is not None:
             credentials["time_zone"] = self.time_zone
         if self.mandatory:
@@ -462,7 +467,10 @@ class _Reading:
         credentials = self._table(
             parts.get("credentials", {}),
             "credentials",
-            ("doctypes", "namespaces", "days", "signed_back_hours", "valid_from_ahead_days", "time_zone", "mandatory"),
+            (
+                *("doctypes", "namespaces", "days", "signed_back_hours", "valid_from_ahead_days", "status_required"),
+                *("time_zone", "mandatory"),
+            ),
         )
         doctypes = frozenset(DOCTYPES)
         if "doctypes" in credentials:
@@ -470,6 +478,9 @@ class _Reading:
         namespaces = None
         if "namespaces" in credentials:
             namespaces = self._names(credentials["namespaces"], "credentials.namespaces")
+        status_required = credentials.get("status_required", False)
+        if type(status_required) is not bool:
+            self._refuse("form", "credentials.status_required", "must be true or false")
         life = None
         if "days" in credentials:
             life = self._number(credentials["days"], "credentials.days")
@@ -479,6 +490,7 @@ class _Reading:
             doctypes=doctypes,
             namespaces=namespaces,
             credential_days=life,
+            status_required=status_required,
             **self._times(credentials),
             mandatory=self._mandatory(credentials.get("mandatory", {})),
             **self._addresses(parts.get("addresses", {})),

@@ -45,7 +45,7 @@ from issuer.issuance import Order
 from issuer.keystore import SecretHandler
 from issuer.records import LicenceRecord, parse_record, read_below
 from issuer.signers import common_name_of
-from issuer.store import Role
+from issuer.store import Role, StatusPlan
 from mdl.cli import terminal
 from mdl.cli.outputs import OutputFile
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError
@@ -183,7 +183,12 @@ def _add_issue(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="NAME",
         help="where the authority's days begin and end, an IANA name (default: as the policy or the founding says)",
     )
-    add_status_plan(verb, "revocation of single credentials (default: none, only of their document signer)")
+    status = add_status_plan(verb, "revocation of single credentials (default: by the lists that were used last)")
+    status.add_argument(
+        "--no-status",
+        action="store_true",
+        help="issue without a status although there are lists: only its document signer can then be revoked",
+    )
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
@@ -290,10 +295,12 @@ def _issue_or_check(arguments: argparse.Namespace) -> int:
     validity = ValidityInfo(signed=at, valid_from=start, valid_until=start + timedelta(days=arguments.valid_days))
     order = Order(namespaces=record.namespaces, device_key=device_key, validity=validity)
     if arguments.check:
-        return _tell_check(authority, order, arguments)
+        return _tell_check(authority, order, plan, arguments)
     with (
         _output(arguments.out, replace=arguments.replace) as commit,
-        authority.open_issuer(at=now, plan=plan, time_zone=arguments.time_zone) as issuer,
+        authority.open_issuer(
+            at=now, plan=plan, revocable=not arguments.no_status, time_zone=arguments.time_zone
+        ) as issuer,
     ):
         # An order that is refused is told for what it is, and is put on record.
         if _is_taken(arguments) and not issuer.check([order]):
@@ -331,10 +338,12 @@ def _issue_or_check(arguments: argparse.Namespace) -> int:
         ("content", f"{record.doctype}, {elements} elements, {len(encoded)} bytes"),
         ("valid", f"{moment(validity.valid_from)} to {moment(validity.valid_until)}"),
         ("signed by", f"{signer.subject}, serial number {signer.serial:x}"),
-        ("reference", f"{issued.record.reference.hex()} (by which it can be revoked)"),
+        ("reference", f"{issued.record.reference.hex()} (keep it: by it alone the licence can be revoked)"),
     ]
     if issued.record.place is not None:
         rows.append(("status", f"told at {issued.record.place.uri} (run mdl issuer publish before it is used)"))
+    else:
+        rows.append(("status", "none: it can be revoked with its document signer only (--status-url names a list)"))
     if arguments.out == _STDOUT:
         # The licence itself is there.
         for line in terminal.columns(rows):
@@ -344,9 +353,12 @@ def _issue_or_check(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_check(authority: Authority, order: Order, arguments: argparse.Namespace) -> int:
+def _tell_check(authority: Authority, order: Order, plan: StatusPlan | None, arguments: argparse.Namespace) -> int:
     """Tell whether an order would be carried out, without the token."""
-    for refused in authority.check_orders([order], at=now, time_zone=arguments.time_zone):
+    revocable = not arguments.no_status
+    for refused in authority.check_orders(
+        [order], at=now, plan=plan, revocable=revocable, time_zone=arguments.time_zone
+    ):
         raise refused.error
     if arguments.json:
         terminal.write_json({"accepted": True, "doctype": authority.doctype})

@@ -82,8 +82,8 @@ def add_signing_terms(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def add_status_plan(verb: argparse.ArgumentParser, title: str) -> None:
-    """Where the status of what is issued is told."""
+def add_status_plan(verb: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+    """Where the status of what is issued is told; gives the group of arguments."""
     status = verb.add_argument_group(title)
     status.add_argument(
         "--status-url",
@@ -96,6 +96,7 @@ def add_status_plan(verb: argparse.ArgumentParser, title: str) -> None:
         default=ListKind.STATUS_LIST.value,
         help="a bit for each credential, or the identifiers of the revoked ones (default: %(default)s)",
     )
+    return status
 
 
 def status_plan(arguments: argparse.Namespace) -> StatusPlan | None:
@@ -336,7 +337,10 @@ def _revoke(arguments: argparse.Namespace) -> int:
         terminal.write([terminal.paint(headline, "bold"), *terminal.columns(rows, indent="  ")])
     for failure in evidence.failures:
         terminal.write_error(f"recorded as revoked, but not told to readers: {failure}; run mdl issuer publish")
-    return status_of(evidence, publication)
+    ended = status_of(evidence, publication)
+    # What no reader can see is done in part, whatever else was signed.
+    is_unseen = revoked.without_place and revoked.valid_until >= revoked.at
+    return _IN_PART if is_unseen and ended != _FAILED else ended
 
 
 def _tell(authority: Authority, arguments: argparse.Namespace, terms: ListTerms) -> tuple[Evidence, Publication | None]:

@@ -251,12 +251,14 @@ class Reservation:
             number is best; of a name or a licence number somebody with the store could guess the digest.
         content: SHA-256 of what is ordered, or None for nothing that could be compared. The store keeps a keyed digest
             of it until the credential has expired, so that an order key stands for one order only.
+        has_status: Whether its status is told somewhere else: then it takes no place.
     """
 
     valid_from: datetime
     valid_until: datetime
     order_key: str | None = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
+    has_status: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -345,6 +345,11 @@ class Reader:
         query = "SELECT DISTINCT plan FROM status_lists WHERE retired_at IS NULL"
         return tuple(places.plan_of(plan) for (plan,) in self._sql.rows(query))
 
+    def last_status_plan(self) -> StatusPlan | None:
+        """The plan of the list that was opened last, of those that are not retired."""
+        query = "SELECT plan FROM status_lists WHERE retired_at IS NULL ORDER BY ordinal DESC LIMIT 1"
+        return next((places.plan_of(plan)[0] for (plan,) in self._sql.rows(query)), None)
+
     def addresses(self) -> tuple[str, ...]:
         """The addresses that the authority's CRLs and lists have."""
         crls = [url for one in self.certificates() for url in one.certificate.crl_uris]
@@ -968,7 +973,7 @@ class Transaction(Reader):
             signer: SHA-256 of the document signer's certificate.
             key: Label of its key.
             doctype: The document type.
-            plan: Where the credentials' status will be told, or None.
+            plan: Where the status of those will be told that have none of their own, or None.
 
         Raises:
             IssuanceError: The signer's key may not be used (code ``store.signer_state``), or an order key was given
@@ -1006,7 +1011,12 @@ class Transaction(Reader):
         batch = os.urandom(_REFERENCE_SIZE)
         count = len(reservations) - len(repeated)
         issuer = self.certificate(signer).issuer
-        taken = iter([None] * count if plan is None else self.take_places(plan, count, issuer=issuer))
+        places_wanted = sum(
+            not one.has_status
+            for one, digest in zip(reservations, digests, strict=True)
+            if digest is None or digest not in repeated
+        )
+        taken = iter(() if plan is None else self.take_places(plan, places_wanted, issuer=issuer))
         credentials = [
             repeated[digest]
             if digest is not None and digest in repeated
@@ -1017,7 +1027,7 @@ class Transaction(Reader):
                 doctype=doctype,
                 valid_from=one.valid_from,
                 valid_until=one.valid_until,
-                place=next(taken),
+                place=None if plan is None or one.has_status else next(taken),
                 state=CredentialState.RESERVED,
                 state_at=self.at,
             )

@@ -1,6 +1,7 @@
 """Batches: what is handed out is on record, and what went wrong is handed out nowhere."""
 
 import sqlite3
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ import pytest
 from issuer.audit import AuditRecord, Event
 from issuer.batches import BatchIssuer
 from issuer.issuance import CredentialIssuer, Order
+from issuer.policy import IssuancePolicy
 from issuer.store import CredentialState, Role, SqliteStore, StatusPlan, Store
 from mdl.doctypes import MDL_NAMESPACE
 from mdl.errors import IssuanceError, LocalProtocolError, SigningError
@@ -91,6 +93,70 @@ def test_without_a_plan_the_order_says_where_its_status_is(make: Make) -> None:
     status = {"status_list": {"idx": 7, "uri": "https://mdl.example/elsewhere"}}
     assert make(plan=None).issue(an_order(status=status)).security_object().status == status
     assert make(plan=None).issue(an_order()).security_object().status is None
+
+
+def test_an_order_keeps_the_status_that_it_has(make: Make) -> None:
+    status = {"status_list": {"idx": 7, "uri": "https://mdl.example/elsewhere"}}
+    own, placed = make().issue_batch([an_order(status=status), an_order()])
+    assert own.credential is not None
+    assert own.credential.security_object().status == status
+    assert (own.record.place, placed.record.place is None) == (None, False)
+
+
+def test_a_policy_may_demand_a_status(make: Make) -> None:
+    demanding = IssuancePolicy(status_required=True)
+    status = {"status_list": {"idx": 7, "uri": "https://mdl.example/elsewhere"}}
+    with pytest.raises(IssuanceError) as error:
+        make(plan=None, policy=lambda: demanding).issue_batch([an_order(status=status), an_order()])
+    assert [(one.code, one.where) for one in error.value.violations] == [("policy.status", "status")]
+    assert error.value.places == (1,)
+    assert make(plan=None, policy=lambda: demanding).issue(an_order(status=status)).security_object().status == status
+    assert make(policy=lambda: demanding).issue(an_order()).security_object().status is not None
+
+
+def test_no_places_are_taken_while_the_token_is_away(
+    make: Make, store: Store, authority: ThrowawayAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_away = True
+
+    def sign(messages: list[bytes]) -> list[bytes]:
+        if is_away:
+            raise SigningError("the token is gone", code="signing.token_lost", retryable=True)
+        return [authority.ds_key.sign(one) for one in messages]
+
+    def used() -> int:
+        with store.reading() as reader:
+            return sum(one.used for one in reader.status_lists())
+
+    issuer = make(sign_many=sign)
+    for _ in range(5):
+        with pytest.raises(SigningError, match="the token is gone"):
+            issuer.issue_batch([an_order()] * 3)
+    assert used() == 3  # those of the batch in which it went away
+    is_away = False
+    issuer.issue_batch([an_order()] * 3)
+    assert used() == 6
+    # Who has not signed for a while cannot know whether the token is there.
+    is_away = True
+    real = time.monotonic
+    monkeypatch.setattr("issuer.batches.time.monotonic", lambda: real() + 61)
+    with pytest.raises(SigningError, match="the token is gone"):
+        issuer.issue_batch([an_order()] * 3)
+    assert used() == 6
+
+
+def test_a_key_that_signs_for_another_takes_no_places(
+    make: Make, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = deterministic_key("another")
+    issuer = make(sign_many=lambda messages: [other.sign(one) for one in messages])
+    real = time.monotonic
+    monkeypatch.setattr("issuer.batches.time.monotonic", lambda: real() + 61)
+    with pytest.raises(SigningError) as error:
+        issuer.issue(an_order())
+    assert error.value.code == "signing.wrong_key"
+    with store.reading() as reader:
+        assert reader.status_lists() == ()
 
 
 def test_the_lists_certificate_is_named_where_it_is_not_the_root(make: Make) -> None:
