@@ -15,13 +15,14 @@ from test_vectors.source.encodings import SMALL, item_sabotages
 from test_vectors.source.generate import CASES
 from test_vectors.source.stage import Fields, asking, licence, scene
 from tests.parts import openssl
+from tests.tables import table
 
 MALFORMED = encodings.CASES
 ACCEPTED = [case for case in CASES if case.breaks is None]
 BULKY = [case for case in CASES if case.bulky]
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in MALFORMED])
+@table("case", MALFORMED, ids=lambda case: case.id)
 def test_what_does_not_decode_is_refused_with_its_code_and_place_and_without_a_value(case: Case) -> None:
     with pytest.raises(DecodeError) as refused:
         case.scene().examine()
@@ -30,7 +31,7 @@ def test_what_does_not_decode_is_refused_with_its_code_and_place_and_without_a_v
     assert "Mustermann" not in str(refused.value)
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in ACCEPTED])
+@table("case", ACCEPTED, ids=lambda case: case.id)
 def test_what_is_accepted_is_accepted_with_the_warnings_that_it_deserves(case: Case) -> None:
     given = case.scene()
     for policy in Policy:

@@ -318,7 +318,6 @@ def test_a_certificate_that_does_not_come_is_not_waited_for_without_end(
         ({"common_name": ""}, "build.subject"),
         ({"organization": 65 * "x"}, "build.subject"),
     ],
-    ids=str,
 )
 def test_what_makes_no_document_signer_is_not_asked_for(
     stand_in: StandIn, ca: PrivateCa, request_of: CertificateRequest, changes: dict[str, Any], code: str

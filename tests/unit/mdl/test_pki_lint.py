@@ -37,6 +37,7 @@ from mdl.pki import (
     lint_crl,
 )
 from mdl.testing import deterministic_key
+from tests.tables import table
 from tests.x509_forgery import (
     CONTACT,
     CRL_URI,
@@ -486,7 +487,7 @@ def test_an_honest_certificate_has_no_findings(profile: Profile) -> None:
     assert lint_certificate(certificate, profile) == ()
 
 
-@pytest.mark.parametrize(("profile", "rule"), ALL_RULES, ids=[rule.id for _, rule in ALL_RULES])
+@table(("profile", "rule"), ALL_RULES, ids=[rule.id for _, rule in ALL_RULES])
 def test_a_forgery_breaks_exactly_its_rule(profile: Profile, rule: Any) -> None:
     key = rule.id.removeprefix(f"{profile.id}.")
     forgery, company = FORGERIES[key]
@@ -644,7 +645,7 @@ WARNINGS = {
 WARNINGS_HERE = {"iaca.crldp.missing", "iaca-link.eku.missing", "iaca-link.eku.purpose", "iaca-link.ian.missing"}
 
 
-@pytest.mark.parametrize(("profile", "rule"), ALL_RULES, ids=[rule.id for _, rule in ALL_RULES])
+@table(("profile", "rule"), ALL_RULES, ids=[rule.id for _, rule in ALL_RULES])
 def test_the_grade_is_the_agreed_one(profile: Profile, rule: Any) -> None:
     key = rule.id.removeprefix(f"{profile.id}.")
     assert rule.security is (key in SECURITY and rule.id not in TOLERABLE)
@@ -669,7 +670,7 @@ def test_rule_ids_are_unique_and_name_their_profile() -> None:
     assert not [rule for _, rule in ALL_RULES if "{" in rule.requirement + rule.remedy]
 
 
-@pytest.mark.parametrize(("profile", "rule"), ALL_RULES, ids=[rule.id for _, rule in ALL_RULES])
+@table(("profile", "rule"), ALL_RULES, ids=[rule.id for _, rule in ALL_RULES])
 def test_a_rule_is_left_unjudged_without_its_evidence_and_no_other_is(profile: Profile, rule: Any) -> None:
     case = FORGERIES[rule.id.removeprefix(f"{profile.id}.")][0](profile)
     found = {finding.rule for finding in lint_certificate(case.certificate, profile)}
@@ -729,7 +730,7 @@ def test_a_crl_lives_ninety_days() -> None:
     assert timedelta(days=90) == CRL.longest_interval
 
 
-@pytest.mark.parametrize("rule", [*(rule for _, rule in ALL_RULES), *CRL.rules], ids=lambda rule: rule.id)
+@table("rule", [*(rule for _, rule in ALL_RULES), *CRL.rules], ids=lambda rule: rule.id)
 def test_a_rule_says_all_that_a_rule_says(rule: Any) -> None:
     assert rule.clause.startswith(("18013-5 ", "RFC 5280 "))
     assert rule.requirement.endswith(".")
