@@ -161,7 +161,7 @@ class CertificateAuthority:
             UnsupportedError: asn1crypto is not installed (code ``issuer.extra_missing``).
 
         Spec:
-            18013-5 first edition, B.1.2.
+            18013-5 first edition B.1.2.
         """
         not_after = whole_seconds(not_before) + IACA_LIFE if not_after is None else not_after
         certificate = _issue(
@@ -284,7 +284,7 @@ class CertificateAuthority:
             UnsupportedError: asn1crypto is not installed (code ``issuer.extra_missing``).
 
         Spec:
-            18013-5 first edition, B.3.
+            18013-5 first edition B.3.
         """
         read = SecondReading()
         entries = tuple(revoked)
@@ -333,7 +333,7 @@ class Iaca(CertificateAuthority):
         """Issue the certificate of a document signer; the arguments and errors are those of `issue`.
 
         Spec:
-            18013-5 first edition, B.1.4.
+            18013-5 first edition B.1.4.
         """
         return self.issue(
             DOCUMENT_SIGNER,
@@ -366,7 +366,7 @@ class Iaca(CertificateAuthority):
             UnsupportedError: asn1crypto is not installed (code ``issuer.extra_missing``).
 
         Spec:
-            18013-5 first edition, Annex B, as the facts sheet reports it; expiry and purpose are disputed there.
+            18013-5 first edition Annex B; pki.md §2.2, where expiry and purpose are disputed.
         """
         _require(successor, IACA, self._post_quantum)
         return _issue(

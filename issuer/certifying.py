@@ -279,7 +279,7 @@ class Certifying(Workplace):
             SigningError: The token is not to be had, or refused; or the folder or the store cannot be written.
 
         Spec:
-            Facts sheet pki §2.2, §4, §11 no. 5.
+            pki.md §2.2, §4, §11 no. 5.
         """
         return self._make_root(
             Role.IACA,

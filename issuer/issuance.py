@@ -5,7 +5,7 @@ Signing is prepare → to_be_signed → complete, so a software key, an HSM and 
 the document signer's certificate, whatever key the signer names meanwhile.
 
 Spec:
-    18013-5 first edition 9.1.2.3 to 9.1.2.5; facts sheet mdoc §1.3, §1.4, §2.1, §2.2.
+    18013-5 first edition 9.1.2.3 to 9.1.2.5; mdoc.md §1.3, §1.4, §2.1, §2.2.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@
 may be run by a timer, at any time, by several processes.
 
 Spec:
-    Facts sheet pki §4 (re-key, rotation, the arithmetic of a document signer's life), §10.2 (rhythms).
+    pki.md §4 (re-key, rotation, the arithmetic of a document signer's life), §10.2 (rhythms).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Rules:
         elif self.crl_lead_days >= self.crl_days:
             problem = "the lead of a CRL is shorter than its interval"
         elif self.root_signing_days + self.signer_days + self.root_lead_days > self.root_days:
-            # Facts sheet pki §2.1, the sizing rule.
+            # pki.md §2.1, the sizing rule.
             problem = "a root lives as long as it certifies, and a document signer and the lead beyond that"
         else:
             return
@@ -338,7 +338,7 @@ class _Standing:
             last = max(ours, key=lambda one: one.certificate.not_after, default=None)
             yield self._roots.certifying(issuer, self._at), last
             return
-        # Facts sheet pki §7.2: readers take a list only from a signer of the root that certified the document signer.
+        # pki.md §7.2: readers take a list only from a signer of the root that certified the document signer.
         for root in self._roots.in_service(self._at):
             if root.role is issuer and _needed_until(self._roots, role, root, self._at) >= self._at:
                 under = [one for one in ours if one.issuer == root.certificate.fingerprint]

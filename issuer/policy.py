@@ -40,7 +40,7 @@ checkpoint --token-uri``). A user of the operating system who can write the fold
 that somebody did shows in the log against a checkpoint.
 
 Spec:
-    Facts sheet pki §1, §2 (the maxima), §4 (rotation), §10.2 (duties).
+    pki.md §1, §2 (the maxima), §4 (rotation), §10.2 (duties).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ SIGNED_AHEAD: Final = timedelta(minutes=5)
 
 _SIGNING: Final = tuple(one.name for one in CURVES.values() if one.algorithm is not None)
 _ON_CURVES: Final = tuple(one.name for one in CURVES.values() if one.algorithm is not None and one.kind == "EC")
-# Facts sheet pki §1: no Edwards key signs certificates or lists.
+# pki.md §1: no Edwards key signs certificates or lists.
 _EDWARDS: Final = frozenset({Role.DOCUMENT_SIGNER, Role.JWS_SIGNER, Role.READER, Role.AUDIT})
 
 _READING: Final = frozenset({

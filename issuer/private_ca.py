@@ -126,7 +126,7 @@ class PrivateCa:
             SigningError: The service refused or failed, or did not deliver in time (``signing.certificate_pending``).
 
         Spec:
-            18013-5 first edition, B.1.4.
+            18013-5 first edition B.1.4.
         """
         root = self.certificate
         request = decode_csr(request) if isinstance(request, bytes) else request

@@ -15,7 +15,7 @@ Whatever reads the tree reads it before it opens the store: then nothing that an
 as if it were ahead.
 
 Spec:
-    RFC 5280 5.2.3: CRL numbers only grow. Facts sheet pki §7: a place in a list is one credential's for ever.
+    RFC 5280 5.2.3: CRL numbers only grow. pki.md §7: a place in a list is one credential's for ever.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ Who watches a list sees which of its bits change together, and when: with all co
 published at once, they can be told to be one person's. Recording now and signing at fixed times mixes many people.
 
 Spec:
-    18013-5 first edition B.3 (CRL within 48 hours), second edition (draft) 12.3.6. Facts sheets pki §4, §7, scale §6.
+    18013-5 first edition B.3 (CRL within 48 hours); 18013-5 second edition (draft) 12.3.6; pki.md §4, §7; online.md
+    §4.2.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class Roots:
         """The roots whose CRLs are needed: a certificate under them is, or may yet be, valid.
 
         Spec:
-            Facts sheet pki §4: after a re-key the old key's CRL goes on until its last end entity expires.
+            pki.md §4: after a re-key the old key's CRL goes on until its last end entity expires.
         """
         return tuple(
             one
@@ -284,7 +284,7 @@ def choose_document_signer(
         valid_until: The latest end of their validity.
 
     Spec:
-        Facts sheet pki §4: no security object outlives its document signer.
+        pki.md §4: no security object outlives its document signer.
     """
     fitting = [one for one in signers if one.may_sign(signed=signed, valid_until=valid_until)]
     return fitting[-1] if fitting else None

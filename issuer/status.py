@@ -9,7 +9,7 @@ Readers see a list as a whole, never a credential: a list has places of many peo
 with decoys some of them are shown with every revocation, so that the number of revoked credentials does not tell.
 
 Spec:
-    18013-5 second edition (draft) 12.3.6 and Table B.9; IETF Token Status List (draft). Facts sheet pki §7.
+    18013-5 second edition (draft) 12.3.6 and Table B.9; Token Status List (draft); pki.md §7.
 """
 
 from __future__ import annotations
@@ -364,7 +364,7 @@ def require_list_signer(certificate: Certificate, root: Certificate) -> None:
         ProfileError: It breaks the profile, or another root issued it (code ``status.signer``; see ``findings``).
 
     Spec:
-        18013-5 second edition (draft) Table B.9; facts sheet pki §2.8, §7.2: the key of the root itself signs it.
+        18013-5 second edition (draft) Table B.9; pki.md §2.8, §7.2. The root's own key signs it.
     """
     findings = lint_certificate(certificate, REVOCATION_LIST_SIGNER, issuer=root)
     grave = tuple(one for one in findings if one.security or one.severity is Severity.ERROR)

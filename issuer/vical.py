@@ -15,7 +15,7 @@ A list that is to be published, whoever made it, is held against what a reader w
 readers tolerate in the lists of others is not sent out from here.
 
 Spec:
-    18013-5 first edition C.1.7. Facts sheet pki §2.7 (signer), §5.1 (structure), §5.4 (at least every 90 days).
+    18013-5 first edition C.1.7. pki.md §2.7 (signer), §5.1 (structure), §5.4 (at least every 90 days).
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def verify_vical(
             (``publish.vical_date``), or its successor is due (``publish.vical_stale``).
 
     Spec:
-        18013-5 first edition C.1.7; facts sheet pki §5.3.
+        18013-5 first edition C.1.7; pki.md §5.3.
     """
     vical = Vical.decode(data)
     chain = _certificates(vical)

@@ -17,7 +17,7 @@ The addresses are the authority's own, and nothing of what comes is believed or 
 avoided as a reader avoids them; size and time are bounded, and a redirect leads to http or https only.
 
 Spec:
-    Facts sheets pki §4 (publication of CRLs), §7.3 and §7.4 (status lists), §10.2 (fetch one's own from outside).
+    pki.md §4 (publication of CRLs), §7.3 and §7.4 (status lists), §10.2 (fetch one's own from outside).
 """
 
 from __future__ import annotations

@@ -8,6 +8,6 @@ from typing import Final
 __all__ = ["SPECIFICATION"]
 
 SPECIFICATION: Final = (
-    "ISO/IEC 18013-5:2021, with what is known of the second edition's draft where a facts sheet says so"
+    "ISO/IEC 18013-5:2021, with what is known of the second edition's draft where docs/standards says so"
 )
 """What is implemented. The standard itself was not at hand: no claim of conformance is made."""

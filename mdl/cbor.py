@@ -17,7 +17,7 @@ Values are int, str, bytes, bool, None, float, list, dict, `FullDate`, `TDate`, 
 `Tagged24`. Arrays and maps inside a `Tag` may come as tuples and immutable maps.
 
 Spec:
-    RFC 8949; 18013-5 asks for preferred serialization and definite lengths (facts sheet mdoc §1.1).
+    RFC 8949; 18013-5 asks for preferred serialization and definite lengths (mdoc.md §1.1).
 """
 
 from __future__ import annotations

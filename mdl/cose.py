@@ -186,7 +186,7 @@ class CoseSign1:
         A digest by an algorithm that is not known here says nothing; one that is no byte string is no certificate's.
 
         Spec:
-            RFC 9360 §2; the draft of the second edition recommends SHA-256 (facts sheet mdoc §2.2).
+            RFC 9360 §2; the draft of the second edition recommends SHA-256 (mdoc.md §2.2).
         """
         value: Any = self.protected_map.get(X5T)
         if type(value) not in (list, tuple) or len(value) != 2 or type(value[0]) is not int:
@@ -410,7 +410,7 @@ def key_deviation(value: Mapping[Any, Any], key: PublicKey, *, signs: bool) -> s
         signs: Whether the key signs; otherwise it agrees secrets.
 
     Spec:
-        RFC 9052 §7.1, RFC 9053 §7; optional members are ignored (facts sheet mdoc §3.1).
+        RFC 9052 §7.1, RFC 9053 §7; optional members are ignored (mdoc.md §3.1).
     """
     members = _MEMBERS[value[1]]
     if len(value) == 1 + len(members):

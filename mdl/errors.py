@@ -72,7 +72,7 @@ class MdlError(Exception):
     Attributes:
         message: One line for a person, without personal data.
         code: A stable dotted identifier for programs.
-        clause: Where the broken rule stands, as the facts sheets name it, or None.
+        clause: Where the broken rule stands, as docs/standards/clauses.md lists it, or None.
     """
 
     def __init__(self, message: str, *, code: str, clause: str | None = None) -> None:

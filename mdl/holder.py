@@ -14,7 +14,7 @@ Members of a request that the second edition's draft adds (alternatives, use cas
 not acted upon; an answer without them is a permitted answer.
 
 Spec:
-    18013-5 first edition 8.3.2.1.2 (response), 9.1.3 (mdoc authentication); facts sheet mdoc §2.4, §2.5, §4.5.
+    18013-5 first edition 8.3.2.1.2 (response), 9.1.3 (mdoc authentication); mdoc.md §2.4, §2.5, §4.5.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Credential:
             MAC where it is wished for and both keys are on one curve; else SIGNATURE; None where the key cannot.
 
         Spec:
-            18013-5 first edition 9.1.3.5; facts sheet mdoc §2.4.
+            18013-5 first edition 9.1.3.5; mdoc.md §2.4.
         """
         curve = self.device_key.public_key.curve
         if (
@@ -174,7 +174,7 @@ def _read_items(
     hash_name = DIGEST_ALGORITHMS.get(mso.digest_algorithm)
     if hash_name is None:
         msg = "the security object names no digest algorithm of the standard"
-        raise UnsupportedError(msg, code="credential.digest_algorithm", clause="facts sheet mdoc §1.3")
+        raise UnsupportedError(msg, code="credential.digest_algorithm", clause="18013-5 9.1.2.5")
     digests = mso.value_digests.get(namespace, {})
     result: dict[str, tuple[Tagged24, Any]] = {}
     decoded = decode_sequence([item.content for item in received])

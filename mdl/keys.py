@@ -461,7 +461,7 @@ class PublicKey:
             leads to no secret is refused when a secret is agreed.)
 
     Spec:
-        RFC 8032 §5.1.7 and §5.2.7, RFC 7748 §6, SEC 1 §3.2.2; facts sheet pki §8.4.
+        RFC 8032 §5.1.7 and §5.2.7, RFC 7748 §6, SEC 1 §3.2.2; pki.md §8.4.
     """
 
     __slots__ = ("_spki", "curve", "key")

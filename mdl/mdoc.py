@@ -64,7 +64,7 @@ __all__ = [
 DIGEST_ALGORITHMS: Final[Mapping[str, str]] = {"SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
 MAX_DIGEST_ID: Final = 1 << 31
-"""A digest id is below this bound (facts sheet mdoc §1.3)."""
+"""A digest id is below this bound (mdoc.md §1.3)."""
 
 MAX_DOCUMENTS: Final = 128
 """Most documents of one response that are decoded, inclusive: each costs its reader some signatures."""
@@ -708,7 +708,7 @@ class ItemsRequest:
         They are the ``alternativeDataElements`` of the request info; whatever there is not of their form is left out.
 
         Spec:
-            18013-5 second edition (draft) 10.2; facts sheet mdoc §2.6.
+            18013-5 second edition (draft) 10.2; mdoc.md §2.6.
         """
         found: dict[tuple[str, str], list[frozenset[tuple[str, str]]]] = {}
         for entry in _entries(self.request_info.get("alternativeDataElements")):
@@ -727,7 +727,7 @@ class ItemsRequest:
         none is left, no root may.
 
         Spec:
-            18013-5 second edition (draft) 10.2; facts sheet mdoc §2.6.
+            18013-5 second edition (draft) 10.2; mdoc.md §2.6.
         """
         if "issuerIdentifiers" not in self.request_info:
             return None

@@ -2,7 +2,7 @@
 
 In person, the transcript is put together of slices of the messages as transmitted; nothing is encoded again. Online,
 the first two members are null and the handover names what the request said, mostly by a hash. Which handover a session
-has follows from what the reader sent; a reader decides it once and never tries several (facts sheet online §1.4).
+has follows from what the reader sent; a reader decides it once and never tries several (online.md §1.4).
 
     in person                   QrHandover, NfcHandover
     to a website, REST          ReaderEngagementHandover            18013-7 Annex A
@@ -14,8 +14,8 @@ has follows from what the reader sent; a reader decides it once and never tries 
     during issuance             OpenId4VciHandover                  OpenID4VCI 1.1 (draft)
 
 Spec:
-    18013-5 first edition 9.1.5.1; 18013-7 (draft of the second edition) Annexes A to C; OpenID4VP 1.0 B.2.6; facts
-    sheets mdoc §3.4 and online §1.4, §2.1 to §2.3.
+    18013-5 first edition 9.1.5.1; 18013-7 second edition (draft) Annexes A to C; OpenID4VP 1.0 B.2.6; mdoc.md §3.4;
+    online.md §1.4, §2.1 to §2.3.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class QrHandover(_InPerson):
     """The engagement was a QR code: the handover is null.
 
     Spec:
-        18013-5 first edition 9.1.5.1; facts sheet mdoc §3.4.
+        18013-5 first edition 9.1.5.1; mdoc.md §3.4.
     """
 
     @property
@@ -133,7 +133,7 @@ class NfcHandover(_InPerson):
             which has none.
 
     Spec:
-        18013-5 first edition 9.1.5.1; facts sheet mdoc §3.3, §3.4.
+        18013-5 first edition 9.1.5.1; mdoc.md §3.3, §3.4.
     """
 
     handover_select: bytes
@@ -159,7 +159,7 @@ class ReaderEngagementHandover(_InPerson):
         reader_engagement: The ReaderEngagement as it stood in the URI, encoded, not in tag 24.
 
     Spec:
-        18013-7 second edition (draft) Annex A; facts sheet online §2.1. The reader's key is the one from which the
+        18013-7 second edition (draft) Annex A; online.md §2.1. The reader's key is the one from which the
         session keys were derived.
     """
 
@@ -209,7 +209,7 @@ class OpenId4VpHandover(HashedHandover):
         response_uri: The request's response_uri, or its redirect_uri.
 
     Spec:
-        OpenID4VP 1.0 B.2.6.1; facts sheet online §1.4. With a signed request, all values come from the verified
+        OpenID4VP 1.0 B.2.6.1; online.md §1.4. With a signed request, all values come from the verified
         Request Object.
     """
 
@@ -239,7 +239,7 @@ class OpenId4VpDcApiHandover(HashedHandover):
         jwk_thumbprint: As in `OpenId4VpHandover`.
 
     Spec:
-        OpenID4VP 1.0 B.2.6.2; facts sheet online §1.4.
+        OpenID4VP 1.0 B.2.6.2; online.md §1.4.
     """
 
     label: ClassVar[str] = "OpenID4VPDCAPIHandover"
@@ -267,7 +267,7 @@ class OpenId4VpDraft24Handover(HashedHandover):
         nonce: The request's nonce.
 
     Spec:
-        OpenID4VP draft 24; facts sheet online §1.4.
+        OpenID4VP draft 24; online.md §1.4.
     """
 
     label: ClassVar[str] = "OpenID4VPDCAPIHandover"
@@ -294,7 +294,7 @@ class OpenId4VciHandover(HashedHandover):
         jwk_thumbprint: As in `OpenId4VpHandover`.
 
     Spec:
-        OpenID4VCI 1.1 (draft); facts sheet online §1.4 has the label. The order of the values is the one that
+        OpenID4VCI 1.1 (draft); online.md §1.4. The order of the values is the one that
         reproduces the published transcript.
     """
 
@@ -323,7 +323,7 @@ class AnnexCHandover(HashedHandover):
         origin: The origin of the page that asked, for example ``https://example.com``.
 
     Spec:
-        18013-7 second edition (draft) Annex C; facts sheet online §2.3.
+        18013-7 second edition (draft) Annex C; online.md §2.3.
     """
 
     label: ClassVar[str] = "dcapi"
@@ -350,7 +350,7 @@ class AnnexBHandover:
         mdoc_generated_nonce: The wallet's nonce: the text that ``apu`` of the encrypted response encodes in base64url.
 
     Spec:
-        18013-7 second edition (draft) Annex B; facts sheet online §1.4, §2.2.
+        18013-7 second edition (draft) Annex B; online.md §1.4, §2.2.
     """
 
     client_id: str
@@ -388,7 +388,7 @@ def jwk_thumbprint(jwk: Mapping[str, Any]) -> bytes:
             ``key.unsupported``).
 
     Spec:
-        RFC 7638 §3; facts sheet online §1.4.
+        RFC 7638 §3; online.md §1.4.
     """
     names = _HASHED_MEMBERS.get(str(jwk.get("kty")))
     if names is None or not all(type(jwk.get(name)) is str for name in names):

@@ -7,8 +7,8 @@ and trusts nobody; a list is inflated only when it is asked for, so that a reade
 The issuing side goes `prepare_status_token` → ``to_be_signed`` → `PreparedStatusToken.complete`.
 
 Spec:
-    18013-5 second edition (draft) 12.3.6; IETF Token Status List (draft); RFC 8392 (CWT). Facts sheets mdoc §2.3 and
-    pki §7. What the draft may still change is kept in this module.
+    18013-5 second edition (draft) 12.3.6; Token Status List (draft); RFC 8392; mdoc.md §2.3; pki.md §7. What the draft
+    may still change is kept in this module.
 """
 
 from __future__ import annotations
@@ -456,7 +456,7 @@ class StatusToken:
             DecodeError: The bytes are no such token (codes ``cbor.…``, ``cose.…``, ``status.token``, ``status.typ``).
 
         Spec:
-            18013-5 second edition (draft) 12.3.6.3; facts sheet pki §7.3.
+            18013-5 second edition (draft) 12.3.6.3; pki.md §7.3.
         """
         other = _other_form(data)
         if other is not None:

@@ -9,8 +9,8 @@ The provider's side is strict: `CertificateInfo.of` makes an entry out of a cert
 ``to_be_signed`` → `PreparedVical.complete` makes the list.
 
 Spec:
-    18013-5 first edition C.1.7.1 (structure) and C.1.7.2 (signer); ``notAfter`` and ``vicalURL`` are of the second
-    edition (draft). Facts sheet pki §5.1 and §5.2.
+    18013-5 first edition C.1.7.1 (structure) and C.1.7.2 (signer); pki.md §5.1 and §5.2. ``notAfter`` and ``vicalURL``
+    are of the draft of the second edition.
 """
 
 from __future__ import annotations
@@ -349,7 +349,7 @@ class CertificateInfo:
             ValueError: No document type, or one of the texts is empty.
 
         Spec:
-            18013-5 C.1.7.1; facts sheet pki §5.1: ``docType`` names at least one.
+            18013-5 C.1.7.1; pki.md §5.1: ``docType`` names at least one.
         """
         if isinstance(doctypes, str) or isinstance(profiles, str):
             msg = "document types and profiles are several texts, not one"
@@ -696,7 +696,7 @@ def prepare_vical(
             broken or has the root in it, or times that are naive or not in order.
 
     Spec:
-        18013-5 C.1.7.1 and C.1.7.2; facts sheet pki §5.1: never an empty list, always a number.
+        18013-5 C.1.7.1 and C.1.7.2; pki.md §5.1: never an empty list, always a number.
     """
     times = (date, next_update) if not_after is None else (date, next_update, not_after)
     if any(one.utcoffset() is None for one in times):

@@ -2,7 +2,7 @@
 
 For the doctor (`reader.diagnosis`) and nobody else: a verifier has one session and never tries several. A candidate is
 the handover of `mdl.session` with what is known of the session put in, or the same with one input as it is mistaken in
-practice (facts sheets mdoc §6, online §0, §1.4 and §8.4). What comes out has names and never the values.
+practice (mdoc.md §6, online.md §0, §1.4 and §8.4). What comes out has names and never the values.
 """
 
 from __future__ import annotations
@@ -519,7 +519,7 @@ def _in_place(known: Known, *names: str) -> Iterator[_Value]:
             yield _Value(getattr(known, name), f"the {name} in its place")
 
 
-# Facts sheet online §1.1.
+# online.md §1.1.
 _PREFIXES: Final = (
     "x509_san_dns:",
     "x509_hash:",

@@ -51,7 +51,7 @@ from mdl.mdoc import (
 from mdl.pki import Certificate
 from reader.report import CHECKS, RESPONSE_CHECKS, Check, Outcome, Policy
 
-# Shortest random of an item, in bytes, inclusive (facts sheet mdoc §1.3).
+# Shortest random of an item, in bytes, inclusive (mdoc.md §1.3).
 _MIN_RANDOM: Final = 16
 
 
@@ -630,7 +630,7 @@ def _gaps(request: ItemsRequest, returned: Mapping[str, Mapping[str, Any]]) -> t
         wanted, got = asked.get(namespace, {}).keys(), returned.get(namespace, {})
         if wanted == got.keys():  # mutants: same
             continue
-        # One age statement may be answered by another: facts sheet mdoc §4.5.
+        # One age statement may be answered by another: mdoc.md §4.5.
         statements = age_statements(got)
         open_ages = {one: age for one in wanted - got.keys() if (age := age_over_threshold(one)) is not None}
         missing |= {
@@ -662,7 +662,7 @@ def _answers_one(statements: Mapping[int, bool], threshold: int | None, ages: It
 # (10) plausible element types
 
 # What is not of its CBOR type was not meant so by anybody. What is, but has a value that the table does not know, is
-# the issuing authority's affair: facts sheet mdoc §4.1 no. 10 warns only.
+# the issuing authority's affair: mdoc.md §4.1 no. 10 warns only.
 _KINDS: Final[Mapping[str, str]] = {
     Code.DATE_FORM: "elements.date_form",
     Code.TYPE: "elements.type",

@@ -233,7 +233,7 @@ def _not_done(unsupported: tuple[str, ...], known: Known, *, unexplained: bool) 
         text = f"documents in {name} were not looked at, since that form is not implemented here"
         yield Observation("response.unsupported", text)
     if unexplained and known.origin is not None and known.origin.lower().startswith(("https://", "http://")):
-        # Facts sheet online §8.4: it looks like android:apk-key-hash:…, and follows from no address.
+        # online.md §8.4: it looks like android:apk-key-hash:…, and follows from no address.
         text = "the origin of an app cannot be made from that of a page: give it as the origin where an app asked"
         yield Observation("origin.app", text)
     if known.transcript is None:

@@ -20,7 +20,7 @@ A reader that works offline loads a file, and passes the same evidence to every 
     evidence = EvidenceStore.load(path, trust).evidence(at=at)
 
 Spec:
-    Facts sheets pki §4, §7.3, §7.6 and online-and-conformance §4.1: the credential first; exp is a hard end, ttl the
+    pki.md §4, §7.3, §7.6 and online.md §4.1: the credential first; exp is a hard end, ttl the
     longest age of a copy, both whatever an HTTP header says.
 """
 

@@ -4,7 +4,7 @@
 in size and in time. What to fetch and when, and what is kept, is `reader.evidence`.
 
 Spec:
-    Facts sheets pki §7.4 (HTTP, bounds) and online-and-conformance §8.4 (resource exhaustion).
+    pki.md §7.4 (HTTP, bounds) and online.md §8.4 (resource exhaustion).
 """
 
 from __future__ import annotations

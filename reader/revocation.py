@@ -422,7 +422,7 @@ class CrlJudge:
             that can clear is fresh and does not list it. INDETERMINATE otherwise, with the reason.
 
         Spec:
-            18013-5 first edition B.3; facts sheet pki §4.
+            18013-5 first edition B.3; pki.md §4.
         """
         said = noted(evidence, "crls", _AtHand).say(certificate, issuer, self._post_quantum)
         if said.is_revoked:

@@ -19,7 +19,7 @@ good for that as a new one. One that says "suspended" is held against the newer 
 neither revokes nor clears counts as absent (docs/adr/0017).
 
 Spec:
-    18013-5 second edition (draft) 12.3.6; facts sheet pki §2.8 and §7.
+    18013-5 second edition (draft) 12.3.6; pki.md §2.8 and §7.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ proof, and carries the proof: each verification asks whether the evidence that i
 verdict at one time is the same, whenever the store was made.
 
 Spec:
-    18013-5 first edition Annex B and C.1.7.1, 9.3.3; facts sheet pki §2.1, §2.2, §3.2 and §5.3.
+    18013-5 first edition Annex B and C.1.7.1, 9.3.3; pki.md §2.1, §2.2, §3.2 and §5.3.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ MDL_DOCTYPE: Final = "org.iso.18013.5.1.mDL"
 """The document type whose signers' purpose nobody chooses: it is the standard's."""
 
 # The purposes of an mDL's signer, and of any other document's where nobody has chosen: there the generic purpose of
-# ISO/IEC 23220-4 (facts sheet pki §9) is as good.
+# ISO/IEC 23220-4 (pki.md §9) is as good.
 _MDL_PURPOSES: Final = frozenset({KeyPurpose.MDL_DOCUMENT_SIGNER.value})
 _USUAL_PURPOSES: Final = _MDL_PURPOSES | {KeyPurpose.MDOC_SIGNER.value}
 # The roles that this PKI and its neighbours have beside the signing of documents: accepting any purpose, or none,
@@ -242,7 +242,7 @@ class TrustAnchor:
             ValueError: `at` is naive.
 
         Spec:
-            Facts sheet pki §3.2: an anchor's own profile is checked at import.
+            pki.md §3.2: an anchor's own profile is checked at import.
         """
         demand_moment("at", at)
         findings = _findings(certificate, purpose)
@@ -326,7 +326,7 @@ class TrustAnchor:
             at: The time of verification.
 
         Spec:
-            18013-5 C.1.7.1; facts sheet pki §3.2 and §5.3 step 9.
+            18013-5 C.1.7.1; pki.md §3.2 and §5.3 no. 9.
         """
         if self.purpose is not Purpose.DOCUMENT_SIGNING:
             return "the root is not trusted to issue document signers"
@@ -391,7 +391,7 @@ def wrong_purpose(doctype: str, document_signer: Certificate, anchor: TrustAncho
         anchor: The anchor whose choice of purposes counts; None: none was made.
 
     Spec:
-        18013-5 B.1.4 for the mDL; facts sheet pki §6 and §9 for others.
+        18013-5 B.1.4 for the mDL; pki.md §6 and §9 for others.
     """
     accepted: frozenset[str] | AnyPurpose = _MDL_PURPOSES
     if doctype != MDL_DOCTYPE:
@@ -477,7 +477,7 @@ def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: d
         ValueError: `at` is naive.
 
     Spec:
-        Facts sheet pki §2.2; one source only has the extended key usage, and the safe reading asks for it.
+        pki.md §2.2; one source only has the extended key usage, and the safe reading asks for it.
     """
     demand_moment("at", at)
     clause = "18013-5 Annex B"

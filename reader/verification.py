@@ -16,7 +16,7 @@ of a check is spoilt by an earlier failure, it stays INDETERMINATE: the earlier 
     (10) plausible element types
 
 Spec:
-    18013-5 first edition 9.3.1 to 9.3.3; facts sheets mdoc §4.1 and pki §3.
+    18013-5 first edition 9.3.1 to 9.3.3; mdoc.md §4.1 and pki.md §3.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _MAX_OTHERS: Final = 8
 # What asks for the mDL's own purpose in extendedKeyUsage, and no other: for the mDL, `ds.eku.extra` is left to say so.
 _PURPOSE_RULES: Final = frozenset(("ds.eku.missing", "ds.eku.purpose"))
 _EXTRA_PURPOSE_RULE: Final = "ds.eku.extra"
-# A state that only one of the two names: the root must, by AAMVA's rules (facts sheet pki §10). Where the document
+# A state that only one of the two names: the root must, by AAMVA's rules (pki.md §10). Where the document
 # signer names none, `subject.jurisdiction` says so.
 _STATE_ABSENT_RULE: Final = "ds.issuer.state.absent"
 # What the rehearsal grades as a note (see `mdl.pki.lint_certificate`).
@@ -148,7 +148,7 @@ class VerifiedDocument:
         """Whether the holder has reached `age` years, by the nearest of the age statements: yes, no or unknown.
 
         Spec:
-            Facts sheet mdoc §4.5. The statements hold as of the security object's validFrom.
+            mdoc.md §4.5. The statements hold as of the security object's validFrom.
         """
         return age_over(age_statements(self.elements.get(MDL_NAMESPACE, {})), age)
 

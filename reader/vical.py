@@ -17,7 +17,7 @@ of them. There is no way around them: what does not verify gives no anchor.
 An entry that fails (8) or (9) is refused alone, and told; the others are used.
 
 Spec:
-    18013-5 first edition C.1.7; facts sheet pki §5.3.
+    18013-5 first edition C.1.7; pki.md §5.3.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ __all__ = [
 DEFAULT_MAX_STALE: Final = timedelta(days=120)
 """How long after its nextUpdate a list may still be used: one provider has left gaps of up to 93 days.
 
-That is by one source (facts sheet pki §5.3 step 7); a month is added to the longest gap.
+That is by one source (pki.md §5.3 no. 7); a month is added to the longest gap.
 """
 
 _ASSUMED_INTERVAL: Final = timedelta(days=90)
-"""When the next list is due where the list does not say: providers publish at least that often (facts sheet §5.4)."""
+"""When the next list is due where the list does not say: providers publish at least that often (pki.md §5.4)."""
 
 _CLOCK_TOLERANCE: Final = timedelta(minutes=3)
 """How far a provider's clock may be ahead."""

@@ -4,7 +4,7 @@
 what remains: signed by the root key, readable, and checked by whoever doubts it.
 
 Spec:
-    Facts sheet pki §5.4, §10.2: scripted, two or more people, in the HSM, signed minutes, the fingerprint recorded.
+    pki.md §5.4, §10.2: scripted, two or more people, in the HSM, signed minutes, the fingerprint recorded.
 """
 
 from issuer.ceremony.conduct import Announcement, Ceremony, Confirm, Phrase, rehearse

@@ -5,7 +5,7 @@ writes one chunk, drawing ten thousand in a list of a million some thirty. A bit
 out twice, also not when its credential was never handed out or is long forgotten.
 
 Spec:
-    Facts sheet pki §7.1, §7.4, §7.5: every copy of a credential has a place of its own, random and unpredictable.
+    pki.md §7.1, §7.4, §7.5: every copy of a credential has a place of its own, random and unpredictable.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def likely_profile(certificate: Certificate) -> Profile | None:
     """The profile that a certificate seems to be made for, by its extended key usage; None where nothing tells.
 
     A self-issued one that issues others is taken for an IACA root where it says no more, a CA for readers for a reader
-    CA. A revocation-list signer cannot be told: its purpose has no number yet (facts sheet pki §2.8), and one that is
+    CA. A revocation-list signer cannot be told: its purpose has no number yet (pki.md §2.8), and one that is
     guessed from what is absent would make the worst certificate the cleanest.
     """
     constraints = certificate.basic_constraints

@@ -6,7 +6,7 @@ what is mandatory must be there, what is not defined must not, and every value m
 tolerantly, and nothing is mandatory, for a response shows what the holder chose.
 
 Spec:
-    18013-5 §7.2 (13.4 in the 2nd edition draft), as restated in mdoc.md §5 and elements.json.
+    18013-5 first edition 7.2; 18013-5 second edition (draft) 13.4; mdoc.md §5; elements.md.
 """
 
 from mdl.doctypes.ages import Answer, age_over, age_over_threshold, age_statements, answer_age_request

@@ -110,7 +110,7 @@ class ElementRule:
 
     @property
     def type(self) -> str:
-        """The CBOR type in the words of the facts sheets."""
+        """The CBOR type in the words of elements.md."""
         return self.shape.cddl
 
 

@@ -111,7 +111,7 @@ class Shape(ABC):
 
     @property
     def cddl(self) -> str:
-        """The CBOR type in the words of the facts sheets, for example ``tdate / full-date``."""
+        """The CBOR type in the words of elements.md, for example ``tdate / full-date``."""
         return self._cddl()
 
     @property
@@ -450,7 +450,7 @@ class Date(Shape):
             Code.DATE,
             "must be a moment in UTC, YYYY-MM-DDThh:mm:ssZ" if strict else "must be an RFC 3339 moment",
         )
-        # What some issuers in the field send (facts sheet mdoc §6): a date all the same, but for its tag.
+        # What some issuers in the field send (mdoc.md §6): a date all the same, but for its tag.
         odd_form = wrong_type if strict else Fault(Code.DATE_FORM, f"must be {self._says()}")
         full_date, tdate = self.full_date, self.tdate
 

@@ -1,8 +1,9 @@
 """The document types as data. No logic here: what a row means stands in `rules` and `shapes`.
 
-Spec: mdoc.md §5 and elements.json, which restate 18013-5 §7.2 (13.4 in the 2nd edition draft), the AAMVA
-implementation guidelines, the EUDI PID rulebook, the EU age verification profile, 23220-4 and the 7367 drafts. A test
-compares this table with elements.json row by row.
+Spec:
+    18013-5 first edition 7.2; 18013-5 second edition (draft) 13.4; mdoc.md §5; elements.md, which also states the rows
+    of the AAMVA guidelines, the EUDI PID rulebook, the EU age verification profile, ISO/IEC 23220-4 and the drafts of
+    ISO 7367. A test compares this table with elements.md row by row.
 """
 
 from __future__ import annotations

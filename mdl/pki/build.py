@@ -100,7 +100,7 @@ class Subject:
         ProfileError: A value is empty, too long, or not in its alphabet (``build.subject``).
 
     Spec:
-        18013-5 first edition, Annex B.1.
+        18013-5 first edition B.1.
     """
 
     country: str
@@ -424,7 +424,7 @@ def build_crl(
         SigningError: The custodian failed, or its signature does not verify.
 
     Spec:
-        18013-5 first edition, B.3.
+        18013-5 first edition B.3.
     """
     issuer_key = issuer.key_for(post_quantum)
     if signing_key_of(signer) != issuer_key:

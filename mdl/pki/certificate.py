@@ -155,7 +155,7 @@ class Name:
         attributes: The attributes in order; attributes of one multi-valued RDN follow each other.
 
     Spec:
-        18013-5 first edition, Annex B.1: an issuer field equals the issuing certificate's subject byte for byte.
+        18013-5 first edition B.1: an issuer field equals the issuing certificate's subject byte for byte.
     """
 
     der: bytes

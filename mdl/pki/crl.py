@@ -86,7 +86,7 @@ class CrlScope:
         """Whether the CRL would list that certificate if it were revoked.
 
         Spec:
-            RFC 5280 5.2.5 and 6.3.3; facts sheet pki §4.
+            RFC 5280 5.2.5 and 6.3.3; pki.md §4.
         """
         constraints = certificate.basic_constraints
         is_ca = constraints is not None and constraints.ca
@@ -344,7 +344,7 @@ class Crl(CrlEnvelope):
         certificate issuer is about that one's certificates; in any other, all entries are about the issuer's own.
 
         Spec:
-            RFC 5280 5.3.1, 5.3.3; facts sheet pki §4.
+            RFC 5280 5.3.1, 5.3.3; pki.md §4.
         """
         if serial not in self.revoked:
             return None

@@ -198,7 +198,7 @@ class Profile:
     Attributes:
         id: Stable name; the first part of its rules' identifiers.
         title: What the certificate is.
-        clause: Where the profile stands, as the facts sheets name it.
+        clause: Where the profile stands, as docs/standards/clauses.md lists it.
         edition: Which edition of the standard.
         ca: Whether the subject is a CA.
         self_issued: Whether issuer and subject are one.

@@ -108,7 +108,7 @@ def validate_path(
         ValueError: No anchors, or a naive time.
 
     Spec:
-        18013-5 first edition, 9.3.3 and Annex B; RFC 5280 6.1 for the two-certificate case.
+        18013-5 first edition 9.3.3 and Annex B; RFC 5280 6.1 for the two-certificate case.
     """
     if not anchors:
         raise ValueError("an empty set of anchors trusts nobody: a mistake of the caller")

@@ -1,6 +1,6 @@
 """The certificate and CRL profiles of ISO/IEC 18013-5 as data: one table to build from, to lint and to verify against.
 
-Where sources differ, the choice is the one of the facts sheet (``standards/pki.md`` §11): strict when issuing, tolerant
+Where sources differ, the choice is the one of pki.md §11: strict when issuing, tolerant
 with a named finding when reading.
 """
 

@@ -1,4 +1,4 @@
-"""Which kinds of presentation the cases cover, told by the tables of the facts sheets.
+"""Which kinds of presentation the cases cover, told by the tables of docs/standards.
 
 A kind is one row of a table: what a reader has to check, or what others have tripped over. `KINDS` maps it to the
 cases that show it, good and bad; a pattern stands for all cases whose ids match. `ELSEWHERE` names the rows that are no
@@ -17,7 +17,7 @@ from test_vectors.source.case import Case
 
 __all__ = ["ELSEWHERE", "KINDS", "kinds_of", "sources_of"]
 
-# Row of a facts sheet, in our words -> patterns of case ids.
+# Section of docs/standards and a row of it, in short -> patterns of case ids.
 KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         # What is written, and how.
@@ -306,7 +306,7 @@ def kinds_of(case_id: str) -> tuple[str, ...]:
 
 
 def sources_of(case: Case) -> str:
-    """Where the facts sheets have the kinds of a case; for a case of no kind, the table of its group."""
+    """Where docs/standards has the kinds of a case; for a case of no kind, the table of its group."""
     return "; ".join(kinds_of(case.id)) or _GENERAL[case.group]
 
 

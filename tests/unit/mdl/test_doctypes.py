@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import pickle
 import re
 from collections.abc import Callable
@@ -44,9 +43,6 @@ from mdl.doctypes.images import image_defect
 from mdl.errors import DecodeError
 from mdl.testing import sample_image
 from tests import external, images
-
-SHARED = Path(__file__).resolve().parents[4] / "shared"
-STANDARDS = SHARED / "standards"
 
 MDL = "org.iso.18013.5.1.mDL"
 PID = "eu.europa.ec.eudi.pid.1"
@@ -1283,81 +1279,78 @@ def test_the_worked_example_of_the_standard_is_plausible() -> None:
 # --- the table ----------------------------------------------------------------------------------------------
 
 
-def facts() -> Any:
-    path = STANDARDS / "elements.json"
-    if not path.is_file():
-        pytest.skip("the facts sheet shared/standards/elements.json is missing beside the checkout")
-    return json.loads(path.read_text(encoding="utf-8"))
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "standards" / "elements.md").read_text("utf-8")
+ROW = re.compile(r"^\| `(.+)` \| (M|O|M\?) \| ([^|]+) \| ([^|]*) \| ([^|]*) \| [CSD] \|$", re.MULTILINE)
 
 
-def test_the_table_is_the_facts_sheet_row_by_row() -> None:
-    sheet = facts()
-    doctypes = {row["profile"]: DOCTYPES[row["docType"]] for row in sheet["doctypes"]}
-    assert len(doctypes) == len(DOCTYPES)
-    ours = {
+def code_texts(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+def test_the_table_is_the_page_on_elements_row_by_row() -> None:
+    expected = {
         (document_type.doctype, namespace.name, rule.identifier)
         for document_type in DOCTYPES.values()
         for namespace in document_type.namespaces
         for rule in namespace.rules
     }
-    for row in sheet["doctypes"]:
-        document_type = DOCTYPES[row["docType"]]
-        assert document_type.aliases == tuple(row["aliases"])
-        assert [each.name for each in document_type.namespaces][: len(row["namespaces"])] == row["namespaces"]
-    for row in sheet["elements"]:
-        document_type = doctypes[row["profile"]]
-        names = next(each for each in document_type.namespaces if each.name == row["namespace"])
-        rule = next(each for each in names.rules if each.identifier == row["identifier"])
-        where, constraints = (document_type.doctype, rule.identifier), row["constraints"]
-        ours.discard((document_type.doctype, names.name, rule.identifier))
-        assert rule.presence.value == row["presence"], where
-        assert rule.type == row["type"] or (row["type"] == "array" and isinstance(rule.shape, Array)), where
-        shape = rule.shape.items if isinstance(rule.shape, Array) else rule.shape
-        if isinstance(shape, Text):
-            assert (shape.max_length == 150) is ("max 150" in constraints), where
-            assert shape.latin1 is ("Latin-1" in constraints), where
-            code = shape.form.code if shape.form else None
-            assert (code is Code.COUNTRY) is ("alpha-2" in constraints), where
-            assert (code is Code.SUBDIVISION) is ("ISO 3166-2" in constraints), where
-        if isinstance(shape, Text | Uint) and "enum" in row:
-            assert list(shape.allowed) == row["enum"], where
-        if isinstance(shape, Bytes):
-            assert bool(shape.prefixes) is bool(re.search("JPEG|7F61", constraints)), where
-        if "pattern" in row:
-            assert len(rule.expands) > 1, where
-            assert all(re.fullmatch(row["pattern"], each) for each in rule.expands), where
-        assert rule.issuable is not bool(re.search("not in the current|server retrieval", constraints)), where
-        for alias in row.get("aliases", ()):
-            namespace, _, identifier = (":" + alias).rpartition(":")
-            older = document_type.rule(namespace.strip(":") or names.name, identifier)
-            assert older is not None, alias
-            assert not older.issuable, alias
-            ours.discard((document_type.doctype, namespace.strip(":") or names.name, identifier))
-    assert ours == set(), "rows without a fact"
+    parts = re.split(r"^Document type `([^`]+)`, mark \w\. (.*)$", PAGE, flags=re.MULTILINE)[1:]
+    assert parts[::3] == list(DOCTYPES)
+    for doctype, aliases, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        document_type = DOCTYPES[doctype]
+        assert document_type.aliases == tuple(code_texts(aliases))
+        tables = re.split(r"^Namespace `([^`]+)`:$", text, flags=re.MULTILINE)[1:]
+        assert [each.name for each in document_type.namespaces][: len(tables) // 2] == tables[::2]
+        for namespace, table in zip(tables[::2], tables[1::2], strict=True):
+            names = next(each for each in document_type.namespaces if each.name == namespace)
+            for identifier, presence, kind, constraint, older in ROW.findall(table):
+                rule, where = next(each for each in names.rules if each.identifier == identifier), (doctype, identifier)
+                expected.remove((doctype, namespace, identifier))
+                assert rule.presence.value == presence, where
+                assert rule.type == kind or (kind == "array" and isinstance(rule.shape, Array)), where
+                shape, marks = rule.shape.items if isinstance(rule.shape, Array) else rule.shape, code_texts(constraint)
+                if isinstance(shape, Text):
+                    assert (shape.max_length == 150) is (not {"L150", "150"}.isdisjoint(marks)), where
+                    assert shape.latin1 is ("L150" in marks), where
+                    code = shape.form.code if shape.form else None
+                    assert (code is Code.COUNTRY) is ("alpha-2" in marks), where
+                    assert (code is Code.SUBDIVISION) is ("subdivision" in marks), where
+                if isinstance(shape, Text | Uint) and (values := re.search(r"\{(.*)\}", constraint)):
+                    assert [str(each) for each in shape.allowed] == values[1].split(", "), where
+                if isinstance(shape, Bytes):
+                    assert bool(shape.prefixes) is bool({"image", "template"} & set(marks)), where
+                assert (len(rule.expands) > 1) is identifier.endswith(("_NN", "_xx")), where
+                assert rule.issuable is ("old" not in marks), where
+                for alias in code_texts(older):
+                    other, _, name = (":" + alias).rpartition(":")
+                    older_rule = document_type.rule(other.strip(":") or namespace, name)
+                    assert older_rule is not None, alias
+                    assert not older_rule.issuable, alias
+                    expected.discard((doctype, other.strip(":") or namespace, name))
+    assert expected == set(), "rows that the page does not have"
 
 
-def test_families_and_structures_are_those_of_the_facts_sheet() -> None:
-    structures = facts()["structures"]
+def test_families_and_structures_are_those_of_the_page_on_elements() -> None:
     names = {rule.identifier: rule for rule in DOCTYPES[MDL].namespaces[0].rules}
     assert names["age_over_NN"].expands == tuple(f"age_over_{nn:02d}" for nn in range(100))
+    biometric = re.search(r"^The `xx` of `biometric_template_xx`:\n([a-z_, \n]+)\.$", PAGE, re.MULTILINE)
+    assert biometric
     assert names["biometric_template_xx"].expands == tuple(
-        f"biometric_template_{each}" for each in structures["biometric_types"]
+        f"biometric_template_{each}" for each in biometric[1].replace("\n", " ").split(", ")
     )
     aamva = {rule.identifier: rule for rule in DOCTYPES[MDL].namespaces[1].rules}
     vehicles = {rule.identifier: rule for rule in DOCTYPES[VEHICLE].namespaces[0].rules}
-    for shape, facts_of in (
-        (names["driving_privileges"].shape, structures["driving_privileges"]["item"]),
-        (aamva["domestic_driving_privileges"].shape, structures["domestic_driving_privileges"]["item"]),
-        *(
-            (vehicles[each].shape, structures[f"mvc_{each}"])
-            for each in ("basic_vehicle_info", "mass_info", "trailer_mass_info", "engine_info", "seating_info")
-        ),
-    ):
+    structures = dict(re.findall(r"^- `(\w+)`: (`.*)\.$", PAGE, re.MULTILINE))
+    assert structures.keys() >= {"driving_privileges", "domestic_driving_privileges", "mass_info", "seating_info"}
+    assert len(structures) == 7
+    for name, text in structures.items():
+        shape = (names | aamva | vehicles)[name].shape
         item = shape.items if isinstance(shape, Array) else shape
         assert isinstance(item, Map)
-        assert list(item.members) == list(facts_of) or set(item.members) == set(facts_of)
+        listed = dict(re.findall(r"`(\w+)`( \(required\))?", text))
+        assert item.members.keys() == listed.keys(), name
         for key, member in item.members.items():
-            assert member.required is (facts_of[key] == "M" or facts_of[key].endswith(", required")), key
+            assert member.required is bool(listed[key]), key
 
 
 def test_a_doctype_is_found_by_any_of_its_spellings_and_no_other() -> None:

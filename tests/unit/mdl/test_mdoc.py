@@ -980,7 +980,7 @@ STATIC_DEVICE_KEY = SoftwareSigner.from_secret(
 
 
 def test_the_salt_of_a_session_that_a_qr_code_started() -> None:
-    """Facts sheet mdoc §3.7, the own vector: Annex D's keys, Handover null."""
+    """mdoc.md §3.7, the own vector: Annex D's keys, Handover null."""
     reader_key = encode(encode_key(E_READER_KEY.public_key))
     encoded = b"\x83" + wire.tag24(QR_ENGAGEMENT) + wire.tag24(reader_key) + b"\xf6"
     transcript = SessionTranscript(encoded)

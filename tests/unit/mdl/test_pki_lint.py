@@ -686,7 +686,7 @@ def test_a_crl_rule_is_left_unjudged_without_its_evidence_and_no_other_is(rule: 
 
 BOTH = frozenset({KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN})
 SIGNS = frozenset({KeyUsage.DIGITAL_SIGNATURE})
-# The facts sheet once more: longest validity in days, keyUsage, extendedKeyUsage and whether it is critical (None:
+# pki.md §2 once more: longest validity in days, keyUsage, extendedKeyUsage and whether it is critical (None:
 # free), pathLenConstraint, Edwards keys, and the extensions that are mandatory.
 SHEET: dict[str, tuple[int | None, frozenset[KeyUsage], str | None, bool | None, int | None, bool, set[str]]] = {
     "iaca": (7305, BOTH, None, None, 0, False, {SKI, IAN, CRLDP}),

@@ -44,7 +44,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 PLACE = {"country": "XU", "state": "XU-EX"}
 URIS: dict[str, Any] = {"crl_uri": "https://mdl.example/iaca.crl", "contact_uri": "https://mdl.example"}
-# Sizes, algorithm numbers and identifiers as the facts sheet pki §8.3 has them.
+# Sizes, algorithm numbers and identifiers as pki.md §8.3 has them.
 FACTS: dict[str, tuple[int, str, int, int, Any]] = {
     "ML-DSA-44": (-48, "2.16.840.1.101.3.4.3.17", 1312, 2420, mldsa.MLDSA44PrivateKey),
     "ML-DSA-65": (-49, "2.16.840.1.101.3.4.3.18", 1952, 3309, mldsa.MLDSA65PrivateKey),

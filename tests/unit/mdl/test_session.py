@@ -28,7 +28,7 @@ from mdl.session import (
 from mdl.testing import deterministic_ephemeral_key, sample_transcript
 from tests.external import folder, octets
 
-# The keys of 18013-5 Annex D, as the facts sheet prints them.
+# The keys of 18013-5 Annex D (mdoc.md §3.7).
 E_DEVICE = EphemeralKey.from_secret("P-256", 0xC1917A1579949A042F1BA9FC53A2DF9B1BC47ADF31C10F813ED75702D1C1F136)
 E_READER = EphemeralKey.from_secret("P-256", 0xDE3B4B9E5F72DD9B58406AE3091434DA48A6F9FD010D88FCB0958E2CEBEC947C)
 # OpenID4VP 1.0 B.2.6.
