@@ -4,13 +4,15 @@ A record is deterministic CBOR: this project has one strict reader and one write
 form for a number, a text and a byte string, so that the bytes which are hashed are the bytes which are kept.
 
     record   = [1, log id, sequence, tdate, actor, event, {* name => value}, previous]
+    actor    = role / [role, person / null, host / null]      the role alone where nobody named it
     hash     = SHA-256("mdl-sdk audit record 1" || 0x00 || record)
     previous = the hash of the record before, or for the first SHA-256("mdl-sdk audit log 1" || 0x00 || log id)
 
 The chain alone shows every change, but not that its end was cut off or that all of it was written anew: that shows
 against a checkpoint, a signed statement about the head, which is kept where the log is not.
 
-Nothing in a record is personal: the names of its members are a closed set of references, digests, numbers and codes.
+Nothing in a record is personal, but for the name that an operator gives with the role: the names of its members are a
+closed set of references, digests, numbers and codes.
 The records are written by `issuer.store`, in the transaction of what they tell.
 """
 
@@ -29,11 +31,12 @@ from typing import Any, Final, NamedTuple
 
 from mdl.cbor import TDate, decode, encode
 from mdl.cose import CoseSign1, decode_sign1, protected_header, sig_structure
-from mdl.errors import DecodeError, MdlError, SigningError, VerificationError
+from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError, VerificationError
 from mdl.keys import PublicKey, Signer, signature_of, signing_key_of
 
 __all__ = [
     "SUBJECTS",
+    "Acting",
     "Actor",
     "AuditRecord",
     "Checkpoint",
@@ -62,6 +65,7 @@ _KIND: Final = 4  # the COSE header "kid"
 _CHECKPOINT: Final = "mdl-sdk audit checkpoint 1"
 # Longest text or byte string in a record: a certificate's name, not its content.
 _LONGEST: Final = 1024
+_LONGEST_NAME: Final = 100
 _MAX_RECORD: Final = 16 * 1024
 
 
@@ -72,6 +76,31 @@ class Actor(StrEnum):
     SIGNER_OPERATOR = "signer-operator"
     ISSUING_SERVICE = "issuing-service"
     AUDITOR = "auditor"
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Somebody who named the role in which to act. Where nobody did, the log has the role whose work it usually is.
+
+    Attributes:
+        role: The role.
+        person: The name that an operator gives, at most 100 printable characters, or None.
+        host: The machine that an operator names, likewise.
+    """
+
+    role: Actor
+    person: str | None = None
+    host: str | None = None
+
+    def __post_init__(self) -> None:
+        for what, name in (("person", self.person), ("host", self.host)):
+            if name is not None and not _is_name(name):
+                message = f"the {what} is named with 1 to {_LONGEST_NAME} printable characters, none of them at an end"
+                raise LocalProtocolError(f"{message} a space", code="policy.person")
+
+
+def _is_name(name: str) -> bool:
+    return 1 <= len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip()
 
 
 class Event(StrEnum):
@@ -145,6 +174,7 @@ class AuditRecord:
         event: What happened.
         subjects: What it happened to: names of `SUBJECTS` with a text, a number or a byte string each.
         previous: The hash of the record before.
+        acting: Who named that role, or None: it is only assumed.
     """
 
     log_id: bytes
@@ -154,6 +184,7 @@ class AuditRecord:
     event: Event
     subjects: Mapping[str, Any]
     previous: bytes = field(repr=False)
+    acting: Acting | None = None
 
     def encode(self) -> bytes:
         """The record's bytes.
@@ -170,7 +201,7 @@ class AuditRecord:
             self.log_id,
             self.sequence,
             TDate.of(self.time),
-            self.actor.value,
+            self.actor.value if self.acting is None else _acting_value(self.acting),
             self.event.value,
             dict(sorted(self.subjects.items())),
             self.previous,
@@ -188,14 +219,15 @@ class AuditRecord:
         value = decode(data)
         if type(value) is not list or len(value) != 8 or value[0] != _VERSION:
             raise _malformed("not a record of this version")
-        _, log_id, sequence, time, actor, event, subjects, previous = value
+        _, log_id, sequence, time, who, event, subjects, previous = value
+        actor, acting = _who(who)
         if (
-            [*map(type, value[1:])] != [bytes, int, TDate, str, str, dict, bytes]
+            [*map(type, value[1:4]), *map(type, value[5:])] != [bytes, int, TDate, str, dict, bytes]
             or len(log_id) != _ID_SIZE
             or len(previous) != _HASH_SIZE
             or sequence < 1
             or not time.is_strict
-            or actor not in {*Actor}
+            or actor is None
             or event not in {*Event}
             or not subjects.keys() <= SUBJECTS
             or any(map(_value_problem, subjects.values()))
@@ -205,14 +237,33 @@ class AuditRecord:
             log_id=log_id,
             sequence=sequence,
             time=time.datetime,
-            actor=Actor(actor),
+            actor=actor,
             event=Event(event),
             subjects=MappingProxyType(subjects),
             previous=previous,
+            acting=acting,
         )
         if record.encode() != data:
             raise _malformed("not in the one form that a record has")
         return record
+
+
+def _acting_value(acting: Acting) -> list[str | None]:
+    return [acting.role.value, acting.person, acting.host]
+
+
+def _who(value: object) -> tuple[Actor | None, Acting | None]:
+    """The role that a record names, None if it names none, and who named that."""
+    parts: list[Any] = value if isinstance(value, list) else [value, None, None]
+    if (
+        len(parts) != 3
+        or type(parts[0]) is not str
+        or parts[0] not in {*Actor}
+        or any(one is not None and not (type(one) is str and _is_name(one)) for one in parts[1:])
+    ):
+        return None, None
+    role = Actor(parts[0])
+    return role, Acting(role, parts[1], parts[2]) if type(value) is list else None
 
 
 def _value_problem(value: object) -> bool:
@@ -360,12 +411,21 @@ def encode_line(kept: KeptRecord) -> str:
         "sequence": record.sequence,
         "time": TDate.of(record.time).text,
         "actor": record.actor.value,
+        **_named_json(record.acting),
         "event": record.event.value,
         "subjects": {name: _readable(value) for name, value in record.subjects.items()},
         "hash": kept.hash.hex(),
         "record": kept.record.hex(),
     }
     return json.dumps(members)
+
+
+def _named_json(acting: Acting | None) -> dict[str, Any]:
+    """Whether the role was named, and what was said with it."""
+    if acting is None:
+        return {"named": False}
+    said = {"person": acting.person, "host": acting.host}
+    return {"named": True} | {name: text for name, text in said.items() if text is not None}
 
 
 def _readable(value: str | int | bytes) -> str | int:

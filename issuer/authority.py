@@ -27,7 +27,18 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
-from issuer.audit import Actor, Checkpoint, Defect, Event, Finding, KeptRecord, LogReport, examine_log, sign_checkpoint
+from issuer.audit import (
+    Acting,
+    Actor,
+    Checkpoint,
+    Defect,
+    Event,
+    Finding,
+    KeptRecord,
+    LogReport,
+    examine_log,
+    sign_checkpoint,
+)
 from issuer.batches import BatchIssuer, RefusedOrder, SignMany, check_orders
 from issuer.certificate_files import PublishedCrl, crl_record, last_crl, make_folder
 from issuer.certifying import MAX_SIGNER_DAYS, Certifying, IssuedRoot, IssuedSigner
@@ -38,6 +49,7 @@ from issuer.founding import MAX_CRL_DAYS, Founding
 from issuer.issuance import Order
 from issuer.keystore import SecretHandler
 from issuer.open_signers import OpenSigners, issuer_without_key, take_back
+from issuer.operations import refusals
 from issuer.policy import IssuancePolicy, PolicyInForce, find_time_zone
 from issuer.restoring import CHECKPOINT_FOLDER, compare, look
 from issuer.signers import Roots
@@ -49,7 +61,7 @@ from issuer.store import (
     StatusPlan,
     Store,
 )
-from issuer.workplace import SOFTHSM_FOLDER, STATE_FILE, STORE_FILE, refusals
+from issuer.workplace import SOFTHSM_FOLDER, STATE_FILE, STORE_FILE
 from mdl.doctypes import find_doctype
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, SigningError
 from mdl.keys import PublicKey, Signer, signing_key_of
@@ -102,14 +114,18 @@ class Authority(Certifying):
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], *, secret: SecretHandler | None = None, actor: Actor | None = None
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        secret: SecretHandler | None = None,
+        actor: Actor | Acting | None = None,
     ) -> None:
         """Open an authority that was founded before.
 
         Args:
             directory: Its folder.
             secret: Asked for the token's PIN; None takes it from where the founding said.
-            actor: In which role somebody acts; see `issuer.workplace.Workplace`.
+            actor: In which role somebody acts, and who; see `issuer.workplace.Workplace`.
 
         Raises:
             DecodeError: There is no authority in the folder, its founding was not finished, or its store is damaged.
@@ -127,6 +143,7 @@ class Authority(Certifying):
         *,
         at: datetime,
         secret: SecretHandler | None = None,
+        actor: Actor | Acting | None = None,
     ) -> Authority:
         """Found an authority: make the root key in its token, the root, and the first CRL, which is empty.
 
@@ -138,14 +155,17 @@ class Authority(Certifying):
             founding: What was decided.
             at: The time, aware UTC: the root is valid from then on.
             secret: Asked for the token's PIN; None takes it from where `founding` says.
+            actor: In which role somebody founds it, and who; the policy of `founding` judges that.
 
         Raises:
+            IssuanceError: The policy does not let the actor (codes ``policy.role`` and ``policy.role_required``).
             LocalProtocolError: The folder holds something else (codes ``authority.exists``, ``authority.occupied``).
             ProfileError: The names, addresses or periods do not make a root.
             SigningError: The token is not to be had, or refused; or the folder cannot be written.
             UnsupportedError: No such curve.
         """
         founding.rehearse(at)
+        founding.judge(actor)
         folder = Path(directory).absolute()
         existed = folder.exists()
         try:
@@ -153,7 +173,7 @@ class Authority(Certifying):
         except OSError as exc:
             raise unwritable(folder, exc) from exc
         authority = object.__new__(cls)
-        Certifying.__init__(authority, folder, secret=secret)
+        Certifying.__init__(authority, folder, secret=secret, actor=actor)
         authority._told = at
         authority._doctype = founding.doctype
         with lock(folder, exclusive=True):
@@ -181,20 +201,22 @@ class Authority(Certifying):
         with self._opened() as (_, store), store.reading() as reader:
             return IssuancePolicy.of_store(reader)
 
-    def set_policy(self, policy: IssuancePolicy, *, at: datetime | Clock, actor: Actor) -> None:
+    def set_policy(self, policy: IssuancePolicy, *, at: datetime | Clock, actor: Actor | Acting | None = None) -> None:
         """Decide anew what it allows. The audit log tells that it was, with a digest of all settings.
 
         Args:
             policy: The policy.
             at: The time, aware UTC, or a clock.
-            actor: Who decides.
+            actor: Who decides, where this object names nobody.
 
         Raises:
-            IssuanceError: The policy does not allow the document type of this authority (code ``policy.doctype``).
+            IssuanceError: The policy does not allow the document type of this authority (code ``policy.doctype``), or
+                the one that is in force does not let the actor change it (``policy.role``).
         """
-        with self._opened() as (_, store), refusals(store, "policy set", at, actor):
+        who = self._acting(Actor.CEREMONY_OFFICER, actor)
+        with self._opened() as (_, store), refusals(store, "policy set", at, who):
             policy.check_doctype(self._doctype)
-            with store.transaction(at=at, actor=actor) as tx:
+            with store.transaction(at=at, actor=who) as tx:
                 settings = tx.settings()
                 before = {} if settings is None else settings.document
                 tx.put_settings({**before, "policy": policy.to_settings()})
@@ -338,7 +360,7 @@ class Authority(Certifying):
             verb: What was asked for.
             code: Code of the error.
             at: The time, aware UTC, or a clock.
-            actor: Who asked.
+            actor: In which role, where this object names nobody.
         """
         with self._opened() as (_, store), store.refusing(at=at, actor=actor) as tx:
             tx.refuse(verb, code)
@@ -413,6 +435,7 @@ class Authority(Certifying):
         Raises:
             DecodeError: The store or a checkpoint's file cannot be read.
         """
+        self._require_reading()
         own = [read_file(file) for file in sorted((self._folder / CHECKPOINT_FOLDER).glob("*.cbor"))]
         seen = look(self._folder)
         with self._opened() as (_, store), store.reading() as reader:
@@ -439,8 +462,14 @@ class Authority(Certifying):
     @contextmanager
     def audit_records(self) -> Iterator[Iterator[KeptRecord]]:
         """The audit log as it is now, record by record."""
+        self._require_reading()
         with self._opened() as (_, store), store.reading() as reader:
             yield reader.audit_records()
+
+    def _require_reading(self) -> None:
+        """Refuse the audit log to a role that may not read it; reading takes no name."""
+        if self._actor is not None:
+            self.require("audit read", at=self._clock)
 
     # --- inside ---
 
@@ -475,7 +504,7 @@ class Authority(Certifying):
                 message = f"the token has a key '{state.iaca_key}' already: choose another label for the root key"
                 raise SigningError(message, code="signing.key_exists")
             self._save(state)
-            with self._open_store(state, create=True) as store:
+            with self._open_store(state, create=True) as store, store.judged():
                 with store.reading() as reader:
                     if reader.settings() is not None:
                         message = "the store holds an authority already: name an empty one"

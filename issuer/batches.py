@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Final, TypeAlias
@@ -179,7 +179,10 @@ class BatchIssuer:
             SigningError: The custodian or the store failed; nothing was issued.
             LocalProtocolError: The clock went back (code ``authority.clock``), or an order is there twice.
         """
-        keys = _keys_of(orders, order_keys)
+        with self._permitted():
+            return self._issue_all(orders, _keys_of(orders, order_keys))
+
+    def _issue_all(self, orders: Sequence[Order], keys: Sequence[str | None]) -> list[IssuedCredential]:
         signer = self._choose(orders)
         refused = self._refused(orders, keys, signer)
         if refused:
@@ -201,7 +204,10 @@ class BatchIssuer:
             SigningError: As there.
             LocalProtocolError: As there.
         """
-        keys = _keys_of(orders, order_keys)
+        with self._permitted():
+            return self._issue_some(orders, _keys_of(orders, order_keys))
+
+    def _issue_some(self, orders: Sequence[Order], keys: Sequence[str | None]) -> BatchResult:
         signer = self._choose(orders)
         refused = self._refused(orders, keys, signer)
         while True:
@@ -305,6 +311,19 @@ class BatchIssuer:
             raise SigningError(message, code="signing.wrong_key") from exc
         self._proved = time.monotonic()
 
+    @contextmanager
+    def _permitted(self) -> Iterator[None]:
+        """Ask the policy as it is now whether who opened this may still issue."""
+        acting = self._store.acting
+        if acting is not None:
+            try:
+                self._policy().check_actor(acting.role, "issue")
+            except IssuanceError as exc:
+                self._refuse(exc, self._signer)
+                raise
+        with self._store.judged():
+            yield
+
     def _choose(self, orders: Sequence[Order]) -> BoundSigner:
         if self._following is not None:
             self._signer = self._following(orders) or self._signer
@@ -319,7 +338,10 @@ class BatchIssuer:
         Raises:
             SigningError: The store failed; the credential stays on record as issued.
         """
-        with self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx:
+        with (
+            self._store.judged(),  # it was issued here, and nobody has it
+            self._store.transaction(at=self._clock, actor=Actor.ISSUING_SERVICE) as tx,
+        ):
             tx.revoke_credentials(reference=record.reference)
 
     def _sign(self, batch: Batch, orders: Sequence[Order], signer: BoundSigner) -> list[IssuedCredential]:

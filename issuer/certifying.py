@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from issuer.addresses import check_address
-from issuer.audit import Actor, Event
+from issuer.audit import Acting, Actor, Event
 from issuer.certificate_files import PublishedCrl, crl_record, last_crl
 from issuer.certificates import (
     DOCUMENT_SIGNER_LIFE,
@@ -30,16 +30,24 @@ from issuer.certificates import (
 from issuer.custody import Custody
 from issuer.folder import lock, write_file
 from issuer.founding import check_crl_days
+from issuer.operations import permitted, refusals
 from issuer.policy import IssuancePolicy
 from issuer.signers import CA_ROLES, CERTIFIED, Certified, Roots, active_signer, signer_subject, with_start
 from issuer.store import CertificateRecord, Clock, Reader, Role, SignerState, Store
-from issuer.workplace import Workplace, refusals
+from issuer.workplace import Workplace
 from mdl.errors import IssuanceError, LocalProtocolError, MdlError, SigningError
 from mdl.keys import Signer
 from mdl.pki import Certificate, CertificateRequest, Name, RevokedCertificate, Subject, decode_csr
 
 __all__ = ["MAX_SIGNER_DAYS", "OF_ONE_KEY", "Certifying", "IssuedRoot", "IssuedSigner"]
 
+# What the keys of a role do here; all others sign what other programs make.
+_OPENED: Final = {
+    Role.DOCUMENT_SIGNER: "issue",
+    Role.STATUS_SIGNER: "sign-lists",
+    Role.VICAL_SIGNER: "vical",
+    Role.AUDIT: "checkpoint",
+}
 OF_ONE_KEY: Final = frozenset({"signing.key_missing", "signing.wrong_key"})
 """What keeps one key from signing, and no other."""
 
@@ -138,16 +146,20 @@ class Certifying(Workplace):
             ProfileError: It would not fit its profile, for example by its key (code ``request.key_kind``).
             UnsupportedError: No certificate here can carry such a key.
             SigningError: The token is not to be had, or refused; or the folder or the store cannot be written.
+
+        The policy judges the actor: `issuer.capabilities` says by what.
         """
         kind = CERTIFIED.get(role)
         if kind is None or kind.issuer is None or role is Role.LINK:
             msg = "a role whose keys a root certifies is named"
             raise ValueError(msg)
-        verb = "ds" if role is Role.DOCUMENT_SIGNER else "certify"
+        operation = "certify" if request is None else "certify --csr"
+        if role is Role.DOCUMENT_SIGNER and request is None:
+            operation = "ds"
         with (
             lock(self._folder, exclusive=True),
             self._opened() as (state, store),
-            refusals(store, verb, at, self._acting(Actor.SIGNER_OPERATOR)),
+            refusals(store, operation, at, self._acting(Actor.SIGNER_OPERATOR)),
         ):
             longest = longest_life(kind.profile)
             if days is not None and not 1 <= days <= longest.days:
@@ -228,8 +240,14 @@ class Certifying(Workplace):
             DecodeError: A file of the folder is not what was signed.
             SigningError: The token is not to be had, or refused, or it is another one (code ``signing.wrong_key``).
         """
+        operation = _OPENED.get(role, "signer")
+        clock = self._clock if at is None else at
         with self._opened() as (state, store):
-            with lock(self._folder, exclusive=False), self._current(store, at) as (reader, _):
+            with (
+                permitted(store, operation, clock, Actor.SIGNER_OPERATOR),
+                lock(self._folder, exclusive=False),
+                self._current(store, at) as (reader, _),
+            ):
                 now = self._now() if at is None else at() if callable(at) else at
                 chosen = active_signer(reader, role, at=now, issuer=issuer)
             with self._custody(state) as custody, custody.open(chosen.key) as signer:
@@ -350,10 +368,13 @@ class Certifying(Workplace):
         expected: int | None,
     ) -> IssuedRoot:
         actor = Actor.CEREMONY_OFFICER
+        operation = "certify --root"
+        if role is Role.IACA:
+            operation = "rekey --link" if link else "rekey"
         with (
             lock(self._folder, exclusive=True),
             self._opened() as (state, store),
-            refusals(store, "rekey" if role is Role.IACA else "certify", at, actor),
+            refusals(store, operation, at, actor),
         ):
             check_crl_days(crl_days)
             with self._current(store, at) as (reader, roots):
@@ -457,15 +478,16 @@ class Certifying(Workplace):
             DecodeError: A file of the folder is not what was signed.
             SigningError: No root could sign; where some could, `failures` says which could not, and why.
         """
+        serials = [*revoke]
         with (
             lock(self._folder, exclusive=True),
             self._opened() as (state, store),
-            refusals(store, "crl", at, self._acting(Actor.SIGNER_OPERATOR)),
+            refusals(store, "crl --revoke" if serials else "crl", at, self._acting(Actor.SIGNER_OPERATOR)),
         ):
             check_crl_days(days)
             now = self._told = at() if callable(at) else at
             with self._current(store, at) as (reader, roots):
-                to_revoke = [_of_serial(reader, serial) for serial in revoke]
+                to_revoke = [_of_serial(reader, serial) for serial in serials]
             current = roots.certifying(Role.IACA, now)
             wanted = None if issuers is None else {*issuers}
             signing = [one for one in roots.in_service(now) if wanted is None or _own(one) in wanted]
@@ -505,7 +527,7 @@ class Certifying(Workplace):
         stem: str,
         at: datetime | Clock,
         days: int,
-        actor: Actor,
+        actor: Actor | Acting,
     ) -> PublishedCrl:
         with self._open_root(custody, root) as ca:
             with store.transaction(at=at, actor=actor) as tx:
@@ -524,7 +546,7 @@ class Certifying(Workplace):
         return self._files.write_crl(stem, crl, latest)
 
     def give_up_root(
-        self, serial: int, *, at: datetime | Clock, is_compromised: bool, actor: Actor
+        self, serial: int, *, at: datetime | Clock, is_compromised: bool, actor: Actor | Acting | None = None
     ) -> CertificateRecord:
         """Put on record that a root is given up: its key is lost, or somebody else has it.
 
@@ -536,7 +558,7 @@ class Certifying(Workplace):
             serial: The root's serial number.
             at: The time, aware UTC, or a clock.
             is_compromised: Whether somebody else has the key; otherwise it is only lost.
-            actor: Who decides.
+            actor: Who decides, where this object names nobody.
 
         Returns:
             The root.
@@ -546,11 +568,12 @@ class Certifying(Workplace):
                 (``store.final``), or none of its kind would be left (``authority.last_root``): make the next one first.
             SigningError: The store cannot be written.
         """
+        who = self._acting(Actor.CEREMONY_OFFICER, actor)
         with (
             lock(self._folder, exclusive=True),
             self._opened() as (_, store),
-            refusals(store, "give-up-root", at, actor),
-            store.transaction(at=at, actor=actor) as tx,
+            refusals(store, "give-up-root", at, who),
+            store.transaction(at=at, actor=who) as tx,
         ):
             root = tx.certificate_of_serial(serial)
             if root is None or root.role not in CA_ROLES:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from issuer.addresses import check_address
+from issuer.audit import Acting, Actor
 from issuer.certificates import Iaca
 from issuer.custody import check_token, parse_token
 from issuer.folder import PinSource, StorePlace
@@ -88,6 +89,18 @@ class Founding:
             self.policy.check_doctype(self.doctype)
             self.policy.check_address(self.crl_uri)
         self.first_crl(self.root(SoftwareSigner.generate(self.curve), at), at)
+
+    def judge(self, actor: Actor | Acting | None) -> None:
+        """Refuse somebody whom the policy does not let found an authority.
+
+        Args:
+            actor: In which role somebody asks; None names nobody.
+
+        Raises:
+            IssuanceError: It does not (codes ``policy.role`` and ``policy.role_required``).
+        """
+        role = actor.role if isinstance(actor, Acting) else actor
+        (self.policy or IssuancePolicy()).check_actor(role, "init")
 
     @property
     def settings(self) -> dict[str, Any]:

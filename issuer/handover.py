@@ -23,17 +23,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
-from issuer.audit import Actor
+from issuer.audit import Acting, Actor
 from issuer.certificate_files import crl_record, grave_findings
 from issuer.certificates import request_document_signer, require_root
 from issuer.custody import PIN_FILE, check_token, make_softhsm, new_softhsm_uri
 from issuer.folder import PinSource, State, StorePlace, lock, unplaced_files, unwritable, write_file
 from issuer.keystore import SecretHandler
+from issuer.operations import refusals
 from issuer.policy import IssuancePolicy
 from issuer.signers import CERTIFIED, Roots, signer_subject, with_start
 from issuer.store import CertificateRecord, Clock, Role, SignerRecord, SignerState, Transaction
 from issuer.store.postgres import check_dsn
-from issuer.workplace import SOFTHSM_FOLDER, STATE_FILE, STORE_FILE, Workplace, refusals
+from issuer.workplace import SOFTHSM_FOLDER, STATE_FILE, STORE_FILE, Workplace
 from mdl.doctypes import find_doctype
 from mdl.errors import (
     DecodeError,
@@ -124,7 +125,13 @@ class OnlineSide(Workplace):
 
     @classmethod
     def join(
-        cls, directory: str | os.PathLike[str], joining: Joining, *, at: datetime, secret: SecretHandler | None = None
+        cls,
+        directory: str | os.PathLike[str],
+        joining: Joining,
+        *,
+        at: datetime,
+        secret: SecretHandler | None = None,
+        actor: Actor | Acting | None = None,
     ) -> Self:
         """Make an online side. Where this fails the folder is as it was before.
 
@@ -133,13 +140,16 @@ class OnlineSide(Workplace):
             joining: What was decided.
             at: The time, aware UTC.
             secret: Asked for the token's PIN; None takes it from where `joining` says.
+            actor: In which role somebody does this, and who; the policy of `joining` judges that.
 
         Raises:
+            IssuanceError: The policy does not let the actor (codes ``policy.role`` and ``policy.role_required``).
             LocalProtocolError: The folder holds something else (codes ``authority.exists``, ``authority.occupied``).
             MdlError: As `Joining.check`; or the token is not to be had, or the folder cannot be written.
         """
         joining.check(at)
-        side = cls(directory, secret=secret)
+        (joining.policy or IssuancePolicy()).check_actor(actor.role if isinstance(actor, Acting) else actor, "join")
+        side = cls(directory, secret=secret, actor=actor)
         existed = side.folder.exists()
         try:
             side.folder.mkdir(parents=True, exist_ok=True)
@@ -323,7 +333,11 @@ class OnlineSide(Workplace):
             custody.labels()  # the token is there, and its PIN is right
         root, record = joining.root, crl_record(joining.crl, joining.root.fingerprint)
         policy = {} if joining.policy is None else {"policy": joining.policy.to_settings()}
-        with self._open_store(state, create=True) as store, store.transaction(at=at, actor=_ACTOR) as tx:
+        with (
+            self._open_store(state, create=True) as store,
+            store.judged(),
+            store.transaction(at=at, actor=_ACTOR) as tx,
+        ):
             if tx.settings() is not None:
                 message = "the store holds an authority already: name an empty one"
                 raise LocalProtocolError(message, code="authority.exists")

@@ -25,6 +25,7 @@ from typing import Any, Final
 from issuer.audit import Actor
 from issuer.certifying import MAX_SIGNER_DAYS, OF_ONE_KEY, Certifying
 from issuer.founding import MAX_CRL_DAYS
+from issuer.operations import is_allowed, permitted, refusals
 from issuer.policy import IssuancePolicy
 from issuer.signers import CERTIFIED, DocumentSigner, Roots, document_signers
 from issuer.status import lacks_revocation
@@ -126,7 +127,11 @@ def set_rules(authority: Certifying, rules: Rules, *, at: Clock | datetime) -> N
         LocalProtocolError: The time lies before the last recorded event (code ``authority.clock``).
         SigningError: The store cannot be written.
     """
-    with authority.open_store() as store, store.transaction(at=at, actor=Actor.SIGNER_OPERATOR) as tx:
+    with (
+        authority.open_store() as store,
+        refusals(store, "rules", at, Actor.SIGNER_OPERATOR),
+        store.transaction(at=at, actor=Actor.SIGNER_OPERATOR) as tx,
+    ):
         settings = tx.settings()
         tx.put_settings({**({} if settings is None else settings.document), "lifecycle": rules.to_settings()})
 
@@ -480,6 +485,9 @@ def rotate(
     clock: Clock = at if callable(at) else lambda: at
     done: list[Done] = []
     with authority.alone(), authority.open_store() as store:
+        if not dry_run:
+            with permitted(store, "rotate", clock, Actor.SIGNER_OPERATOR):
+                pass
         # Each step may make others due, or make them not due any more.
         for _ in range(_MOST_ENTRIES):
             with store.reading() as reader:
@@ -490,11 +498,22 @@ def rotate(
             left = [one for one in due if (one.task, one.name, one.issuer) not in tried]
             if not left:
                 break
-            done.append(_carry_out(authority, left[0], rules, clock, rekey=rekey, dry_run=dry_run))
+            may = is_allowed(store, _OPERATIONS.get(left[0].task, "rotate"), clock, Actor.SIGNER_OPERATOR)
+            done.append(_carry_out(authority, left[0], rules, clock, may=may, rekey=rekey, dry_run=dry_run))
     return tuple(done)
 
 
-def _carry_out(authority: Certifying, entry: Entry, rules: Rules, clock: Clock, *, rekey: bool, dry_run: bool) -> Done:
+_OPERATIONS: Final = {
+    Task.CRL: "crl",
+    Task.SIGNER: "ds",
+    Task.RETIRE: "rotate --retire",
+    Task.ROOT: "rekey",
+}
+
+
+def _carry_out(
+    authority: Certifying, entry: Entry, rules: Rules, clock: Clock, *, may: bool, rekey: bool, dry_run: bool
+) -> Done:
     asked = entry.automatic or (rekey and entry.task is Task.ROOT)
     if not asked:
         why = {
@@ -504,6 +523,8 @@ def _carry_out(authority: Certifying, entry: Entry, rules: Rules, clock: Clock, 
             Task.STATUS_LIST: "mdl issuer publish does it",
         }
         return Done(entry=entry, left=why.get(entry.task, "not yet"))
+    if not may:
+        return Done(entry=entry, left="the policy gives this to another role")
     if dry_run:
         return Done(entry=entry)
     doing: Mapping[Task, Callable[[], str]] = {
@@ -562,7 +583,11 @@ def _curve_of(roots: Roots, role: Role) -> str:
 
 
 def _retire(authority: Certifying, entry: Entry, clock: Clock) -> str:
-    with authority.open_store() as store, store.transaction(at=clock, actor=Actor.SIGNER_OPERATOR) as tx:
+    with (
+        authority.open_store() as store,
+        refusals(store, "rotate --retire", clock, Actor.SIGNER_OPERATOR),
+        store.transaction(at=clock, actor=Actor.SIGNER_OPERATOR) as tx,
+    ):
         key = entry.name
         if entry.role is not Role.DOCUMENT_SIGNER:
             roots = Roots(tx)

@@ -23,16 +23,17 @@
     hosts = ["mdl.example"]
     status-lists = ["https://mdl.example/status/{list}"]
 
-    [roles]                                       # who may do what
+    [roles]                                       # who may do what, by capability
     required = true                               # nothing without --as ROLE
-    issuing-service = ["issue"]
+    issuing-service = ["credential.issue"]        # a command's name stands for what the command needs
 
 Whatever a policy leaves out is as in `IssuancePolicy()`, which allows what the program does. A policy takes away and
 never adds: what the profiles forbid stays forbidden. It is kept in the store's settings, so every change of it is in
 the audit log, by digest.
 
-What the roles enforce, and what not. A role is a word that the caller says: it keeps people who mean well to their own
-commands, and puts on record who was refused what. What keeps others from a key is its token's PIN, and nothing here:
+What the roles enforce, and what not. A role is a set of capabilities (`issuer.capabilities`), and a word that the
+caller says: it keeps people and services that mean well to their own work, by the command and by the library alike,
+and puts on record who was refused what. What keeps others from a key is its token's PIN, and nothing here:
 a PKCS#11 token has one user PIN, so roles that must be apart have tokens of their own. The root's is the ceremony
 officer's and lies in a folder, best on a machine, of its own (`issuer.ceremony`); that of the document signers is
 shared by the DS operator and the issuing service; the auditor's key of the checkpoints may lie in a third (``audit
@@ -57,6 +58,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from issuer.addresses import check_template
 from issuer.audit import Actor
+from issuer.capabilities import COMMANDS, ROLES, Capability, capabilities_of
 from issuer.issuance import Order, order_violation, refuse_order
 from issuer.signers import CERTIFIED
 from issuer.store import Reader, Role, Store
@@ -65,7 +67,7 @@ from mdl.doctypes import DOCTYPES, Violation, find_doctype, plain_name
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, ProfileError
 from mdl.keys import CURVES, PublicKey
 
-__all__ = ["COMMANDS", "MAX_POLICY_BYTES", "SIGNED_AHEAD", "IssuancePolicy", "PolicyInForce", "find_time_zone"]
+__all__ = ["MAX_POLICY_BYTES", "SIGNED_AHEAD", "IssuancePolicy", "PolicyInForce", "find_time_zone"]
 
 MAX_POLICY_BYTES: Final = 64 * 1024
 """Largest policy file, in bytes, inclusive."""
@@ -76,24 +78,6 @@ _SIGNING: Final = tuple(one.name for one in CURVES.values() if one.algorithm is 
 _ON_CURVES: Final = tuple(one.name for one in CURVES.values() if one.algorithm is not None and one.kind == "EC")
 # pki.md §1: no Edwards key signs certificates or lists.
 _EDWARDS: Final = frozenset({Role.DOCUMENT_SIGNER, Role.JWS_SIGNER, Role.READER, Role.AUDIT})
-
-_READING: Final = frozenset({
-    "audit export", "audit report", "audit verify", "ceremony enrol", "ceremony verify", "health", "plan",
-    "policy check", "policy show", "status", "watch",
-})  # fmt: skip
-_COMMANDS: Final[Mapping[Actor, frozenset[str]]] = MappingProxyType({
-    Actor.CEREMONY_OFFICER: _READING
-    | {"backup", "ceremony", "certify", "crl", "give-up-root", "init", "policy set", "rekey", "restore", "revoke",
-       "rotate", "rules"},
-    Actor.SIGNER_OPERATOR: _READING
-    | {"accept", "backup", "certify", "crl", "csr", "ds", "init", "join", "lists", "move-list", "private-ca", "publish",
-       "restore", "retire-list", "revoke", "rotate", "rules", "vical"},
-    Actor.ISSUING_SERVICE: frozenset({"health", "issue", "lists", "policy show", "publish", "revoke", "status"}),
-    Actor.AUDITOR: _READING | {"audit checkpoint"},
-})  # fmt: skip
-
-COMMANDS: Final = frozenset().union(*_COMMANDS.values())
-"""The commands that a role may be given, as they follow ``mdl issuer``."""
 
 
 def _default_curves() -> Mapping[Role, frozenset[str]]:
@@ -124,7 +108,7 @@ class IssuancePolicy:
         time_zone: Where the authority's days begin and end, an IANA name, or None for what the authority was founded
             with.
         mandatory: Elements that every credential has here, by namespace, beside those of the standard.
-        commands: Which commands are whose.
+        capabilities: Who can do what.
         role_required: Whether nothing is done for somebody who names no role.
         hosts: At which hosts CRLs and status lists may be looked for, or None for any.
         status_urls: By which templates the addresses of status lists may be made, or None for any.
@@ -140,7 +124,7 @@ class IssuancePolicy:
     status_required: bool = False
     time_zone: str | None = None
     mandatory: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
-    commands: Mapping[Actor, frozenset[str]] = field(default_factory=lambda: _COMMANDS)
+    capabilities: Mapping[Actor, frozenset[Capability]] = field(default_factory=lambda: ROLES)
     role_required: bool = False
     hosts: frozenset[str] | None = None
     status_urls: frozenset[str] | None = None
@@ -298,15 +282,15 @@ class IssuancePolicy:
             found.append(order_violation("policy.credential_days", "validity.valid_until", what))
         return found
 
-    def check_actor(self, actor: Actor | None, command: str) -> None:
-        """Refuse a command to a role whose command it is not.
+    def check_actor(self, actor: Actor | None, operation: str) -> None:
+        """Refuse an operation to a role that lacks a capability for it.
 
         Args:
             actor: In which role somebody asks, or None where none was named.
-            command: What is asked for, as it follows ``mdl issuer``, for example ``audit verify``.
+            operation: What is asked for, as `issuer.capabilities` names it, or a command as it follows ``mdl issuer``.
 
         Raises:
-            IssuanceError: The command is not that role's (code ``policy.role``), or a role has to be named
+            IssuanceError: The role may not (code ``policy.role``), or a role has to be named
                 (``policy.role_required``).
         """
         if actor is None:
@@ -314,9 +298,16 @@ class IssuancePolicy:
                 message = "the policy of this authority asks for a role: name yours with --as or in MDL_ROLE"
                 raise IssuanceError(message, code="policy.role_required")
             return
-        if command not in self.commands.get(actor, frozenset()):
-            whose = ", ".join(one.value for one, theirs in self.commands.items() if command in theirs) or "nobody's"
-            message = f"'{command}' is not a command of the role {actor.value} here: it is {whose}"
+        needs = capabilities_of(operation)
+        if needs is None:
+            raise IssuanceError(f"no role can do '{operation}': it is not known here", code="policy.role")
+        lacks = sorted(needs - self.capabilities.get(actor, frozenset()))
+        if lacks:
+            whose = [one.value for one, theirs in self.capabilities.items() if needs <= theirs]
+            message = (
+                f"'{operation}' needs {' and '.join(lacks)}, which the role {actor.value} does not have here; "
+                f"who can do it: {', '.join(whose) or 'nobody'}"
+            )
             raise IssuanceError(message, code="policy.role")
 
     # --- reading and writing ---
@@ -380,7 +371,7 @@ class IssuancePolicy:
             "days": {role.value: days for role, days in self.days.items()},
             "credentials": credentials,
             "roles": {"required": self.role_required}
-            | {actor.value: sorted(commands) for actor, commands in self.commands.items()},
+            | {actor.value: sorted(one.value for one in can) for actor, can in self.capabilities.items()},
         }
 
     def to_toml(self) -> str:
@@ -437,6 +428,12 @@ class PolicyInForce:
         if self._known is None or self._known[0] != version:
             self._known = version, IssuancePolicy.of_settings({} if settings is None else settings.document)
         return self._known[1]
+
+
+def _meant(name: str) -> frozenset[Capability]:
+    """What a name in a policy stands for: a capability, or all that a command needs."""
+    needs = capabilities_of(name)
+    return frozenset({Capability(name)}) if needs is None else needs
 
 
 def _line(key: str, value: object) -> str:
@@ -567,11 +564,14 @@ class _Reading:
         required = parts.pop("required", False)
         if type(required) is not bool:
             self._refuse("form", "roles.required", "must be true or false")
-        commands = {
-            Actor(name): self._names(value, f"roles.{name}", COMMANDS, "command", may_be_empty=True)
+        known = {*map(str, Capability), *COMMANDS}
+        found = {
+            Actor(name): frozenset().union(
+                *map(_meant, self._names(value, f"roles.{name}", known, "capability or command", may_be_empty=True))
+            )
             for name, value in parts.items()
         }
-        return {"role_required": required, "commands": MappingProxyType({**_COMMANDS, **commands})}
+        return {"role_required": required, "capabilities": MappingProxyType({**ROLES, **found})}
 
     def _consistent(self, policy: IssuancePolicy) -> None:
         """Refuse what could never be fulfilled."""
@@ -594,8 +594,10 @@ class _Reading:
             self._refuse("contradiction", "credentials.days", f"longer than a document signer lives, {signer} days")
         if signer > policy.days[Role.IACA]:
             self._refuse("contradiction", "days.document-signer", "longer than the root lives")
-        if policy.role_required and not any("policy set" in commands for commands in policy.commands.values()):
-            self._refuse("contradiction", "roles", "nobody could change this policy: give 'policy set' to a role")
+        if policy.role_required and not any(
+            Capability.SETTINGS_CHANGE in theirs for theirs in policy.capabilities.values()
+        ):
+            self._refuse("contradiction", "roles", "nobody could change this policy: give 'settings.change' to a role")
 
     def _table(self, value: Any, path: str, known: Iterable[str]) -> dict[str, Any]:
         if type(value) is not dict:

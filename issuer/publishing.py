@@ -37,6 +37,7 @@ from issuer.addresses import folders_of, path_of
 from issuer.audit import Actor, Event
 from issuer.certificate_files import grave_findings
 from issuer.folder import lock, read_file, unwritable, write_file
+from issuer.operations import permitted
 from issuer.signers import CA_ROLES, Roots
 from issuer.status import check_status_token, is_ended, shown_places
 from issuer.store import CertificateRecord, Clock, Reader, Role, Store
@@ -503,7 +504,12 @@ class Publisher:
                 store has is published there (``publish.rollback``), or two things would be served at one place.
             DecodeError: The store, or what is published, is damaged.
             SigningError: The folder or the store cannot be written.
+            IssuanceError: The policy does not let the actor (codes ``policy.role`` and ``policy.role_required``).
         """
+        with permitted(self._store, "publish", at, Actor.ISSUING_SERVICE):
+            return self._publish_all(at, vical)
+
+    def _publish_all(self, at: Clock, vical: Item | None) -> Publication:
         self._make_folder()
         with lock(self._folder, exclusive=True):
             now = at()

@@ -22,8 +22,9 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from issuer.audit import Actor
+from issuer.audit import Acting, Actor
 from issuer.authority import Authority
+from issuer.operations import is_allowed, permitted, refusals
 from issuer.policy import IssuancePolicy
 from issuer.signers import Roots, active_signer
 from issuer.status import ListSigner, ListTerms, SignedList, due_lists, is_ended
@@ -73,14 +74,16 @@ class Revoked:
     valid_until: datetime
 
 
-def revoke_credential(store: Store, reference: bytes, *, at: Clock, actor: Actor, reason: int = 0) -> Revoked:
+def revoke_credential(
+    store: Store, reference: bytes, *, at: Clock, actor: Actor | Acting | None = None, reason: int = 0
+) -> Revoked:
     """Record that a credential is revoked.
 
     Args:
         store: The store.
         reference: The credential's reference, 16 bytes.
         at: The clock.
-        actor: Who does it.
+        actor: Who does it, where the store was opened for nobody who is named; None for the signers' operator, assumed.
         reason: Why, one of `REASONS`.
 
     Raises:
@@ -98,17 +101,19 @@ def revoke_credential(store: Store, reference: bytes, *, at: Clock, actor: Actor
             valid_until=found.valid_until,
         )
 
-    return _recorded(store, record, at=at, actor=actor, reason=reason)
+    return _recorded(store, "revoke", record, at=at, actor=actor, reason=reason)
 
 
-def revoke_certificate(store: Store, serial: int, *, at: Clock, actor: Actor, reason: int = 0) -> Revoked:
+def revoke_certificate(
+    store: Store, serial: int, *, at: Clock, actor: Actor | Acting | None = None, reason: int = 0
+) -> Revoked:
     """Record that a certificate under one of the authority's roots is revoked.
 
     Args:
         store: The store.
         serial: Its serial number.
         at: The clock.
-        actor: Who does it.
+        actor: Who does it, where the store was opened for nobody who is named; None for the signers' operator, assumed.
         reason: Why, one of `REASONS`.
 
     Raises:
@@ -124,17 +129,19 @@ def revoke_certificate(store: Store, serial: int, *, at: Clock, actor: Actor, re
             at=tx.at, certificate=certificate, is_certificate_revoked=is_new, valid_until=certificate.not_after
         )
 
-    return _recorded(store, record, at=at, actor=actor, reason=reason)
+    return _recorded(store, "revoke --certificate", record, at=at, actor=actor, reason=reason)
 
 
-def revoke_all_of(store: Store, serial: int, *, at: Clock, actor: Actor, reason: int = 0) -> Revoked:
+def revoke_all_of(
+    store: Store, serial: int, *, at: Clock, actor: Actor | Acting | None = None, reason: int = 0
+) -> Revoked:
     """Record that every credential of a document signer is revoked; its certificate stays as it is.
 
     Args:
         store: The store.
         serial: The serial number of the document signer's certificate.
         at: The clock.
-        actor: Who does it.
+        actor: Who does it, where the store was opened for nobody who is named; None for the signers' operator, assumed.
         reason: Why, one of `REASONS`.
 
     Raises:
@@ -156,22 +163,24 @@ def revoke_all_of(store: Store, serial: int, *, at: Clock, actor: Actor, reason:
             valid_until=found.certificate.not_after,
         )
 
-    return _recorded(store, record, at=at, actor=actor, reason=reason)
+    return _recorded(store, "revoke", record, at=at, actor=actor, reason=reason)
 
 
 def _recorded(
-    store: Store, record: Callable[[Transaction], Revoked], *, at: Clock, actor: Actor, reason: int
+    store: Store,
+    operation: str,
+    record: Callable[[Transaction], Revoked],
+    *,
+    at: Clock,
+    actor: Actor | Acting | None,
+    reason: int,
 ) -> Revoked:
     if reason not in REASONS.values():
         msg = "no reason for which something is revoked for good"
         raise ValueError(msg)
-    try:
-        with store.transaction(at=at, actor=actor) as tx:
-            return record(tx)
-    except LocalProtocolError as exc:
-        with store.refusing(at=at, actor=actor) as tx:
-            tx.refuse("revoke", exc.code)
-        raise
+    who = Acting(actor) if isinstance(actor, Actor) else actor or Actor.SIGNER_OPERATOR
+    with refusals(store, operation, at, who), store.transaction(at=at, actor=who) as tx:
+        return record(tx)
 
 
 def _of_serial(reader: Reader, serial: int) -> CertificateRecord:
@@ -209,7 +218,7 @@ class Evidence:
     Attributes:
         crls: The CRLs.
         lists: The lists.
-        waiting: Roots whose next CRL is due, and whose keys are not in this authority's token.
+        waiting: Roots whose next CRL is due, and whose keys are not in this authority's token, or not for this role.
         failures: Why something that is due was not signed.
     """
 
@@ -283,13 +292,14 @@ def sign_due(
     lists: list[SignedList] = []
     with authority.open_store() as store:
         now = at()
+        may_sign = is_allowed(store, "crl", at, Actor.ISSUING_SERVICE)
         with store.reading() as reader:
             if plan is not None:
                 IssuancePolicy.of_store(reader).check_status_plan(plan.uri)
             due = due_crls(reader, at=now)
             before = {one.certificate.fingerprint: reader.last_crl(one.certificate.fingerprint) for one in due}
         for root in due:
-            if root.key is None:
+            if root.key is None or not may_sign:
                 continue
             issuer = root.certificate.fingerprint
             try:
@@ -311,7 +321,7 @@ def sign_due(
     return Evidence(
         crls=tuple(crls),
         lists=tuple(lists),
-        waiting=tuple(one.certificate for one in due if one.key is None),
+        waiting=tuple(one.certificate for one in due if one.key is None or not may_sign),
         failures=tuple(failures),
     )
 
@@ -323,12 +333,17 @@ def _roots_with_lists(store: Store, at: Clock, plan: StatusPlan | None, failures
         plans = dict.fromkeys(known for known, _ in reader.status_plans())
         certificates = {one.certificate.fingerprint: one for one in reader.certificates()}
         active = [one.certificate for one in reader.signers(Role.DOCUMENT_SIGNER, state=SignerState.ACTIVE)]
+    if not is_allowed(store, "sign-lists", at, Actor.ISSUING_SERVICE):
+        active = []  # what is due is told where it would be signed
     signers = [certificates[one] for one in active if one is not None]
     issuing = dict.fromkeys(one.issuer for one in signers if one.certificate.not_after >= now)
     for wanted in plans if plan is None else plans | {plan: None}:
         for issuer in issuing:
             try:
-                with store.transaction(at=at, actor=Actor.ISSUING_SERVICE) as tx:
+                with (
+                    permitted(store, "sign-lists", at, Actor.ISSUING_SERVICE),
+                    store.transaction(at=at, actor=Actor.ISSUING_SERVICE) as tx,
+                ):
                     tx.prepare_list(wanted, issuer=issuer)
             except LocalProtocolError as exc:
                 if wanted == plan:

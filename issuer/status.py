@@ -22,6 +22,7 @@ from enum import StrEnum
 from typing import Final
 
 from issuer.audit import Actor
+from issuer.operations import permitted
 from issuer.store import Clock, Reader, Role, SignerState, StatusListRecord, Store, Transaction
 from mdl.errors import LocalProtocolError, MdlError, ProfileError, SigningError, VerificationError
 from mdl.keys import Signer
@@ -188,6 +189,10 @@ class ListSigner:
             SigningError: The custodian or the store failed, or what was signed is not what a reader accepts (code
                 ``status.unusable``); nothing was recorded but that the key was used.
         """
+        with permitted(self._store, "sign-lists", self._clock, Actor.ISSUING_SERVICE):
+            return self._sign(record, due)
+
+    def _sign(self, record: StatusListRecord, due: Due) -> SignedList:
         if record.issuer != self._root.fingerprint:
             message = "the list is for credentials under another root: its revocation-list signer has to sign it"
             raise LocalProtocolError(message, code="status.root", clause=_CLAUSE)

@@ -1,4 +1,4 @@
-"""Where an authority works: its folder, its store, its token; and that what it refuses is put on record."""
+"""Where an authority works: its folder, its store, its token; and in whose name."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from issuer.audit import Actor
+from issuer.audit import Acting, Actor
 from issuer.certificate_files import CRL_FOLDER, CertificateFiles, make_folder
 from issuer.clock import SystemClock
 from issuer.custody import Custody, KmsToken, Turn, configuration_of, open_softhsm, parse_token
 from issuer.folder import State, lock, read_file, write_file
 from issuer.keystore import Pkcs11Uri, SecretHandler
+from issuer.operations import permitted, refusals
+from issuer.policy import IssuancePolicy
 from issuer.restoring import SKIPPED, Restored, Seen, compare, look, require_current, take_over
 from issuer.signers import Roots
 from issuer.store import Clock, PostgresStore, Reader, SqliteStore, Store, Transaction
 from issuer.store.copies import identity, put_back, write_copy
-from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError
+from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError
 
-__all__ = ["SOFTHSM_FOLDER", "STATE_FILE", "STORE_FILE", "Backup", "Workplace", "refusals"]
+__all__ = ["SOFTHSM_FOLDER", "STATE_FILE", "STORE_FILE", "Backup", "Workplace"]
 
 STATE_FILE: Final = "authority.json"
 STORE_FILE: Final = "authority.db"
@@ -48,17 +50,21 @@ class Workplace:
     """The folder, the store and the token of an authority."""
 
     def __init__(
-        self, directory: str | os.PathLike[str], *, secret: SecretHandler | None = None, actor: Actor | None = None
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        secret: SecretHandler | None = None,
+        actor: Actor | Acting | None = None,
     ) -> None:
         """Name the folder; nothing is read yet.
 
         Args:
             directory: The folder.
             secret: Asked for the token's PIN; None takes it from where the founding said.
-            actor: In which role somebody acts here, as the audit log tells it; None for the one whose work each thing
-                usually is.
+            actor: In which role somebody acts here, and who: the policy judges by it what is done, and the audit log
+                tells it. None names nobody; the log then has the role whose work each thing usually is.
         """
-        self._actor = actor
+        self._actor = Acting(actor) if isinstance(actor, Actor) else actor
         self._folder = Path(directory).absolute()
         self._files = CertificateFiles(self._folder)
         self._secret = secret
@@ -85,12 +91,27 @@ class Workplace:
     def open_store(self) -> Iterator[Store]:
         """Open the authority's store, for what has no verb here.
 
+        Where a role was named, it is changed within an operation only: see `issuer.operations`.
+
         Raises:
             DecodeError: It is missing or damaged.
             SigningError: It cannot be reached.
         """
         with self._opened() as (_, store):
             yield store
+
+    def require(self, operation: str, *, at: datetime | Clock) -> None:
+        """Refuse an operation that the policy does not let the actor of this object carry out, before it is begun.
+
+        Args:
+            operation: The operation or the command, as `issuer.capabilities` names it.
+            at: The time, aware UTC, or a clock.
+
+        Raises:
+            IssuanceError: It does not (codes ``policy.role`` and ``policy.role_required``). That is recorded.
+        """
+        with self._opened() as (_, store), permitted(store, operation, at, Actor.ISSUING_SERVICE):
+            pass
 
     @contextmanager
     def _current(self, store: Store, at: datetime | Clock | None) -> Iterator[tuple[Reader, Roots]]:
@@ -129,7 +150,7 @@ class Workplace:
             DecodeError: The store is damaged.
         """
         place = Path(file).absolute()
-        with self._opened() as (_, store):
+        with self._opened() as (_, store), permitted(store, "backup", self._clock, Actor.SIGNER_OPERATOR):
             own = self._folder / STORE_FILE
             if place.exists() and own.exists() and place.samefile(own):
                 message = "the copy would lie in the place of the store: name another file"
@@ -162,6 +183,9 @@ class Workplace:
             DecodeError: The copy, or the store, is damaged.
             LocalProtocolError: The store that is there is another authority's or newer (code ``store.conflict``).
             SigningError: The store cannot be reached or written.
+            IssuanceError: The policy does not let the actor (codes ``policy.role`` and ``policy.role_required``): that
+                of the store that is there as far as it can be read, or that of the copy. It is recorded where there is
+                a store that can be read.
         """
         state = self._load()
         actor = self._acting(Actor.SIGNER_OPERATOR)
@@ -176,10 +200,15 @@ class Workplace:
         with lock(self._folder, exclusive=True):
             seen = look(self._folder, places)
             if copy is None:
-                with self._open_store(state) as store, store.transaction(at=at, actor=actor) as tx:
+                with (
+                    self._open_store(state) as store,
+                    refusals(store, "restore", at, actor),
+                    store.transaction(at=at, actor=actor) as tx,
+                ):
                     bring_up(tx, seen, always=False)
             else:
-                with ExitStack() as stack:
+                self._judge_restore(state, at)
+                with ExitStack() as stack, self._restoring(state, at):
                     target: Path | Store = self._folder / STORE_FILE
                     if state.store is not None:
                         target = stack.enter_context(self._open_store(state, create=True))
@@ -188,10 +217,39 @@ class Workplace:
                         Path(copy).absolute(),
                         at=at,
                         actor=actor,
-                        then=lambda tx: bring_up(tx, seen, always=True),
+                        then=lambda tx: bring_up(self._judged(tx), seen, always=True),
                     )
         result.not_compared = seen.not_compared
         return result
+
+    def _judge_restore(self, state: State, at: datetime | Clock) -> None:
+        """Ask the policy of the store that is there; one that is missing or damaged says nothing."""
+        with suppress(DecodeError), self._open_store(state) as store:
+            with store.reading() as reader:
+                if reader.settings() is None:
+                    return
+                IssuancePolicy.of_store(reader)
+            with permitted(store, "restore", at, Actor.SIGNER_OPERATOR):
+                pass
+
+    def _judged(self, tx: Transaction) -> Transaction:
+        """Ask the policy of a copy, too: the store that is there may be slipped in."""
+        IssuancePolicy.of_store(tx).check_actor(None if self._actor is None else self._actor.role, "restore")
+        return tx
+
+    @contextmanager
+    def _restoring(self, state: State, at: datetime | Clock) -> Iterator[None]:
+        """Record in the store that is there what the policy of a copy refuses."""
+        try:
+            yield
+        except IssuanceError as exc:
+            with (
+                suppress(MdlError),
+                self._open_store(state) as store,
+                store.refusing(at=at, actor=Actor.SIGNER_OPERATOR) as tx,
+            ):
+                tx.refuse("restore", exc.code)
+            raise
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -205,9 +263,16 @@ class Workplace:
         with lock(folder, exclusive=True):
             yield
 
-    def _acting(self, usual: Actor) -> Actor:
-        """In which role somebody acts."""
-        return usual if self._actor is None else self._actor
+    def _acting(self, usual: Actor, named: Actor | Acting | None = None) -> Actor | Acting:
+        """Who acts: whoever was named with this object or is named for a call, or a role that is only assumed."""
+        if named is None:
+            return self._actor or usual
+        if self._actor is None:
+            return Acting(named) if isinstance(named, Actor) else named
+        if self._actor.role is not (named.role if isinstance(named, Acting) else named):
+            message = f"this authority was opened in the role {self._actor.role.value}, and in no other"
+            raise IssuanceError(message, code="policy.role")
+        return self._actor
 
     def _now(self) -> datetime:
         now = self._system()
@@ -236,11 +301,15 @@ class Workplace:
             yield state, store
 
     def _open_store(self, state: State, *, create: bool = False) -> Store:
+        store: Store
         if state.store is None:
-            return SqliteStore(self._folder / STORE_FILE, create=create)
-        source = state.store.password
-        password = None if source is None else source.handler(self._folder)
-        return PostgresStore(state.store.dsn, password=password, create=create)
+            store = SqliteStore(self._folder / STORE_FILE, create=create)
+        else:
+            source = state.store.password
+            password = None if source is None else source.handler(self._folder)
+            store = PostgresStore(state.store.dsn, password=password, create=create)
+        store.acting = self._actor
+        return store
 
     def _save(self, state: State) -> None:
         write_file(self._folder / STATE_FILE, state.encode())
@@ -276,15 +345,3 @@ class Workplace:
             return False
         with self._open_store(state, create=True) as store, store.reading() as reader:
             return reader.settings() is not None
-
-
-@contextmanager
-def refusals(store: Store, verb: str, at: datetime | Clock, actor: Actor) -> Iterator[None]:
-    """Record what is refused in the block."""
-    try:
-        yield
-    except MdlError as exc:
-        # A clock that went back, or is ahead, is refused too.
-        with suppress(MdlError), store.refusing(at=at, actor=actor) as tx:
-            tx.refuse(verb, exc.code)
-        raise

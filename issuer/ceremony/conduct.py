@@ -35,7 +35,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias
 
-from issuer.audit import Actor, AuditRecord, Event
+from issuer.audit import Acting, Actor, AuditRecord, Event
 from issuer.authority import Authority
 from issuer.ceremony.record import CeremonyRecord, Confirmation, Entry, Outcome, Witness
 from issuer.ceremony.script import (
@@ -277,6 +277,7 @@ class Ceremony:
         secret: SecretHandler,
         at: Clock,
         tell: Callable[[str], None] = lambda _: None,
+        actor: Acting | None = None,
     ) -> None:
         """Take up a ceremony, or go on with one that was broken off.
 
@@ -288,7 +289,9 @@ class Ceremony:
             secret: Asked for the token's PIN.
             at: The clock.
             tell: Gets a line for each thing that happens.
+            actor: In which role it is held; None for the ceremony officer's.
         """
+        self._actor = actor or Acting(Actor.CEREMONY_OFFICER)
         self._script = script
         self._authority = Path(authority).absolute()
         self._out = Path(out).absolute()
@@ -315,8 +318,13 @@ class Ceremony:
                 (``ceremony.changed``).
             LocalProtocolError: The ceremony is over already (``ceremony.finished``), or was begun with another script
                 or policy (``ceremony.other_script``); or the clock went back.
+            IssuanceError: The policy lets nobody of this role hold it (code ``policy.role``).
             MdlError: The rehearsal refuses the script, or a step failed. What was done is on record.
         """
+        if self._is_founded():
+            self._officer().require("ceremony", at=self._clock)
+        else:
+            (self._script.policy or IssuancePolicy()).check_actor(self._actor.role, "ceremony")
         make_folder(self._out)
         with lock(self._out, exclusive=True):
             now = self._now()
@@ -564,9 +572,11 @@ class Ceremony:
     def _make_root(self, step: MakeRoot) -> dict[str, Any]:
         founding = _founding(self._script, step)
         if self._founded:
-            authority = Authority(self._authority, secret=self._secret)
+            authority = self._officer()
         else:
-            authority = Authority.found(self._authority, founding, at=self._now(), secret=self._secret)
+            authority = Authority.found(
+                self._authority, founding, at=self._now(), secret=self._secret, actor=self._actor
+            )
         root, crl = authority.root, authority.current_crl
         (key,) = [one.came["public_key_sha256"] for one in self._record.done.values() if one.do == "key"]
         if _digest_of(root.public_key)["public_key_sha256"] != key or not _is_as_meant(authority, founding):
@@ -603,12 +613,12 @@ class Ceremony:
         return {"successor_sha256": step.sha256, **_about(certificate), **_digest_of(certificate.public_key)}
 
     def _sign_link(self, authority: Authority, successor: Certificate) -> Certificate:
-        with authority.open_store() as store, self._custody.open(self._script.key) as signer:
+        with authority.open_store() as store, store.judged(), self._custody.open(self._script.key) as signer:
             iaca = Iaca(authority.root, signer)
-            with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
+            with store.transaction(at=self._now(), actor=self._actor) as tx:
                 serial, now = tx.take_serial(self._script.key), tx.at
             certificate = iaca.link(successor, not_before=now, serial=serial)
-            with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
+            with store.transaction(at=self._now(), actor=self._actor) as tx:
                 tx.add_certificate(certificate, Role.LINK, issuer=authority.root.fingerprint, key=None)
         return certificate
 
@@ -624,9 +634,12 @@ class Ceremony:
     def _about_root(self) -> dict[str, Any]:
         return {"root_sha256": self._opened().root.fingerprint.hex()}
 
+    def _officer(self) -> Authority:
+        return Authority(self._authority, secret=self._secret, actor=self._actor)
+
     def _opened(self) -> Authority:
         """The root's authority; the record names its root from then on."""
-        authority = Authority(self._authority, secret=self._secret, actor=Actor.CEREMONY_OFFICER)
+        authority = self._officer()
         self._record = replace(self._record, root=authority.root)
         return authority
 
@@ -641,7 +654,7 @@ class Ceremony:
         last = max((one.sequence for one in steps if one.subjects["digest"] in done), default=0)
         with store.reading() as reader:
             records = [AuditRecord.decode(one.record) for one in reader.audit_records(start=last + 1)]
-        return [one for one in records if one.actor is Actor.CEREMONY_OFFICER]
+        return [one for one in records if one.actor is self._actor.role]
 
     def _issued_before(
         self, number: int, role: Role, is_this: Callable[[CertificateRecord], bool]
@@ -701,9 +714,9 @@ class Ceremony:
 
     def _sign(self) -> None:
         """Sign the record, in which every step is done by now."""
-        with self._opened().open_store() as store, self._custody.open(self._script.key) as signer:
+        with self._opened().open_store() as store, store.judged(), self._custody.open(self._script.key) as signer:
             digest = hashlib.sha256(self._record.encode()).digest()
-            with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
+            with store.transaction(at=self._now(), actor=self._actor) as tx:
                 tx.use_key(self._script.key, "ceremony-record", digest=digest)
             signed = self._record.sign(signer)
         signed.verify()
@@ -742,7 +755,7 @@ class Ceremony:
             if store is None:
                 return
             known = len(self._told(store).get(began, []))
-            with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
+            with store.transaction(at=self._now(), actor=self._actor) as tx:
                 for one in self._record.transcript[known:]:
                     tx.record(
                         Event.CEREMONY_STEP,
@@ -759,7 +772,7 @@ class Ceremony:
             self._log()
             with self._store() as store:
                 if store is not None:
-                    with store.transaction(at=self._now(), actor=Actor.CEREMONY_OFFICER) as tx:
+                    with store.transaction(at=self._now(), actor=self._actor) as tx:
                         tx.refuse("ceremony", error.code)
 
     def _now(self) -> datetime:

@@ -34,7 +34,7 @@ from issuer.cli.clock import now
 from issuer.cli.handover import add_handover
 from issuer.cli.health import add_health
 from issuer.cli.lifecycle import add_lifecycle
-from issuer.cli.policy import add_policy, add_roles, read_policy
+from issuer.cli.policy import acting_as, add_policy, add_roles, read_policy
 from issuer.cli.private_ca import add_private_ca
 from issuer.cli.publishing import add_publishing
 from issuer.cli.restoring import add_restoring
@@ -218,7 +218,7 @@ def _store_place(arguments: argparse.Namespace) -> StorePlace | None:
 def _authority(arguments: argparse.Namespace) -> Authority:
     source = _pin_source(arguments)
     secret: SecretHandler | None = None if source is None else source.handler(Path())
-    return Authority(arguments.dir, secret=secret)
+    return Authority(arguments.dir, secret=secret, actor=acting_as(arguments))
 
 
 def parse_device_key(data: bytes) -> PublicKey:
@@ -252,7 +252,7 @@ def _init(arguments: argparse.Namespace) -> int:
         policy=None if arguments.policy is None else read_policy(arguments.policy),
         time_zone=arguments.time_zone,
     )
-    authority = Authority.found(arguments.dir, founding, at=now())
+    authority = Authority.found(arguments.dir, founding, at=now(), actor=acting_as(arguments))
     root, crl = authority.root, authority.current_crl
     token = authority.token
     if arguments.json:

@@ -22,6 +22,7 @@ from issuer.audit import (
 )
 from issuer.authority import Authority
 from issuer.cli.clock import now
+from issuer.cli.policy import acting_as
 from issuer.folder import PinSource, output_file
 from issuer.keystore import SecretHandler
 from mdl.cbor import TDate
@@ -210,7 +211,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    with Authority(arguments.dir).audit_records() as records:
+    with Authority(arguments.dir, actor=acting_as(arguments)).audit_records() as records:
         lines = map(encode_line, records)
         if arguments.out is None:
             terminal.write(lines)
@@ -223,7 +224,9 @@ def _export(arguments: argparse.Namespace) -> int:
 def _checkpoint(arguments: argparse.Namespace) -> int:
     source = secret_source(arguments.pin_env, arguments.pin_file)
     secret: SecretHandler | None = None if source is None else source.handler(Path())
-    made = Authority(arguments.dir, secret=secret).sign_checkpoint(at=now, token=arguments.token_uri)
+    made = Authority(arguments.dir, secret=secret, actor=acting_as(arguments)).sign_checkpoint(
+        at=now, token=arguments.token_uri
+    )
     known = made.checkpoint
     if arguments.json:
         terminal.write_json(
@@ -256,7 +259,7 @@ def _checkpoint(arguments: argparse.Namespace) -> int:
 def _records(arguments: argparse.Namespace) -> Any:
     """The log, from wherever it comes, as a context."""
     if arguments.log is None:
-        return Authority(arguments.dir).audit_records()
+        return Authority(arguments.dir, actor=acting_as(arguments)).audit_records()
     return nullcontext(decode_log(_lines(arguments.log)))
 
 
@@ -272,7 +275,7 @@ def _examined(arguments: argparse.Namespace) -> LogReport:
         marks = [terminal.read_input(name, label="checkpoint") for name in arguments.checkpoint]
     keys = None if arguments.key is None else [_key(name) for name in arguments.key]
     if arguments.log is None:
-        return Authority(arguments.dir).examine_audit(checkpoints=marks, keys=keys)
+        return Authority(arguments.dir, actor=acting_as(arguments)).examine_audit(checkpoints=marks, keys=keys)
     records = [*decode_log(_lines(arguments.log))]
     return examine_log(records, log_id=_log_id(records), checkpoints=marks or [], keys=keys or [])
 

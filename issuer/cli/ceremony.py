@@ -25,6 +25,7 @@ from issuer.ceremony import (
 )
 from issuer.cli.audit import secret_source
 from issuer.cli.clock import now
+from issuer.cli.policy import acting_as
 from issuer.keystore import SecretHandler
 from mdl.cbor import TDate
 from mdl.cli import terminal
@@ -121,6 +122,7 @@ def _hold(script: Script, arguments: argparse.Namespace) -> int:
         secret=_pin(arguments),
         at=now,
         tell=said,
+        actor=acting_as(arguments),
     )
     record = ceremony.hold()
     out = Path(arguments.out).absolute()

@@ -8,10 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from issuer.audit import Actor
 from issuer.authority import MAX_CRL_DAYS, MAX_SIGNER_DAYS, IssuedRoot, IssuedSigner, PublishedCrl
 from issuer.cli.arguments import add_verb, count, now, open_authority, serial
-from issuer.cli.policy import acting_as
 from issuer.signers import CERTIFIED
 from issuer.store import Role
 from mdl.cbor import TDate
@@ -62,6 +60,7 @@ def add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentParse
         "'vical-ca' are roots of their own, since an IACA certifies no other CA.",
         _certify,
     )
+    verb.set_defaults(command=_certify_command)
     verb.add_argument("--role", required=True, choices=list(_ROLES), help="what the key is for")
     verb.add_argument("--csr", metavar="FILE", help="the request, PEM or DER (default: a key is made in the token)")
     verb.add_argument("--common-name", metavar="NAME", help="its name (default: the root's, the role and a number)")
@@ -99,6 +98,7 @@ def add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentParse
         metavar="N",
         help=f"until its second CRL, at most {MAX_CRL_DAYS} (default: 30)",
     )
+    verb.set_defaults(command=lambda arguments: "rekey --link" if arguments.link else "rekey")
     verb.add_argument(
         "--link", action="store_true", help="have the old root certify the new key too, for who trusts only the old one"
     )
@@ -108,6 +108,7 @@ def add_crl(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Register ``crl``."""
     text = "publish the next CRL of every root in service"
     verb = add_verb(commands, "crl", text, text, _crl)
+    verb.set_defaults(command=lambda arguments: "crl --revoke" if arguments.revoke else "crl")
     verb.add_argument(
         "--revoke",
         type=serial,
@@ -131,6 +132,13 @@ def add_crl(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     verb.add_argument("root", type=serial, metavar="SERIAL", help="the root's serial number, in hex")
     verb.add_argument("--reason", required=True, choices=("lost", "compromised"), help="what became of its key")
+
+
+def _certify_command(arguments: argparse.Namespace) -> str:
+    """What is asked for, as the policy names it."""
+    if _ROLES[arguments.role] in _ROOTS:
+        return "certify --root"
+    return "certify" if arguments.csr is None else "certify --csr"
 
 
 # --- verbs -----------------------------------------------------------------------------------------------------------
@@ -234,7 +242,6 @@ def _give_up_root(arguments: argparse.Namespace) -> int:
         arguments.root,
         at=now,
         is_compromised=arguments.reason == "compromised",
-        actor=acting_as(arguments) or Actor.CEREMONY_OFFICER,
     )
     certificate = root.certificate
     tell = [

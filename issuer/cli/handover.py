@@ -10,7 +10,7 @@ from typing import Any, Final
 from issuer.authority import StorePlace
 from issuer.cli.audit import secret_source
 from issuer.cli.clock import now
-from issuer.cli.policy import read_policy
+from issuer.cli.policy import acting_as, read_policy
 from issuer.handover import HANDED_ROLES, Joining, OnlineSide
 from issuer.keystore import SecretHandler
 from issuer.store import Role
@@ -99,7 +99,7 @@ def _fingerprint(text: str) -> bytes:
 def _side(arguments: argparse.Namespace) -> OnlineSide:
     source = secret_source(getattr(arguments, "pin_env", None), getattr(arguments, "pin_file", None))
     secret: SecretHandler | None = None if source is None else source.handler(Path())
-    return OnlineSide(arguments.dir, secret=secret)
+    return OnlineSide(arguments.dir, secret=secret, actor=acting_as(arguments))
 
 
 # --- verbs -----------------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def _join(arguments: argparse.Namespace) -> int:
         store=place,
         policy=None if arguments.policy is None else read_policy(arguments.policy),
     )
-    side = OnlineSide.join(arguments.dir, joining, at=now())
+    side = OnlineSide.join(arguments.dir, joining, at=now(), actor=acting_as(arguments))
     if arguments.json:
         members = {"directory": str(side.folder), "token": side.token, "root_sha256": root.fingerprint.hex()}
         terminal.write_json(members)

@@ -64,6 +64,7 @@ def add_lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "status 1 if something is past its deadline and left to somebody else.",
         _rotate,
     )
+    verb.set_defaults(command=lambda arguments: "plan" if arguments.dry_run else "rotate")
     verb.add_argument("--dry-run", action="store_true", help="only tell what would be done")
     verb.add_argument("--rekey", action="store_true", help="make the next root too, if that is due")
 
@@ -106,6 +107,7 @@ def add_lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "Show the rules by which certificates and lists follow each other, in days, or change some of them.",
         _rules,
     )
+    verb.set_defaults(command=lambda arguments: "rules" if arguments.set else "rules --show")
     verb.add_argument(
         "--set",
         nargs="+",

@@ -17,10 +17,11 @@ from issuer.authority import Authority
 from issuer.certificates import DOCUMENT_SIGNER_LIFE
 from issuer.cli.arguments import count, now
 from issuer.cli.certificates import certificate_json, certificate_rows, write_result
+from issuer.cli.policy import acting_as
 from issuer.folder import output_file
+from issuer.operations import refusals
 from issuer.private_ca import fetch_root, open_private_ca
 from issuer.store import Reader, Role, SignerState
-from issuer.workplace import refusals
 from mdl.cli import terminal
 from mdl.cli.outputs import file_argument
 from mdl.errors import LocalProtocolError, VerificationError
@@ -92,7 +93,7 @@ def _certify(arguments: argparse.Namespace) -> int:
     data = terminal.open_armour(terminal.read_input(arguments.request, label="request")).data
     with terminal.labelled("request"):
         request = decode_csr(data)
-    authority = Authority(arguments.dir)
+    authority = Authority(arguments.dir, actor=acting_as(arguments))
     root, policy, start, file = authority.root, authority.policy, now(), Path(arguments.out).absolute()
     if arguments.days is None:
         end = min(start + policy.longest(Role.DOCUMENT_SIGNER, DOCUMENT_SIGNER_LIFE), root.not_after)

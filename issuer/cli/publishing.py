@@ -27,6 +27,7 @@ from issuer.cli.revocation import (
 from issuer.folder import output_file, read_file
 from issuer.keystore import SecretHandler, open_signer
 from issuer.notifying import check_webhook, notify_command, notify_webhook, split_command
+from issuer.operations import permitted
 from issuer.publishing import Item, Publication, Publisher, published_folder, remember_folder, vical_item
 from issuer.revocation import Evidence, sign_due
 from issuer.store import Role
@@ -375,7 +376,11 @@ def _vical_signer(arguments: argparse.Namespace) -> Iterator[tuple[Signer, list[
         return
     authority = open_authority(arguments)
     with authority.open_signer(Role.VICAL_SIGNER, at=now) as (signer, certificate):
-        with authority.open_store() as store, store.transaction(at=now, actor=Actor.SIGNER_OPERATOR) as tx:
+        with (
+            authority.open_store() as store,
+            permitted(store, "vical", now, Actor.SIGNER_OPERATOR),
+            store.transaction(at=now, actor=Actor.SIGNER_OPERATOR) as tx,
+        ):
             label = tx.certificate(certificate.fingerprint).key or ""
             tx.use_key(label, "vical", certificate=certificate.fingerprint)
         yield signer, [certificate]

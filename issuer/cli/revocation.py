@@ -12,7 +12,7 @@ from issuer.addresses import check_address, check_template
 from issuer.audit import Actor
 from issuer.authority import MAX_CRL_DAYS, Authority
 from issuer.cli.arguments import add_verb, count, now, open_authority, serial
-from issuer.cli.policy import acting_as
+from issuer.operations import refusals
 from issuer.publishing import Publication, Publisher, published_folder
 from issuer.revocation import (
     REASONS,
@@ -26,7 +26,6 @@ from issuer.revocation import (
 from issuer.signers import active_signer
 from issuer.status import ListTerms, due_lists
 from issuer.store import Reader, Role, StatusListRecord, StatusPlan
-from issuer.workplace import refusals
 from mdl.cbor import TDate
 from mdl.cli import terminal
 from mdl.cli.outputs import folder_argument
@@ -159,7 +158,7 @@ def evidence_rows(evidence: Evidence) -> list[tuple[str, str]]:
         for one in evidence.lists
     ]
     rows += [
-        ("WAITING", f"the CRL of {root.subject} is due, and its key is not in this token: sign it where the key is")
+        ("WAITING", f"the CRL of {root.subject} is due, and its key is not in this token, or not for this role to use")
         for root in evidence.waiting
     ]
     rows += [("NOT SIGNED", str(failure)) for failure in evidence.failures]
@@ -240,6 +239,7 @@ def add_revocation(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "by the next 'mdl issuer publish'. Exit status 4 if it is recorded and readers are not told yet.",
         _revoke,
     )
+    verb.set_defaults(command=lambda one: "revoke" if one.certificate is None else "revoke --certificate")
     what = verb.add_argument_group("what").add_mutually_exclusive_group(required=True)
     what.add_argument("--credential", type=_reference, metavar="REF", help="one credential, by its reference")
     what.add_argument(
@@ -301,9 +301,8 @@ def add_revocation(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 def _revoke(arguments: argparse.Namespace) -> int:
     terms = terms_of(arguments)
     authority = open_authority(arguments)
-    actor = acting_as(arguments) or Actor.SIGNER_OPERATOR
     with authority.open_store() as store:
-        how: dict[str, Any] = {"at": now, "actor": actor, "reason": REASONS[arguments.reason]}
+        how: dict[str, Any] = {"at": now, "reason": REASONS[arguments.reason]}
         if arguments.credential is not None:
             revoked = revoke_credential(store, arguments.credential, **how)
         elif arguments.certificate is not None:
@@ -420,7 +419,7 @@ def _chosen_list(reader: Reader, name: str) -> StatusListRecord:
 
 
 def _retire_list(arguments: argparse.Namespace) -> int:
-    actor = acting_as(arguments) or Actor.SIGNER_OPERATOR
+    actor = Actor.SIGNER_OPERATOR
     with (
         open_authority(arguments).open_store() as store,
         refusals(store, "retire-list", now, actor),
@@ -442,7 +441,7 @@ def _retire_list(arguments: argparse.Namespace) -> int:
 
 
 def _move_list(arguments: argparse.Namespace) -> int:
-    actor = acting_as(arguments) or Actor.SIGNER_OPERATOR
+    actor = Actor.SIGNER_OPERATOR
     with (
         open_authority(arguments).open_store() as store,
         refusals(store, "move-list", now, actor),
@@ -468,7 +467,7 @@ def _lists(arguments: argparse.Namespace) -> int:
     terms = terms_of(arguments)
     rows = []
     at = now()
-    with Authority(arguments.dir).open_store() as store, store.reading() as reader:
+    with open_authority(arguments).open_store() as store, store.reading() as reader:
         due: dict[StatusListRecord, str] = {}
         roots = {one.certificate.fingerprint: one.certificate for one in reader.certificates()}
         for issuer in dict.fromkeys(one.issuer for one in reader.status_lists()):

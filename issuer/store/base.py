@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Self
 
-from issuer.audit import Actor, Event
+from issuer.audit import Acting, Actor, Event
 from issuer.clock import AHEAD, APART, UNMARKED, SystemClock
 from issuer.store.schema import Sql
 from issuer.store.transaction import Reader, Transaction
 from mdl.cbor import TDate
-from mdl.errors import LocalProtocolError
+from mdl.errors import IssuanceError, LocalProtocolError
 
 __all__ = ["Clock", "Store"]
 
@@ -26,14 +26,30 @@ class Store(ABC):
     """The memory of an issuing authority.
 
     A store may be used by several threads, which take turns, and by several processes, each with a store of its own.
+
+    Attributes:
+        acting: Who named a role when the store was opened: that counts, whoever is said to do something. None where
+            nobody did. Nothing is done in such a store that was not judged (`issuer.operations`).
     """
 
     def __init__(self) -> None:
+        self.acting: Acting | None = None
         self._turn = threading.Lock()
         self._owner: int | None = None
+        self._operations = threading.local()
 
     @contextmanager
-    def transaction(self, *, at: datetime | Clock, actor: Actor) -> Iterator[Transaction]:
+    def judged(self) -> Iterator[None]:
+        """Let this thread change the store in the block: what it does there was judged by the policy."""
+        before = getattr(self._operations, "depth", 0)
+        self._operations.depth = before + 1
+        try:
+            yield
+        finally:
+            self._operations.depth = before
+
+    @contextmanager
+    def transaction(self, *, at: datetime | Clock, actor: Actor | Acting) -> Iterator[Transaction]:
         """Do something in the store, alone among all threads, processes and hosts.
 
         Leaving the block makes it durable; an exception undoes all of it, the audit log's records included. Nothing
@@ -43,23 +59,31 @@ class Store(ABC):
             at: The time of what is done, aware UTC, or a clock: that is read when it is this transaction's turn. A
                 clock that lags behind the last recorded event by a minute at most, as those of several hosts do, is
                 taken to show that event's time. The system's own (`issuer.clock`) is compared with another one.
-            actor: Who does it.
+            actor: Who does it, or in which role if nobody was named.
 
         Raises:
+            IssuanceError: The store was opened for somebody who named a role, and no operation was judged (code
+                ``policy.role``).
             LocalProtocolError: The time lies before the last recorded event (code ``authority.clock``), or the
                 system's clock is far ahead of what it should show (``authority.clock_doubted``).
             SigningError: The store cannot be reached or written (``store.…``, ``authority.unwritable``), or others
                 kept it busy for too long (``store.busy``).
             DecodeError: The store is damaged.
         """
+        if self.acting is not None and not getattr(self._operations, "depth", 0):
+            message = (
+                f"the store was opened in the role {self.acting.role.value}: it is changed by the operations of the "
+                "authority, which ask the policy"
+            )
+            raise IssuanceError(message, code="policy.role")
         with self._alone(), self._open(write=True) as sql:
-            transaction = Transaction(sql, at=_read(at), actor=actor)
+            transaction = Transaction(sql, at=_read(at), actor=self.acting or actor)
             self._set_clock(sql, transaction, at)
             yield transaction
             transaction.flush()
 
     @contextmanager
-    def refusing(self, *, at: datetime | Clock, actor: Actor) -> Iterator[Transaction]:
+    def refusing(self, *, at: datetime | Clock, actor: Actor | Acting) -> Iterator[Transaction]:
         """Record that something was refused, whatever the clock shows; no later event is refused for it.
 
         The record has the time of the clock as far as something vouches for it, and otherwise that of the last event.
@@ -73,7 +97,7 @@ class Store(ABC):
             DecodeError: The store is damaged.
         """
         with self._alone(), self._open(write=True) as sql:
-            transaction = Transaction(sql, at=_read(at), actor=actor)
+            transaction = Transaction(sql, at=_read(at), actor=self.acting or actor)
             last = transaction.audit_head().time
             if isinstance(at, SystemClock):
                 known = self._independent(sql, at)

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from issuer.audit import Actor, Head
+from issuer.audit import Acting, Actor, Head
 from issuer.store.base import Clock, Store
 from issuer.store.schema import TABLES, Sql
 from issuer.store.sqlite import APPLICATION, SqliteStore
@@ -82,7 +82,7 @@ def write_copy(store: Store, file: Path) -> Head:
 
 
 def put_back(
-    place: Path | Store, copy: Path, *, at: datetime | Clock, actor: Actor, then: Callable[[Transaction], None]
+    place: Path | Store, copy: Path, *, at: datetime | Clock, actor: Actor | Acting, then: Callable[[Transaction], None]
 ) -> None:
     """Put a copy in the place of a store that is damaged, missing or older.
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from issuer.addresses import check_template
-from issuer.audit import Actor, AuditRecord, Event, Head, KeptRecord, chain_start, hash_record
+from issuer.audit import Acting, Actor, AuditRecord, Event, Head, KeptRecord, chain_start, hash_record
 from issuer.clock import BootMark
 from issuer.store import places
 from issuer.store.holdings import CredentialRow, Holdings, digest_of, digests_of
@@ -457,14 +457,16 @@ class Transaction(Reader):
 
     Attributes:
         at: The time of everything that is done in it, whole seconds.
-        actor: Who does it.
+        actor: In which role it is done.
+        acting: Who named that role, or None: it is the one whose work it usually is.
         mark: When that is by the machine's boot clock, or None.
     """
 
-    def __init__(self, sql: Sql, *, at: datetime, actor: Actor) -> None:
+    def __init__(self, sql: Sql, *, at: datetime, actor: Actor | Acting) -> None:
         super().__init__(sql)
         self.at = at
-        self.actor = actor
+        self.acting = actor if isinstance(actor, Acting) else None
+        self.actor = actor.role if isinstance(actor, Acting) else actor
         self.mark: BootMark | None = None
         self._pending: list[tuple[int, bytes, bytes]] = []
 
@@ -491,6 +493,7 @@ class Transaction(Reader):
             event=event,
             subjects=subjects,
             previous=self._head.hash,
+            acting=self.acting,
         ).encode()
         self._head = Head(self._head.sequence + 1, hash_record(encoded), self.at)
         self._pending.append((self._head.sequence, self._head.hash, encoded))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from issuer.audit import Actor, AuditRecord, Event
+from issuer.audit import AuditRecord, Event
 from issuer.authority import Authority
 from issuer.certificates import Iaca
 from issuer.policy import IssuancePolicy
@@ -187,7 +187,7 @@ def test_a_life_beyond_the_policy_is_not_asked_for(
     certify: Callable[..., Outcome], side: Path, stand_in: StandIn
 ) -> None:
     policy = IssuancePolicy(days={Role.DOCUMENT_SIGNER: 90})
-    Authority(side).set_policy(policy, at=datetime.now(UTC), actor=Actor.SIGNER_OPERATOR)
+    Authority(side).set_policy(policy, at=datetime.now(UTC))
     certify("--days", "91").error(1, "policy.certificate_days")
     assert_nothing_was_asked(stand_in, side)
     assert certify().status == 0

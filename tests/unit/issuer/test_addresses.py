@@ -190,7 +190,7 @@ def test_a_policy_whose_addresses_could_not_be_meant_is_refused(line: str) -> No
 @pytest.mark.hsm
 def test_issuing_and_signing_ask_the_policy(authority: Path) -> None:
     own = Authority(authority)
-    own.set_policy(IssuancePolicy.parse(POLICY), at=own._now, actor=ROLE)
+    own.set_policy(IssuancePolicy.parse(POLICY), at=own._now)
     plan = StatusPlan(uri="https://evil.example/status/{list}", size=64)
     doors: list[Callable[[], object]] = [
         lambda: own.open_issuer(plan=plan).__enter__(),

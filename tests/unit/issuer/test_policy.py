@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from issuer.audit import Actor, AuditRecord, Event
 from issuer.batches import BatchIssuer
+from issuer.capabilities import COMMANDS, Capability
 from issuer.issuance import CredentialIssuer, Order
-from issuer.policy import COMMANDS, MAX_POLICY_BYTES, IssuancePolicy, PolicyInForce, find_time_zone
+from issuer.policy import MAX_POLICY_BYTES, IssuancePolicy, PolicyInForce, find_time_zone
 from issuer.signers import CERTIFIED
 from issuer.store import Role, SqliteStore, Store
 from mdl.cbor import FullDate
@@ -73,8 +74,8 @@ def test_a_policy_is_read_whole() -> None:
     assert policy.credential_days == 14
     assert policy.mandatory == {NAMESPACE: {"age_over_21", "sex"}}
     assert policy.role_required
-    assert policy.commands[Actor.ISSUING_SERVICE] == {"issue"}
-    assert policy.commands[Actor.AUDITOR] == frozenset()
+    assert policy.capabilities[Actor.ISSUING_SERVICE] == {Capability.CREDENTIAL_ISSUE}
+    assert policy.capabilities[Actor.AUDITOR] == frozenset()
 
 
 def test_what_a_policy_leaves_out_is_as_it_always_is() -> None:
@@ -82,7 +83,7 @@ def test_what_a_policy_leaves_out_is_as_it_always_is() -> None:
     default, policy = IssuancePolicy(), IssuancePolicy.parse(FULL)
     assert policy.curves[Role.LINK] == default.curves[Role.LINK]
     assert policy.days[Role.JWS_SIGNER] == default.days[Role.JWS_SIGNER]
-    assert policy.commands[Actor.SIGNER_OPERATOR] == default.commands[Actor.SIGNER_OPERATOR]
+    assert policy.capabilities[Actor.SIGNER_OPERATOR] == default.capabilities[Actor.SIGNER_OPERATOR]
 
 
 def test_the_default_allows_what_the_profiles_do() -> None:

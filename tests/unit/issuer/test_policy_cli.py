@@ -10,8 +10,9 @@ import pytest
 
 from issuer.audit import Actor, AuditRecord, Event
 from issuer.authority import Authority
+from issuer.capabilities import COMMANDS
 from issuer.cli import add_commands
-from issuer.policy import COMMANDS, IssuancePolicy
+from issuer.policy import IssuancePolicy
 from mdl.cli import main
 from mdl.errors import ProfileError
 from tests.authorities import INIT, Outcome, licence, public_key_file, require_softhsm
