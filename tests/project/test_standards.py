@@ -169,3 +169,12 @@ def test_no_file_cites_what_is_not_in_the_repository() -> None:
     assert [
         path.name for path in files if path.name != "test_standards.py" and elsewhere.search(path.read_text())
     ] == []
+
+
+def test_the_glossary_has_each_noun_once_and_in_order() -> None:
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \|[^|]*\|$", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.MULTILINE
+    )
+    nouns = [noun.lower() for noun, _ in rows[2:]]
+    assert len(nouns) > 50
+    assert nouns == sorted(set(nouns))
