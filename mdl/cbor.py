@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from itertools import compress
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -135,6 +136,7 @@ class Reading:
 _SMALL: Final = 8192
 # Python hashes integers modulo 2**61 - 1; keys below this bound cannot be made to collide.
 _MAX_KEY: Final = 1 << 60
+_TEXT: Final = frozenset((str,))
 _KEY_TYPES: Final = frozenset((str, bytes, int))
 
 
@@ -415,10 +417,7 @@ def _tag_hook(tag: cbor2.CBORTag, _immutable: bool) -> Tag:  # noqa: FBT001 - th
 
 def _check_keys(mapping: Any, _immutable: bool) -> Any:  # noqa: FBT001 - the library calls it so
     """Hold each map to the keys that `_read` takes; ``true`` and 1.0 would pass for 1 in a lookup."""
-    for key in mapping:
-        if type(key) is not str:
-            break
-    else:
+    if _TEXT.issuperset(map(type, mapping)):
         return mapping
     kinds = {*map(type, mapping)}
     if kinds <= _KEY_TYPES:
@@ -601,7 +600,7 @@ def _decode_together(parts: Sequence[bytes], limits: Limits, reading: Reading, p
     large: list[int] = []
     small = parts
     if max(map(len, parts)) > bound:
-        large = [index for index, part in enumerate(parts) if len(part) > bound]
+        large = [*compress(range(count), map(bound.__lt__, map(len, parts)))]
         small = list(parts)
         for index in large:
             small[index] = b"\xf6"

@@ -138,15 +138,14 @@ class CoseSign1:
             VerificationError: It is not the one of the key's curve (code ``cose.algorithm_mismatch``).
             UnsupportedError: It is none of the standard's (code ``cose.algorithm``), or the key only agrees secrets.
         """
-        expected = key.curve.experimental
-        if expected is not None:
-            number = self.protected_map.get(ALG)
-            if type(number) is int and number == expected.cose_id:
-                return expected
+        own = key.curve.experimental or key.curve.algorithm
+        number = self.protected_map.get(ALG)
+        if own is not None and type(number) is int and number == own.cose_id:
+            return own
         if fully_specified and self.is_fully_specified_for(key):
             return key.algorithm
         algorithm = self.algorithm
-        if expected is not None or algorithm is not key.algorithm:
+        if key.curve.experimental is not None or algorithm is not key.algorithm:
             msg = f"the message names {algorithm.name}, which does not go with {key.curve.name}"
             raise VerificationError(msg, code="cose.algorithm_mismatch", clause="18013-5 9.1.2.4")
         return algorithm

@@ -82,6 +82,7 @@ KEY_AUTHORIZATIONS: Final = "mso.key_authorizations"
 """The deviation of authorisations for nothing at all, or for one namespace both whole and in part."""
 
 _MISSING: Final = object()
+_TEXT: Final = frozenset((str,))
 
 
 def _malformed(path: str, what: str) -> DecodeError:
@@ -92,9 +93,8 @@ def _map(value: Any, path: str) -> Mapping[str, Any]:
     """A map whose keys are all text, as every map of the mdoc's own structures."""
     if type(value) is not dict:
         raise _malformed(path, "not a map")
-    for key in value:
-        if type(key) is not str:
-            raise _malformed(path, "a map key that is not text")
+    if not _TEXT.issuperset(map(type, value)):
+        raise _malformed(path, "a map key that is not text")
     return value
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import chain, compress, repeat
-from operator import itemgetter
+from operator import is_, itemgetter
 from typing import Any, Final, NoReturn, TypeAlias
 
 from mdl.cbor import Reading, TDate, decode, decode_each
@@ -682,12 +682,9 @@ def examine_types(findings: Findings, document: Document, elements: Mapping[str,
             kind = _KINDS.get(code, "elements.value")
             part = faulty_part(document.doctype, namespace, identifier, values[identifier])
             deviations.setdefault(kind, f"{namespace}/{identifier}{part}: {code}")
-        if TDate in {*map(type, values.values())}:
-            for identifier, value in values.items():
-                if type(value) is TDate and not value.is_strict:
-                    deviations.setdefault(
-                        "elements.date_form", f"{namespace}/{plain_name(identifier)}: {Code.DATE_FORM}"
-                    )
+        for identifier, value in compress(values.items(), map(is_, map(type, values.values()), repeat(TDate))):
+            if not value.is_strict:
+                deviations.setdefault("elements.date_form", f"{namespace}/{plain_name(identifier)}: {Code.DATE_FORM}")
         for identifier in unknown_elements(document.doctype, namespace, values):
             # Anybody may have made the name up: it may be long, or not fit for a terminal.
             deviations.setdefault("elements.unknown", f"{namespace}/{plain_name(identifier)}: {Code.UNKNOWN}")

@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import compress, repeat
+from operator import attrgetter, is_not
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
@@ -169,6 +171,7 @@ _ALL: Final = frozenset(("iso-strict", "aamva"))
 _AAMVA: Final = frozenset(("aamva",))
 _NONE: Final = frozenset[str]()
 _REVOCATION: Final = "issuer_auth.certificate_revocation"
+_OUTCOME: Final = attrgetter("outcome")
 # Whatever is not listed here refuses under every policy.
 DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
     {
@@ -395,9 +398,8 @@ class Report:
 
     def _refusing(self) -> list[Check]:
         # Nearly every check has passed, and to leave those out first saves a call for each of them.
-        passed, not_applicable = Outcome.PASSED, Outcome.NOT_APPLICABLE
-        rest = [check for check in self.checks if check.outcome is not passed and check.outcome is not not_applicable]
-        return [check for check in rest if self.refuses(check)]
+        has_not_passed = map(is_not, map(_OUTCOME, self.checks), repeat(Outcome.PASSED))
+        return [check for check in compress(self.checks, has_not_passed) if self.refuses(check)]
 
     @property
     def accepted(self) -> bool:

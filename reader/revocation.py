@@ -444,17 +444,22 @@ class CrlJudge:
                 reasons.append((0, refusal))
             elif is_early:
                 reasons.append((0, "the revocation list is from the future"))
-        newest = max([word.age for word in candidates], default=None)
+        current = candidates if len(candidates) < 2 else _newest(candidates)
+        newest = current[0].age if current else None
         if suspended is not None:
             if all(other is None or suspended >= other for other in (newest, released)):
                 return Judgement(Outcome.FAILED, "the certificate is suspended")
-            candidates = [word for word in candidates if word.age > suspended]
-        current = [word for word in candidates if word.age == newest]
-        fresh = [word for word in current if word.until is not None and at - word.until <= self._skew]
-        if fresh:
-            code, detail = min([word.deviation or ("", "") for word in fresh])
-            until = max([word.until for word in fresh if word.until is not None])
-            return Judgement(Outcome.PASSED, detail, ((code, detail),) if code else (), until)
+            current = [word for word in current if word.age > suspended]
+        until: datetime | None = None
+        deviation = "", ""
+        for word in current:
+            if word.until is not None and at - word.until <= self._skew:
+                own = word.deviation or ("", "")
+                deviation = own if until is None else min(deviation, own)
+                until = word.until if until is None else max(until, word.until)
+        if until is not None:
+            code, detail = deviation
+            return Judgement(Outcome.PASSED, detail, (deviation,) if code else (), until)
         if current:
             reasons.append((0, "the revocation list is stale"))
         if reasons:
@@ -492,6 +497,11 @@ class CrlJudge:
             return undetermined
         detail = next(iter(deviations.values()), "")
         return Judgement(Outcome.PASSED, detail, tuple(deviations.items()), min(ends, default=None))
+
+
+def _newest(words: list[IssuersWord]) -> list[IssuersWord]:
+    newest = max(word.age for word in words)
+    return [word for word in words if word.age == newest]
 
 
 def claims_issuer(crl: CrlEnvelope, issuer: Certificate) -> bool:
