@@ -47,7 +47,7 @@ from issuer.custody import PIN_FILE, make_softhsm, new_softhsm_uri
 from issuer.folder import PinSource, State, StorePlace, lock, read_file, unplaced_files, unwritable, write_file
 from issuer.founding import MAX_CRL_DAYS, Founding
 from issuer.issuance import Order
-from issuer.keystore import SecretHandler
+from issuer.keystore import Held, SecretHandler
 from issuer.open_signers import OpenSigners, issuer_without_key, take_back
 from issuer.operations import refusals
 from issuer.policy import IssuancePolicy, PolicyInForce, find_time_zone
@@ -86,7 +86,7 @@ _UNREADABLE: Final = frozenset({
     Defect.MALFORMED, Defect.CHANGED, Defect.DELETED, Defect.FOREIGN, Defect.INSERTED, Defect.TRUNCATED,
     Defect.PREVIOUS, Defect.DUPLICATED,
 })  # fmt: skip
-_AUDIT_KEY: Final = "audit-1"
+_AUDIT_KEY: Final = "audit"
 _PIN_FILE: Final = f"{SOFTHSM_FOLDER}/{PIN_FILE}"
 
 
@@ -387,9 +387,11 @@ class Authority(Certifying):
                 self._custody(state if token is None else replace(state, token=token, softhsm=False, pin=None))
             )
             with store.reading() as reader:
+                known = {one.key for one in reader.signers()}
                 keys = reader.signers(Role.AUDIT, state=SignerState.ACTIVE)
-            label = keys[-1].key if keys else _AUDIT_KEY
-            if not keys and label not in custody.labels():
+            label = keys[-1].key if keys else f"{_AUDIT_KEY}-1"
+            if not keys and (label in known or custody.held().get(label) is not Held.PAIR):
+                label = self._new_label(store, custody, _AUDIT_KEY, known, at=at, actor=Actor.AUDITOR)
                 custody.generate(label, "P-256")
             with custody.open(label) as signer:
                 key = signing_key_of(signer)
@@ -499,8 +501,8 @@ class Authority(Certifying):
             drawn = pin == PinSource(file=_PIN_FILE)
             make_softhsm(self._folder / SOFTHSM_FOLDER, token, secret=self._pin(state), draw_pin=drawn)
         with self._custody(state) as custody:
-            present = state.iaca_key in custody.labels()
-            if present and not ours:
+            held = custody.held().get(state.iaca_key)
+            if held is not None and not ours:
                 message = f"the token has a key '{state.iaca_key}' already: choose another label for the root key"
                 raise SigningError(message, code="signing.key_exists")
             self._save(state)
@@ -509,7 +511,16 @@ class Authority(Certifying):
                     if reader.settings() is not None:
                         message = "the store holds an authority already: name an empty one"
                         raise LocalProtocolError(message, code="authority.exists")
-                if not present:
+                if held in (Held.PUBLIC_HALF, Held.PRIVATE_HALF):
+                    # It was not there before the attempt that was broken off.
+                    cleared = custody.clear_half_pair(state.iaca_key)
+                    if cleared is None:
+                        message = f"the token has half of another key '{state.iaca_key}': choose another label"
+                        raise SigningError(message, code="signing.key_exists")
+                    with store.transaction(at=at, actor=Actor.CEREMONY_OFFICER) as tx:
+                        tx.record(Event.KEY_CLEARED, label=state.iaca_key, kind=cleared.value)
+                    held = None
+                if held is None:
                     custody.generate(state.iaca_key, founding.curve)
                 if not state.softhsm:
                     kept.append(state.iaca_key)

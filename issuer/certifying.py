@@ -180,10 +180,11 @@ class Certifying(Workplace):
             if asked is not None:
                 _check_requested(asked, kind, root.certificate, roots)
             with self._custody(state) as custody, self._open_root(custody, root) as ca:
-                label = _free_label(kind.name, known | custody.labels() if asked is None else known)
-                number = int(label.rpartition("-")[2])
-                if asked is not None:
-                    number = 1 + sum(one.role is role for one in roots.certificates)
+                number, label = 1 + sum(one.role is role for one in roots.certificates), ""
+                if asked is None:
+                    actor = self._acting(Actor.SIGNER_OPERATOR)
+                    label = self._new_label(store, custody, kind.name, known, at=at, actor=actor)
+                    number = int(label.rpartition("-")[2])
                 subject = signer_subject(root.certificate, role, common_name, number)
                 if organization is not None:
                     subject = replace(subject, organization=organization)
@@ -400,9 +401,8 @@ class Certifying(Workplace):
             with self._custody(state) as custody, ExitStack() as stack:
                 old = stack.enter_context(self._open_root(custody, before)) if link else None
                 base = state.iaca_key if role is Role.IACA else CERTIFIED[role].name
-                label = _free_label(
-                    base, known | custody.labels() | ({base, f"{base}-1"} if role is Role.IACA else set())
-                )
+                first = 2 if role is Role.IACA else 1  # the first root's label has no number
+                label = self._new_label(store, custody, base, known, at=at, actor=actor, first=first)
                 custody.generate(label, curve)
                 signer = stack.enter_context(custody.open(label))
                 with store.transaction(at=at, actor=actor) as tx:
@@ -657,14 +657,6 @@ def _check_name(subject: Subject, roots: Roots) -> None:
     if subject.common_name in {one.certificate.subject.common_name for one in roots.certificates}:
         message = "the root or a document signer has this name already: choose another"
         raise LocalProtocolError(message, code="authority.name_taken", clause="18013-5 Annex B")
-
-
-def _free_label(name: str, taken: set[str]) -> str:
-    """A label for a new key: what an attempt that was broken off has left keeps its own."""
-    number = 1
-    while f"{name}-{number}" in taken:
-        number += 1
-    return f"{name}-{number}"
 
 
 def _beside(addresses: Sequence[str], generation: int) -> str:

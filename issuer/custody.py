@@ -25,15 +25,16 @@ from issuer.aws import AwsUri, call, connect, malformed_answer, member
 from issuer.folder import PinSource, lock, read_file, unwritable, write_file
 from issuer.key_uri import invalid_uri, scheme_of
 from issuer.keystore import (
+    Held,
     Pkcs11Uri,
     SecretHandler,
     find_softhsm,
     generate_key,
     init_softhsm_token,
-    list_keys,
     open_signer,
     softhsm_environment,
 )
+from issuer.token_keys import clear_half_pair, held_labels
 from mdl.errors import SigningError
 from mdl.keys import Signer
 
@@ -245,11 +246,21 @@ class Custody:
         if isinstance(self.uri, KmsToken):
             self.uri.await_key(key)
 
-    def labels(self) -> set[str]:
-        """The labels of the private keys in the token."""
+    def held(self) -> dict[str, Held]:
+        """The labels that no new key can have, and what holds each: the one answer to whether a label is taken."""
         if isinstance(self.uri, KmsToken):
-            return self.uri.labels()
-        return {one.label for one in list_keys(str(self.uri), secret=self.secret)}
+            return dict.fromkeys(self.uri.labels(), Held.PAIR)
+        return held_labels(self.uri, secret=self.secret)
+
+    def labels(self) -> set[str]:
+        """The labels that no new key can have."""
+        return {*self.held()}
+
+    def clear_half_pair(self, key: str) -> Held | None:
+        """Delete half of a pair under that label, which the caller knows to be its own; what was there."""
+        if isinstance(self.uri, KmsToken):
+            return None
+        return clear_half_pair(replace(self.uri, label=key), secret=self.secret)
 
 
 def new_softhsm_uri() -> str:

@@ -195,10 +195,8 @@ class OnlineSide(Workplace):
                 known = {one.key for one in reader.signers()}
                 IssuancePolicy.of_store(reader).check_key(role, curve)
             with self._custody(state) as custody:
-                taken, number = known | custody.labels(), 1
-                while f"{CERTIFIED[role].name}-{number}" in taken:
-                    number += 1
-                label = f"{CERTIFIED[role].name}-{number}"
+                label = self._new_label(store, custody, CERTIFIED[role].name, known, at=at, actor=_ACTOR)
+                number = int(label.rpartition("-")[2])
                 custody.generate(label, curve)
                 with custody.open(label) as signer:
                     with store.transaction(at=at, actor=_ACTOR) as tx:

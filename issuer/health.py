@@ -42,7 +42,7 @@ from issuer.status import is_ended, lacks_revocation
 from issuer.store import CertificateRecord, Clock, Reader, Role, SignerState, Store
 from issuer.token_keys import list_token_keys
 from issuer.watching import Fault, Observation, Watched, fetch_tree, watch, watched_items
-from issuer.workplace import SOFTHSM_FOLDER, STATE_FILE, STORE_FILE, Workplace
+from issuer.workplace import SOFTHSM_FOLDER, STATE_FILE, STORE_FILE, Workplace, half_pairs_of
 from mdl.cbor import TDate
 from mdl.errors import DecodeError, FetchError, LocalProtocolError, MdlError, SigningError
 from mdl.keys import PublicKey
@@ -169,6 +169,10 @@ CAUSES: Final = MappingProxyType({
     "signing.wrong_key": Cause(_F, _BOTH, "the token has another key of that label", "restore the token's own key"),
     "health.spare_key": Cause(
         _W, (), "a key that is not needed now is not in the token", "restore the token, or retire or revoke the signer"
+    ),
+    "health.half_pair": Cause(
+        _N, (), "the token has half of a key pair that was never finished: nothing signs with it",
+        "delete it with the token's own tool; new keys get other labels",
     ),
     "health.token_unseen": Cause(_N, (), "the token was not looked at", "run health without --without-token"),
     # the document signers
@@ -640,6 +644,9 @@ class _Examination(Workplace):
                     self._tell("health.pin_final_try" if found is PinState.FINAL_TRY else "health.pin_missed")
                     return
                 self._examine_keys(list_token_keys(custody.uri, secret=custody.secret), records)
+                for key, how in half_pairs_of(custody, state.iaca_key).items():
+                    if key not in records.keys:
+                        self._tell("health.half_pair", f"the token has the {how.value} of a key '{key}' only", name=key)
             else:
                 labels = custody.labels()
                 for key in records.keys.keys() - labels:

@@ -45,6 +45,7 @@ __all__ = [
     "SessionPool",
     "create_token",
     "import_pkcs11",
+    "look_at",
     "open_pool",
     "pin_state",
 ]
@@ -133,6 +134,12 @@ def _refusal(exc: Exception) -> SigningError:
             retryable=True,
         )
     return SigningError(f"the token failed ({name})", code="signing.token_failed")
+
+
+def _odd(exc: Exception) -> SigningError:
+    return SigningError(
+        f"the token answered with something malformed ({type(exc).__name__})", code="signing.token_failed"
+    )
 
 
 class LostError(Exception):
@@ -688,9 +695,7 @@ class SessionPool:
         if isinstance(exc, self._pkcs11.PKCS11Error):
             raise _refusal(exc) from exc
         if isinstance(exc, _ODD_ANSWERS):
-            raise SigningError(
-                f"the token answered with something malformed ({type(exc).__name__})", code="signing.token_failed"
-            ) from exc
+            raise _odd(exc) from exc
         raise exc
 
     def open_writable(self, like: Session) -> Session:
@@ -776,11 +781,7 @@ def open_pool(uri: Pkcs11Uri, secret: SecretHandler) -> Iterator[SessionPool]:
     Raises:
         SigningError: The module, the token or the PIN is not there or not right.
     """
-    configuration = os.environ.get(_VARIABLE) if uri.configuration is None else uri.configuration
-    module = _module(uri.module_path, configuration)
-    if uri.configuration is not None:
-        _look_again(module, uri.configuration)
-    label, serial = _find_token(module, configuration, uri)
+    module, configuration, label, serial = _locate(uri)
     if uri.pin_source is not None:
         secret = secret_from_file(uri.pin_source)
     pin = Secret.ask(secret, f"PIN of token '{label}'")
@@ -846,14 +847,27 @@ def _find_token(module: _Module, configuration: str | None, uri: Pkcs11Uri) -> t
     )
 
 
-def _is_meant(token: pkcs11.Token, uri: Pkcs11Uri) -> bool:
-    return (
-        (uri.token is None or token.label == uri.token)
-        and (uri.serial is None or token.serial == uri.serial.encode())
-        and (uri.manufacturer is None or token.manufacturer_id == uri.manufacturer)
-        and (uri.model is None or token.model == uri.model)
-        and (uri.slot_id is None or token.slot.slot_id == uri.slot_id)
-    )
+def look_at(uri: Pkcs11Uri, work: Callable[[Session], _T]) -> _T:
+    """Call `work` with a session of the token that a URI names, without a PIN: it sees what the token shows everybody.
+
+    Raises:
+        SigningError: The module or the token is not there, or it failed.
+    """
+    pkcs11 = import_pkcs11()
+    module, configuration, label, serial = _locate(uri)
+    generation = module.enter(configuration)
+    try:
+        found = next((one for one in module.tokens() if (one.label, one.serial) == (label, serial)), None)
+        if found is None:
+            raise SigningError(f"token '{label}' is gone: connect it again", code="signing.token_lost", retryable=True)
+        with found.open() as session:
+            return work(Session(session, generation, module.cryptoki))
+    except pkcs11.PKCS11Error as exc:
+        raise _refusal(exc) from exc
+    except _ODD_ANSWERS as exc:
+        raise _odd(exc) from exc
+    finally:
+        module.leave()
 
 
 class PinState(StrEnum):
@@ -876,27 +890,46 @@ def pin_state(uri: Pkcs11Uri) -> PinState:
     Raises:
         SigningError: The module or the token is not there.
     """
-    flag = import_pkcs11().TokenFlag
-    configuration = os.environ.get(_VARIABLE) if uri.configuration is None else uri.configuration
-    module = _module(uri.module_path, configuration)
-    if uri.configuration is not None:
-        _look_again(module, uri.configuration)
-    label, serial = _find_token(module, configuration, uri)
+    module, configuration, label, serial = _locate(uri)
     module.enter(configuration)
     try:
-        found = [one.flags for one in module.tokens() if (one.label, one.serial) == (label, serial)]
+        found = [one for one in module.tokens() if (one.label, one.serial) == (label, serial)]
+        return _pin_state(found[0]) if found else PinState.USUAL
     except import_pkcs11().PKCS11Error as exc:
         raise _refusal(exc) from exc
     finally:
         module.leave()
+
+
+def _pin_state(token: pkcs11.Token) -> PinState:
+    flag = import_pkcs11().TokenFlag
     for wanted, state in (
         (flag.USER_PIN_LOCKED, PinState.LOCKED),
         (flag.USER_PIN_FINAL_TRY, PinState.FINAL_TRY),
         (flag.USER_PIN_COUNT_LOW, PinState.MISSED),
     ):
-        if any(flags & wanted for flags in found):
+        if token.flags & wanted:
             return state
     return PinState.USUAL
+
+
+def _locate(uri: Pkcs11Uri) -> tuple[_Module, str | None, str, bytes]:
+    """Where a token is: its module, the configuration under which that shows it, its label and serial number."""
+    configuration = os.environ.get(_VARIABLE) if uri.configuration is None else uri.configuration
+    module = _module(uri.module_path, configuration)
+    if uri.configuration is not None:
+        _look_again(module, uri.configuration)
+    return module, configuration, *_find_token(module, configuration, uri)
+
+
+def _is_meant(token: pkcs11.Token, uri: Pkcs11Uri) -> bool:
+    return (
+        (uri.token is None or token.label == uri.token)
+        and (uri.serial is None or token.serial == uri.serial.encode())
+        and (uri.manufacturer is None or token.manufacturer_id == uri.manufacturer)
+        and (uri.model is None or token.model == uri.model)
+        and (uri.slot_id is None or token.slot.slot_id == uri.slot_id)
+    )
 
 
 def create_token(path: str, label: str, *, configuration: str, so_pin: Secret, user_pin: Secret) -> None:

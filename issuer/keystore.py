@@ -40,11 +40,12 @@ from issuer.key_uri import (
     secret_from_file,
 )
 from issuer.kms import KmsSigner, generate_kms_key, open_kms_signer
-from issuer.token_keys import SIGNING_CURVES, Pkcs11Signer, StoredKey, generate_token_key, list_token_keys
+from issuer.token_keys import SIGNING_CURVES, Held, Pkcs11Signer, StoredKey, generate_token_key, list_token_keys
 from mdl.errors import MdlError, SigningError
 from mdl.keys import PublicKey, Signer, SoftwareSigner, signature_of
 
 __all__ = [
+    "Held",
     "KmsSigner",
     "Pkcs11Signer",
     "Pkcs11Uri",

@@ -12,16 +12,26 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Final
 
-from issuer.hsm import LostError, Mechanism, Session, SessionPool, import_pkcs11, open_pool
+from issuer.hsm import LostError, Mechanism, Session, SessionPool, import_pkcs11, look_at, open_pool
 from issuer.key_uri import Pkcs11Uri, SecretHandler, invalid_uri
 from mdl.errors import DecodeError, SigningError, VerificationError
 from mdl.keys import CURVES, Curve, PublicKey
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Pkcs11Signer", "StoredKey", "generate_token_key", "list_token_keys"]
+__all__ = [
+    "Held",
+    "Pkcs11Signer",
+    "StoredKey",
+    "clear_half_pair",
+    "generate_token_key",
+    "held_labels",
+    "list_token_keys",
+    "public_labels",
+]
 
 
 def _oid(dotted: str) -> bytes:
@@ -47,6 +57,20 @@ _CURVES_BY_PARAMETERS: Final[Mapping[bytes, Curve]] = {
     b"\x13\x0cedwards25519": CURVES["Ed25519"],
     b"\x13\x0aedwards448": CURVES["Ed448"],
 }
+
+
+class Held(StrEnum):
+    """What holds a label on a token, so that no new key can have it."""
+
+    PAIR = "pair"
+    PUBLIC_HALF = "public half"
+    """A public key without its private key: nothing can sign with it."""
+    PRIVATE_HALF = "private half"
+    """A private key that nothing on the token tells the public key of: it cannot be opened."""
+
+
+_ID_SIZE: Final = 16
+"""Bytes of the random id that a key gets which is made here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +335,7 @@ def generate_token_key(uri: Pkcs11Uri, curve: str, *, secret: SecretHandler) -> 
     if uri.label is None:
         raise invalid_uri("name the new key: object=LABEL")
     if uri.id is None:
-        uri = replace(uri, id=secrets.token_bytes(16))
+        uri = replace(uri, id=secrets.token_bytes(_ID_SIZE))
     with open_pool(uri, secret) as pool:
         public_key = pool.run(lambda session, to: _generate(session, pool, to, wanted), uri, again=False)
         # A token may say yes and lose the key with its memory, on a full disk for example. So look after a fresh start.
@@ -328,23 +352,130 @@ def generate_token_key(uri: Pkcs11Uri, curve: str, *, secret: SecretHandler) -> 
         )
 
 
+_HALVES: Final = ("PRIVATE_KEY", "PUBLIC_KEY")
+"""The objects that hold a label or an id: where there is either of them, it is taken."""
+
+
 def _destroy(session: Session, pool: SessionPool, uri: Pkcs11Uri) -> None:
     """Delete what is left of a key pair that was made here: nobody else's has both its label and its id."""
     writable = pool.open_writable(session)
     try:
-        for kind in ("PRIVATE_KEY", "PUBLIC_KEY"):
-            for key in _find(writable, uri, kind):
-                key.destroy()
+        _delete(writable, uri)
     finally:
         writable.session.close()
 
 
+def _delete(writable: Session, uri: Pkcs11Uri) -> None:
+    for kind in _HALVES:
+        for key in _find(writable, uri, kind):
+            key.destroy()
+
+
 def _count(session: Session, uri: Pkcs11Uri) -> int:
-    """How many key pairs share the label or the id of `uri`."""
+    """How many key pairs, or halves of one, share the label or the id of `uri`."""
     same_label, same_id = replace(uri, id=None), replace(uri, label=None)
-    return max(
-        len(_find(session, named, kind)) for named in (same_label, same_id) for kind in ("PRIVATE_KEY", "PUBLIC_KEY")
-    )
+    return max(len(_find(session, named, kind)) for named in (same_label, same_id) for kind in _HALVES)
+
+
+def held_labels(uri: Pkcs11Uri, *, secret: SecretHandler) -> dict[str, Held]:
+    """The labels on a token that no new key can have, and what holds each: a key pair, or half of one.
+
+    Halves are left where a token makes the two one after the other and something ends it between them.
+
+    Args:
+        uri: The token.
+        secret: Asked for the user PIN.
+
+    Raises:
+        SigningError: The token cannot be opened or read.
+    """
+    with open_pool(uri, secret) as pool:
+        return pool.run(_held, replace(uri, label=None, id=None))
+
+
+def _held(session: Session, uri: Pkcs11Uri) -> dict[str, Held]:
+    def names(kind: str) -> list[tuple[str, bytes]]:
+        return [_name_of(one) for one in _find(session, uri, kind)]
+
+    private, public, certificates = names("PRIVATE_KEY"), names("PUBLIC_KEY"), names("CERTIFICATE")
+    held: dict[str, Held] = {}
+    for name in public:
+        whole = any(_go_together(one, name) for one in private)
+        held[name[0]] = Held.PAIR if whole else held.get(name[0], Held.PUBLIC_HALF)
+    for name in private:
+        whole = any(_go_together(name, one) for one in (*public, *certificates))
+        held[name[0]] = Held.PAIR if whole or held.get(name[0]) is Held.PAIR else Held.PRIVATE_HALF
+    held.pop("", None)
+    return held
+
+
+def _name_of(stored: Any) -> tuple[str, bytes]:
+    """The label and the id of an object; empty where it has none."""
+    attribute = import_pkcs11().Attribute
+    return _attribute(stored, attribute.LABEL) or "", _attribute(stored, attribute.ID) or b""
+
+
+def _go_together(private: tuple[str, bytes], other: tuple[str, bytes]) -> bool:
+    """Whether another object is of this private key: tools agree on the id more often than on the label."""
+    return other[1] == private[1] if private[1] else other[0] == private[0]
+
+
+def _attribute(stored: Any, attribute: Any) -> Any:
+    """An attribute of an object; None where the token does not tell it."""
+    pkcs11 = import_pkcs11()
+    try:
+        return stored[attribute]
+    except (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive, pkcs11.FunctionFailed):
+        return None
+
+
+def clear_half_pair(uri: Pkcs11Uri, *, secret: SecretHandler) -> Held | None:
+    """Delete half of a key pair that was left when the pair was made; a pair, and what nobody made here, stays.
+
+    Args:
+        uri: The token and the label. The caller knows that the half can only be its own.
+        secret: Asked for the user PIN.
+
+    Returns:
+        What was there and is deleted, or None.
+
+    Raises:
+        SigningError: The token cannot be opened, read or written.
+    """
+    with open_pool(uri, secret) as pool:
+        return pool.run(lambda session, to: _clear(session, pool, to), uri, again=False)
+
+
+def _clear(session: Session, pool: SessionPool, uri: Pkcs11Uri) -> Held | None:
+    held = _held(session, replace(uri, label=None, id=None)).get(uri.label or "")
+    if held is None or held is Held.PAIR:
+        return None
+    writable = pool.open_writable(session)
+    try:
+        found = [one for kind in _HALVES for one in _find(writable, uri, kind)]
+        if any(len(_name_of(one)[1]) != _ID_SIZE for one in found):
+            return None  # an id as no key has that is made here
+        for one in found:
+            one.destroy()
+    finally:
+        writable.session.close()
+    return held
+
+
+def public_labels(uri: Pkcs11Uri) -> set[str]:
+    """The labels of the public keys on a token: what it shows to somebody who has not logged in.
+
+    Args:
+        uri: The token.
+
+    Raises:
+        SigningError: The token is not there or cannot be read.
+    """
+
+    def look(session: Session) -> set[str]:
+        return {_name_of(one)[0] for one in _find(session, replace(uri, label=None, id=None), "PUBLIC_KEY")} - {""}
+
+    return look_at(uri, look)
 
 
 def _generate(session: Session, pool: SessionPool, uri: Pkcs11Uri, curve: Curve) -> PublicKey:
@@ -356,6 +487,13 @@ def _generate(session: Session, pool: SessionPool, uri: Pkcs11Uri, curve: Curve)
     if _count(session, uri):
         raise exists
     edwards = curve.kind == "OKP"
+    unfit = (
+        pkcs11.AttributeValueInvalid,
+        pkcs11.DomainParamsInvalid,
+        pkcs11.KeySizeRange,
+        pkcs11.MechanismInvalid,
+        pkcs11.TemplateInconsistent,
+    )
     writable = pool.open_writable(session)
     try:
         parameters = writable.session.create_domain_parameters(
@@ -363,7 +501,8 @@ def _generate(session: Session, pool: SessionPool, uri: Pkcs11Uri, curve: Curve)
             {pkcs11.Attribute.EC_PARAMS: _oid(curve.oid)},
             local=True,
         )
-        pair = parameters.generate_keypair(
+        pair = _make_pair(
+            parameters,
             id=uri.id,
             label=uri.label,
             store=True,
@@ -393,18 +532,31 @@ def _generate(session: Session, pool: SessionPool, uri: Pkcs11Uri, curve: Curve)
                 made.destroy()
             raise
         return public_key
-    except (
-        pkcs11.AttributeValueInvalid,
-        pkcs11.DomainParamsInvalid,
-        pkcs11.KeySizeRange,
-        pkcs11.MechanismInvalid,
-        pkcs11.TemplateInconsistent,
-    ) as exc:
+    except pkcs11.PKCS11Error as exc:
+        # A token that makes one half after the other may have made one. Before, nothing had this label or this id.
+        _clean_up(writable, uri)
+        if not isinstance(exc, unfit):
+            raise
         raise SigningError(
             f"the token makes no {curve.name} keys ({type(exc).__name__})", code="signing.curve_unsupported"
         ) from exc
     finally:
         writable.session.close()
+
+
+def _make_pair(parameters: Any, **template: Any) -> tuple[Any, Any]:
+    """Have the token make a pair; some tokens make the public half first, some the private, some both at once."""
+    public, private = parameters.generate_keypair(**template)
+    return public, private
+
+
+def _clean_up(writable: Session, uri: Pkcs11Uri) -> None:
+    """Delete what there is of a pair that could not be made; where that fails too, its label is passed over later."""
+    pkcs11 = import_pkcs11()
+    try:
+        _delete(writable, uri)
+    except pkcs11.PKCS11Error as exc:
+        _log.warning("what the token made of a key could not be deleted (%s)", type(exc).__name__)
 
 
 def list_token_keys(uri: Pkcs11Uri, *, secret: SecretHandler) -> list[StoredKey]:
@@ -422,10 +574,9 @@ def list_token_keys(uri: Pkcs11Uri, *, secret: SecretHandler) -> list[StoredKey]
 
 
 def _list(session: Session, uri: Pkcs11Uri) -> list[StoredKey]:
-    pkcs11 = import_pkcs11()
     keys = []
     for key in _find(session, uri, "PRIVATE_KEY"):
-        label, identifier = key[pkcs11.Attribute.LABEL], key[pkcs11.Attribute.ID]
+        label, identifier = _name_of(key)
         try:
             public_key = _public_half(session, uri, key)
         except SigningError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -10,18 +11,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from issuer.audit import Acting, Actor
+from issuer.audit import Acting, Actor, Event
 from issuer.certificate_files import CRL_FOLDER, CertificateFiles, make_folder
 from issuer.clock import SystemClock
 from issuer.custody import Custody, KmsToken, Turn, configuration_of, open_softhsm, parse_token
 from issuer.folder import State, lock, read_file, write_file
-from issuer.keystore import Pkcs11Uri, SecretHandler
+from issuer.keystore import Held, Pkcs11Uri, SecretHandler
 from issuer.operations import permitted, refusals
 from issuer.policy import IssuancePolicy
 from issuer.restoring import SKIPPED, Restored, Seen, compare, look, require_current, take_over
-from issuer.signers import Roots
+from issuer.signers import CERTIFIED, Roots
 from issuer.store import Clock, PostgresStore, Reader, SqliteStore, Store, Transaction
 from issuer.store.copies import identity, put_back, write_copy
+from issuer.token_keys import public_labels
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError
 
 __all__ = ["SOFTHSM_FOLDER", "STATE_FILE", "STORE_FILE", "Backup", "Workplace"]
@@ -339,9 +341,82 @@ class Workplace:
             return replace(token, configuration=configuration_of(self._folder / SOFTHSM_FOLDER))
         return token
 
+    def _new_label(
+        self,
+        store: Store,
+        custody: Custody,
+        name: str,
+        known: set[str],
+        *,
+        at: datetime | Clock,
+        actor: Actor | Acting,
+        first: int = 1,
+    ) -> str:
+        """A label for a new key. What the token has under one keeps it, whole or half; that it does is on record.
+
+        Args:
+            store: The store.
+            custody: The token.
+            name: What the label begins with, before a number.
+            known: The labels of the keys that the store knows.
+            at: The time, aware UTC, or a clock.
+            actor: Who makes the key.
+            first: The lowest number that the label may have.
+        """
+        held = custody.held()
+        numbers = [int(found[1]) for one in known if (found := re.fullmatch(rf"{re.escape(name)}-([0-9]{{1,9}})", one))]
+        number, passed = first, {}
+        while (label := f"{name}-{number}") in known or label in held:
+            if label not in known and number > max(numbers, default=0):
+                passed[label] = held[label]
+            number += 1
+        if passed:
+            with store.transaction(at=at, actor=actor) as tx:
+                for one, how in passed.items():
+                    tx.record(Event.KEY_PASSED_OVER, label=one, kind=how.value)
+        return label
+
+    def half_pairs(self) -> dict[str, Held]:
+        """The halves of key pairs that the token has under labels of this authority, by label.
+
+        A key that was being made when something ended it leaves one; the next key gets another label.
+
+        Raises:
+            SigningError: The token is not to be had.
+        """
+        state = self._load()
+        with self._custody(state) as custody:
+            return half_pairs_of(custody, state.iaca_key)
+
+    def left_over(self) -> set[str]:
+        """The labels of this authority under which the token shows public keys that the store does not know.
+
+        Such keys were never finished: nothing signs with them. No PIN is needed, and no turn at the token; private
+        halves without a public one, which only `half_pairs` sees, are not among them, nor is anything in AWS KMS.
+
+        Raises:
+            SigningError: The token is not to be had.
+        """
+        with self._opened() as (state, store), store.reading() as reader:
+            token, known = self._token(state), {one.key for one in reader.signers()}
+        shown = public_labels(token) if isinstance(token, Pkcs11Uri) else set()
+        return {one for one in shown - known if is_own_label(one, state.iaca_key)}
+
     def _is_founded(self, state: State) -> bool:
         """Whether the store of an authority that was never said to be ready is that of one that is."""
         if state.store is None and not (self._folder / STORE_FILE).exists():
             return False
         with self._open_store(state, create=True) as store, store.reading() as reader:
             return reader.settings() is not None
+
+
+def is_own_label(label: str, iaca_key: str) -> bool:
+    """Whether an authority gives its keys such labels; `iaca_key` is that of its first root."""
+    names = "|".join(re.escape(one) for one in sorted({iaca_key, "audit", *(kind.name for kind in CERTIFIED.values())}))
+    return label == iaca_key or re.fullmatch(rf"(?:{names})-[0-9]+", label) is not None
+
+
+def half_pairs_of(custody: Custody, iaca_key: str) -> dict[str, Held]:
+    """The halves of key pairs in a token under the labels of an authority; see `Workplace.half_pairs`."""
+    held = custody.held().items()
+    return {label: how for label, how in sorted(held) if how is not Held.PAIR and is_own_label(label, iaca_key)}

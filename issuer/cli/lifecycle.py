@@ -29,7 +29,7 @@ from issuer.lifecycle import Done, Entry, Expiry, Rules, Task, expiring, plan, r
 from issuer.notifying import check_webhook, notify_command, notify_webhook, split_command
 from mdl.cli import terminal
 from mdl.cli.outputs import file_argument
-from mdl.errors import LocalProtocolError
+from mdl.errors import LocalProtocolError, SigningError
 
 __all__ = ["add_lifecycle"]
 
@@ -203,8 +203,10 @@ def _status(arguments: argparse.Namespace) -> int:
         found = expiring(reader, rules, at, within=arguments.expiring)
     with authority.open_store() as store:
         causes = standing_causes(authority.folder, store, now)
+    left_over = _left_over(authority)
     name = authority.root.subject.common_name or ""
     notice = report_json(found, at, authority=name, within=arguments.expiring, causes=causes)
+    notice["left_over_keys"] = left_over
     form = "json" if arguments.json else arguments.format or "text"
     if form == "json":
         _write(arguments.output, None, notice)
@@ -214,7 +216,7 @@ def _status(arguments: argparse.Namespace) -> int:
         page = report_html(found, at, authority=name, within=arguments.expiring, causes=causes)
         _write(arguments.output, page.rstrip("\n").split("\n"), None)
     else:
-        _write(arguments.output, _text(found, at, causes), None)
+        _write(arguments.output, _text(found, at, causes, _notes(left_over)), None)
     alarms = bool(causes) or any(one.state.is_alarm for one in found)
     if alarms and words is not None:
         notify_command(words, notice)
@@ -223,12 +225,32 @@ def _status(arguments: argparse.Namespace) -> int:
     return _FINDINGS if alarms else _DONE
 
 
-def _text(found: Sequence[Expiry], at: datetime, causes: Sequence[HealthFinding]) -> list[str]:
+def _left_over(authority: Authority) -> list[str] | None:
+    """The labels of keys that were never finished; None where the token cannot be looked at."""
+    try:
+        return sorted(authority.left_over())
+    except SigningError:
+        return None
+
+
+def _notes(left_over: list[str] | None) -> list[str]:
+    if left_over is None:
+        return ["note: the token was not looked at: it cannot be reached from here"]
+    if not left_over:
+        return []
+    return [
+        f"note: the token has keys, or halves of keys, that were never finished: {', '.join(left_over)}",
+        "      nothing signs with them, and new keys get other labels; delete them with the token's own tool",
+    ]
+
+
+def _text(found: Sequence[Expiry], at: datetime, causes: Sequence[HealthFinding], notes: list[str]) -> list[str]:
     headline = headline_of(found, causes)
     lines = [terminal.paint(f"{headline[0].upper()}{headline[1:]}.", "bold")]
     for one in causes:
         lines += [f"  {one.message} [{one.code}]", f"    {one.remedy}"]
     lines += terminal.columns(report_rows(found, at), indent="  ")
+    lines += notes
     return [*lines, "next: mdl issuer health tells whether licences can be issued and revoked"]
 
 
