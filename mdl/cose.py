@@ -1,7 +1,7 @@
 """COSE as 18013-5 uses it: COSE_Key, COSE_Sign1, COSE_Mac0 and x5chain.
 
-A decoded message keeps the protected header as received, because that is what was signed. What is signed or MACed is
-assembled from byte slices here, never by encoding a decoded structure again.
+A decoded message keeps the protected header as received, because the signature covers those bytes. The input of a
+signature or MAC is assembled from byte slices, never by encoding a decoded structure again.
 
 Spec:
     RFC 9052, RFC 9053, RFC 9360 (x5chain), RFC 9964 (ML-DSA, for the rehearsal only);
@@ -69,12 +69,12 @@ _EMPTY_AAD: Final = b"\x40"
 
 
 def protected_header(algorithm: int) -> bytes:
-    """The content of a protected header that holds nothing but the algorithm, for example ``a10126``."""
+    """The content of a protected header that holds only the algorithm, for example ``a10126``."""
     return encode({ALG: algorithm})
 
 
 def sig_structure(protected: bytes, payload: bytes) -> bytes:
-    """What a COSE_Sign1 signs: the encoded Sig_structure with empty external_aad.
+    """The bytes that a COSE_Sign1 signs: the encoded Sig_structure with empty external_aad.
 
     Args:
         protected: The content of the protected header, as received or as it will be sent.
@@ -87,7 +87,7 @@ def sig_structure(protected: bytes, payload: bytes) -> bytes:
 
 
 def mac_structure(protected: bytes, payload: bytes) -> bytes:
-    """What a COSE_Mac0 authenticates: the encoded MAC_structure with empty external_aad.
+    """The bytes that a COSE_Mac0 authenticates: the encoded MAC_structure with empty external_aad.
 
     Spec:
         RFC 9052 §6.3.
@@ -100,10 +100,10 @@ class CoseSign1:
     """A COSE_Sign1 message.
 
     Attributes:
-        protected: The protected header's content as received; it is what was signed.
-        protected_map: The same, decoded.
+        protected: The protected header's content as received; the signature covers it.
+        protected_map: The protected header, decoded.
         unprotected: The unprotected header.
-        payload: The payload's content, or None where it is detached.
+        payload: The payload's content, or None if it is detached.
         signature: The raw signature.
     """
 
@@ -118,7 +118,8 @@ class CoseSign1:
         """The algorithm that the protected header names.
 
         Raises:
-            UnsupportedError: It names none, or none of the standard's (code ``cose.algorithm``).
+            UnsupportedError: The header names no algorithm, or one that the standard does not have (code
+                ``cose.algorithm``).
         """
         number = self.protected_map.get(ALG)
         found = ALGORITHMS.get(number) if type(number) is int else None
@@ -128,15 +129,16 @@ class CoseSign1:
         return found
 
     def algorithm_under(self, key: PublicKey, *, fully_specified: bool = False) -> Algorithm:
-        """The algorithm that the protected header names, held against the key that it must go with.
+        """The algorithm that the protected header names, after comparison with the key.
 
         Args:
             key: The key.
-            fully_specified: Take the number that names the key's curve and its algorithm in one (RFC 9864), too.
+            fully_specified: Whether to accept also the numbers that name algorithm and curve together (RFC 9864).
 
         Raises:
-            VerificationError: It is not the one of the key's curve (code ``cose.algorithm_mismatch``).
-            UnsupportedError: It is none of the standard's (code ``cose.algorithm``), or the key only agrees secrets.
+            VerificationError: The algorithm does not go with the key's curve (code ``cose.algorithm_mismatch``).
+            UnsupportedError: The standard does not have the algorithm (code ``cose.algorithm``), or the key is for key
+                agreement only.
         """
         own = key.curve.experimental or key.curve.algorithm
         number = self.protected_map.get(ALG)
@@ -151,7 +153,7 @@ class CoseSign1:
         return algorithm
 
     def is_fully_specified_for(self, key: PublicKey) -> bool:
-        """Whether the protected header names the algorithm by the number that names the key's curve as well."""
+        """Whether the protected header has the number that names the algorithm and the key's curve together."""
         number = self.protected_map.get(ALG)
         return type(number) is int and number == key.curve.fully_specified
 
@@ -160,7 +162,7 @@ class CoseSign1:
         """The certificates of header 33, the leaf first, each DER; empty where the header is absent.
 
         Raises:
-            DecodeError: The header is neither a byte string nor an array of some, or stands in both header maps
+            DecodeError: The header is neither a byte string nor an array of byte strings, or stands in both header maps
                 (code ``cose.x5chain``).
         """
         value = self.unprotected.get(X5CHAIN)
@@ -180,9 +182,9 @@ class CoseSign1:
         raise DecodeError(msg, code="cose.x5chain", clause="RFC 9360 §2")
 
     def contradicts(self, certificate: bytes) -> bool:
-        """Whether the protected header names another certificate than that (DER) by its digest, in header 34 (x5t).
+        """Whether header 34 (x5t) in the protected header has the digest of another certificate than this one (DER).
 
-        A digest by an algorithm that is not known here says nothing; one that is no byte string is no certificate's.
+        A digest by an unknown algorithm does not contradict; a digest that is not a byte string does.
 
         Spec:
             RFC 9360 §2; the draft of the second edition recommends SHA-256 (mdoc.md §2.2).
@@ -198,15 +200,15 @@ class CoseSign1:
         """Check the signature.
 
         Args:
-            key: Whose signature it must be.
+            key: The key that must have signed.
             detached: The payload, if and only if the message does not carry it.
             fully_specified: See `algorithm_under`.
 
         Raises:
-            VerificationError: The signature is not that key's over these bytes (code ``signature.invalid``), the
-                algorithm is not the one of the key's curve (code ``cose.algorithm_mismatch``), or the payload is not
-                where it was expected (code ``cose.payload``).
-            UnsupportedError: The algorithm is not one of the standard's.
+            VerificationError: The signature does not verify (code ``signature.invalid``), the algorithm does not go
+                with the key's curve (code ``cose.algorithm_mismatch``), or the payload is detached where an attached
+                one was expected or the reverse (code ``cose.payload``).
+            UnsupportedError: The standard does not have the algorithm.
         """
         if (self.payload is None) == (detached is None):
             msg = "the payload is attached where it must be detached, or the reverse"
@@ -239,8 +241,8 @@ class CoseMac0:
             detached: The payload.
 
         Raises:
-            VerificationError: The tag is not that key's over these bytes (code ``mac.invalid``), or the message
-                carries a payload of its own (code ``cose.payload``).
+            VerificationError: The tag does not verify (code ``mac.invalid``), or the message carries a payload (code
+                ``cose.payload``).
             UnsupportedError: The algorithm is not HMAC 256/256 (code ``cose.algorithm``).
         """
         if self.payload is not None:
@@ -349,12 +351,12 @@ _SIGNING, _AGREEING = frozenset((1, 2)), frozenset((7, 8))
 def decode_key(value: Any, *, path: str = "", post_quantum: UnsafePostQuantum | None = None) -> PublicKey:
     """Read a public COSE_Key from a decoded CBOR value. Parameters beyond the point are ignored.
 
-    Whether they contradict the key, `key_deviation` says; whether they give it away, `carries_private_part`.
+    `key_deviation` says whether they contradict the key, `carries_private_part` whether they disclose it.
 
     Args:
         value: The decoded map.
-        path: Where it stands, for errors.
-        post_quantum: Asks for the rehearsal, without which there are no ML-DSA keys.
+        path: The place of the map, for errors.
+        post_quantum: Accepts ML-DSA keys, for the rehearsal.
 
     Raises:
         DecodeError: The map is no public key, or its point is not on its curve (code ``key.malformed``).
@@ -392,7 +394,7 @@ def decode_key(value: Any, *, path: str = "", post_quantum: UnsafePostQuantum | 
 
 
 def carries_private_part(value: Mapping[Any, Any]) -> bool:
-    """Whether a COSE_Key that `decode_key` has read carries its private part, so that whoever has seen it can use it.
+    """Whether a COSE_Key that `decode_key` has read carries its private part, which is then disclosed.
 
     Spec:
         RFC 9053 §7; RFC 9964.
@@ -401,12 +403,12 @@ def carries_private_part(value: Mapping[Any, Any]) -> bool:
 
 
 def key_deviation(value: Mapping[Any, Any], key: PublicKey, *, signs: bool) -> str | None:
-    """What a COSE_Key says beyond its point that is not of its type, or contradicts how it is used; None for nothing.
+    """A member of a COSE_Key that has the wrong type or contradicts the use of the key, as text; None if there is none.
 
     Args:
-        value: The decoded map, which `decode_key` has read.
-        key: What it has read.
-        signs: Whether the key signs; otherwise it agrees secrets.
+        value: The decoded map.
+        key: The key that `decode_key` has read from it.
+        signs: Whether the key signs; otherwise it is for key agreement.
 
     Spec:
         RFC 9052 §7.1, RFC 9053 §7; optional members are ignored (mdoc.md §3.1).
@@ -430,7 +432,7 @@ def key_deviation(value: Mapping[Any, Any], key: PublicKey, *, signs: bool) -> s
 
 
 def _decode_akp(value: Mapping[Any, Any], path: str, post_quantum: UnsafePostQuantum) -> PublicKey:
-    """Read an ML-DSA key: its algorithm stands in the key, which says what its bytes are (RFC 9964)."""
+    """Read an ML-DSA key; the algorithm in the key says what its bytes are (RFC 9964)."""
     algorithm, public = value.get(_KEY_ALG), value.get(-1)
     if type(algorithm) is not int or type(public) is not bytes:
         raise _fail(path, "a COSE_Key of type AKP has an algorithm and a byte string of the key", "key.malformed")

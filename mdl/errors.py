@@ -1,4 +1,4 @@
-"""The one exception tree.
+"""The exceptions of this project.
 
     MdlError                     .code (stable dotted id)   .clause
     ├─ DecodeError               bytes are not what the CDDL says            .path  .offset
@@ -12,8 +12,8 @@
     ├─ SigningError              the key custodian refused or failed         .retryable
     └─ FetchError                evidence could not be obtained              .url  .retryable
 
-A class says who must act; ``code`` says what exactly happened. A message names codes, paths and sizes, never the value
-of a data element. Programming mistakes stay ``TypeError`` and ``ValueError``.
+The class says which party must act; ``code`` says exactly what happened. A message names codes, paths and sizes, never
+the value of a data element. Programming mistakes stay ``TypeError`` and ``ValueError``.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _LONGEST_INTEGER: Final = 512
 def integer_text(value: int, form: Literal["d", "x"] = "d") -> str:
     """An integer as text for a message, however large it is.
 
-    Integers out of DER and CBOR have no bound, and Python refuses to write one of more than 4300 digits. So whatever
-    comes from foreign bytes is written by this function.
+    Integers in DER and CBOR have no bound, and Python refuses to write an integer of more than 4300 digits. This
+    function writes every integer that comes from foreign bytes.
 
     Args:
         value: The integer.
         form: Digits to write: decimal (``d``), or hexadecimal behind ``0x`` (``x``).
 
     Returns:
-        The digits, up to 512 bits; beyond, how many bits the integer has.
+        The digits of an integer of at most 512 bits; otherwise the number of its bits.
     """
     bits = value.bit_length()
     if bits > _LONGEST_INTEGER:
@@ -58,7 +58,7 @@ def integer_text(value: int, form: Literal["d", "x"] = "d") -> str:
 
 
 def _rebuild(cls: type[MdlError], state: dict[str, Any]) -> MdlError:
-    """Rebuild an error that travelled between processes."""
+    """Rebuild an error that was pickled."""
     notes = state.pop("__notes__", ())
     error = cls(**state)
     for note in notes:
@@ -92,8 +92,8 @@ class DecodeError(MdlError):
     """The bytes are not what the CDDL says.
 
     Attributes:
-        path: Where in the structure, for example ``documents[0].issuerSigned``; empty for the whole input.
-        offset: Where in the bytes, counted from 0, or None where it cannot be told.
+        path: The place in the structure, for example ``documents[0].issuerSigned``; empty for the whole input.
+        offset: The place in the bytes, counted from 0, or None if it is unknown.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class DecodeError(MdlError):
 
 
 class UnsupportedError(MdlError):
-    """Well formed, but not implemented or not permitted here."""
+    """The input is well formed, but not implemented or not permitted here."""
 
 
 class ProtocolError(MdlError):
-    """Abstract: somebody broke the order of a protocol."""
+    """Abstract: the caller or the peer broke a protocol."""
 
     def __init__(self, message: str, *, code: str, clause: str | None = None) -> None:
         if type(self) is ProtocolError:
@@ -144,7 +144,7 @@ class VerificationError(MdlError):
     """The evidence did not earn trust.
 
     Attributes:
-        report: The report of every check, where one was made, else None.
+        report: The report of every check, or None if no report was made.
         failed: The ids of the checks that refuse, in the order of the report.
     """
 
@@ -178,8 +178,8 @@ class IssuanceError(MdlError):
     """This order may not be issued.
 
     Attributes:
-        violations: Everything that is wrong with the order (``mdl.doctypes.Violation``).
-        places: Which orders of a batch are meant, by their index, from 0 on; empty where a single order is.
+        violations: Every rule that the order breaks (``mdl.doctypes.Violation``).
+        places: The indices of the orders of a batch that are meant, from 0 on; empty for a single order.
     """
 
     def __init__(
@@ -197,10 +197,10 @@ class IssuanceError(MdlError):
 
 
 class SigningError(MdlError):
-    """The key custodian refused or failed; nothing was issued.
+    """The key store refused to sign, or failed. Nothing was issued.
 
     Attributes:
-        retryable: Whether the same call may succeed later without anybody changing anything.
+        retryable: Whether the same call may succeed later without any change.
     """
 
     def __init__(self, message: str, *, code: str, clause: str | None = None, retryable: bool = False) -> None:
@@ -212,7 +212,7 @@ class FetchError(MdlError):
     """Evidence could not be obtained.
 
     Attributes:
-        url: What was asked for.
+        url: The address of the evidence.
         retryable: Whether the same call may succeed later.
     """
 

@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, and never in the place of what is somebody else's.
+"""Files that are written whole or not at all, and never replace a file that belongs to an authority.
 
-The one module of `mdl` that touches a file, since issuer and reader write alike. What the system says comes out as
-``OSError``: each side says it in words, and with a code, of its own.
+This is the only module of `mdl` that touches a file: issuer and reader write alike. Errors of the system come out as
+``OSError``; each side makes an error of its own of them, with its own code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["AUTHORITY_FILE", "INDEX_FILE", "check_output", "index_owner", "outpu
 AUTHORITY_FILE: Final = "authority.json"
 """The file by which the folder of an authority is known."""
 INDEX_FILE: Final = "index.json"
-"""The file that says whose a version of a published tree is."""
+"""The file that names the authority of a version of a published tree."""
 
 _MAX_INDEX_BYTES: Final = 16 * 1024 * 1024
 
@@ -30,25 +30,25 @@ _MAX_INDEX_BYTES: Final = 16 * 1024 * 1024
 def output_file(
     path: Path, *, private: bool = False, replace: bool = True, own: bool = False
 ) -> Iterator[Callable[[bytes], None]]:
-    """Get ready to write a file whole or not at all.
+    """Prepare to write a file whole or not at all.
 
-    That the file can be written is found out on entry, before anything is done for its sake. What was there before
-    stays until the new content is on the disk. The folder is opened once: it cannot be changed for another one
-    meanwhile.
+    Entry raises if the file cannot be written, before the caller does any work. The old content stays until the new
+    content is on the disk. The folder is opened once, so that it cannot be exchanged meanwhile.
 
     Args:
         path: The file. A symbolic link is refused; folders above may be links.
-        private: Whether only the owner may read it, whoever might before. What was private stays so in any case.
-        replace: Whether a file that is there may be replaced; it is looked at when the new one is put in place.
-        own: Whether an authority writes a file of its own: nothing else is written into its folder, or into a version
-            of a published tree.
+        private: Whether only the owner may read the file. A file that was private stays private in any case.
+        replace: Whether an existing file may be replaced; this is checked when the new file is put in place.
+        own: Whether an authority writes a file of its own. Other files are not written into an authority's folder, nor
+            into a version of a published tree.
 
     Yields:
-        A function that takes the content and puts the file in place; without a call nothing changes. It is called once.
+        A function that takes the content and puts the file in place. It may be called once; without a call nothing
+        changes.
 
     Raises:
-        OSError: The file cannot be written or may not be, on entry or at the call; ``FileExistsError``, at the call,
-            for one that is not to be replaced.
+        OSError: The file cannot or may not be written, on entry or at the call; ``FileExistsError`` at the call if the
+            file exists and may not be replaced.
         ValueError: The function is called a second time.
     """
     inner = path.parent if own else check_output(path)
@@ -88,7 +88,7 @@ def output_file(
 def check_output(path: Path) -> Path:
     """Refuse an output that lies in the folder of an authority or in a published tree, or that is a symbolic link.
 
-    Whatever the folders above are called, and by whatever links they are reached: what they hold tells.
+    The content of the folders above decides, whatever their names and the links that lead to them.
 
     Args:
         path: The file or folder that is to be written.
@@ -97,8 +97,8 @@ def check_output(path: Path) -> Path:
         The folder that it lies in, with no link on the way to it.
 
     Raises:
-        PermissionError: It lies there.
-        OSError: It is a symbolic link, or its folder cannot be looked at.
+        PermissionError: The output lies in such a folder or tree.
+        OSError: The output is a symbolic link, or its folder cannot be read.
     """
     if path.is_symlink():
         raise OSError(errno.ELOOP, "it is a symbolic link: name the file itself")
@@ -115,10 +115,10 @@ def check_output(path: Path) -> Path:
 
 
 def index_owner(folder: Path) -> str | None:
-    """Whose version of a published tree a folder is: the id of the authority that its index names; None if it is none.
+    """The id of the authority whose published tree has this folder as a version; None if the folder is no version.
 
     Args:
-        folder: The folder; a link is followed, one in the place of the index is not.
+        folder: The folder. A link to it is followed; a link in the place of its index is not.
     """
     try:
         descriptor = os.open(folder / INDEX_FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -148,7 +148,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _require_file(folder: int, name: str, *, replace: bool = True) -> os.stat_result | None:
-    """What has the place of an output: a file of its own kind, or nothing."""
+    """Require that the place of an output holds a regular file or nothing."""
     if name in {"", ".."}:
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
     try:
@@ -165,7 +165,7 @@ def _require_file(folder: int, name: str, *, replace: bool = True) -> os.stat_re
 
 
 def _place(folder: int, beside: str, name: str, *, replace: bool) -> None:
-    """Give a file that is whole its name."""
+    """Rename a complete temporary file to its final name."""
     if not replace:
         try:
             os.link(beside, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)

@@ -114,13 +114,13 @@ class Credential:
     ages: Mapping[str, Mapping[int, bool]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a credential that could not be presented.
+        """Reject a credential that cannot be presented.
 
         Raises:
             DecodeError: The security object or an item is malformed.
             UnsupportedError: The digest algorithm or the device key's curve is not known here.
-            VerificationError: The credential is bound to another key (code ``credential.device_key``), an item is not
-                the one that was signed (code ``credential.digest``), or an element is there twice (code
+            VerificationError: The credential is bound to another key (code ``credential.device_key``), the digest of an
+                item is not the signed one (code ``credential.digest``), or an element occurs twice (code
                 ``credential.duplicate_element``).
         """
         mso = self.issuer_signed.security_object()
@@ -143,13 +143,13 @@ class Credential:
         return self.security_object.doctype
 
     def key_use(self, mac_with: PublicKey | None) -> KeyUse | None:
-        """Which form the device key can give.
+        """The form of authentication that the device key can give.
 
         Args:
-            mac_with: The reader's ephemeral public key, where a MAC is wished for.
+            mac_with: The reader's ephemeral public key if a MAC is preferred, else None.
 
         Returns:
-            MAC where it is wished for and both keys are on one curve; else SIGNATURE; None where the key cannot.
+            MAC if it is preferred and both keys are on one curve; else SIGNATURE; None if the key cannot sign either.
 
         Spec:
             18013-5 first edition 9.1.3.5; mdoc.md §2.4.
@@ -170,7 +170,7 @@ class Credential:
 def _read_items(
     mso: MobileSecurityObject, namespace: str, received: Sequence[Tagged24]
 ) -> dict[str, tuple[Tagged24, Any]]:
-    """Read the items of one namespace, item and value by identifier, each held against its digest."""
+    """Read the items of one namespace, item and value by identifier, and compare each with its digest."""
     hash_name = DIGEST_ALGORITHMS.get(mso.digest_algorithm)
     if hash_name is None:
         msg = "the security object names no digest algorithm of the standard"
@@ -201,7 +201,7 @@ def _read_items(
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What one document of the response will hold, before the device key is touched."""
+    """The content of one document of the response, before the device key is used."""
 
     credential: Credential
     use: KeyUse
@@ -229,7 +229,8 @@ class Holder:
             device_key: The private key that it is bound to.
 
         Returns:
-            The credential, checked. The issuing authority's signature is not: whom to trust is the reader's affair.
+            The credential. Its digests are checked; the issuing authority's signature is not, since trust is a matter
+            of the reader.
 
         Raises:
             DecodeError: The bytes are no IssuerSigned, or what is inside is malformed.
@@ -251,31 +252,31 @@ class Holder:
     ) -> DeviceResponse:
         """Answer a request.
 
-        A document of which nothing would be disclosed is not returned at all, and is reported just as one that is not
-        held; a document type of which some document is returned is not reported. Of several credentials of one
-        document type the first serves whose device key may authenticate in the form that is due.
+        A document without any element to disclose is not returned, and is reported like a document that the holder does
+        not have. A document type of which a document is returned is not reported. Of several credentials of one
+        document type, the first whose device key may authenticate in the required form is used.
 
         Args:
-            request: What the reader asks. Its signatures are not verified here; `permit` may.
+            request: The reader's request. Its signatures are not verified here; `permit` may verify them.
             transcript: The session.
-            permit: Whether an element may leave.
-            mac_with: The reader's ephemeral public key: authenticate by MAC where the device key is on the same curve,
-                else by signature.
+            permit: Decides whether an element may be disclosed.
+            mac_with: The reader's ephemeral public key. If it is given, a device key on the same curve authenticates by
+                MAC; any other by signature.
             device_elements: Elements for the device key to sign, by document type, namespace and identifier. They too
-                leave only where requested and permitted.
+                are disclosed only if requested and permitted.
 
         Returns:
-            The response, status 0, also where nothing is returned.
+            The response, with status 0 even if no document is returned.
 
         Raises:
             RemoteProtocolError: The request asks for more than `MAX_DOC_REQUESTS` documents (code
-                ``holder.doc_requests``). Nothing has been signed then.
+                ``holder.doc_requests``). Nothing was signed.
             LocalProtocolError: The only device keys that could authenticate have been used in the other form (code
                 ``holder.key_use``), or cannot authenticate at all (code ``holder.key_unfit``); an element to be signed
                 by the device is not authorised (code ``holder.element_unauthorized``) or is in the credential already
                 (code ``holder.element_twice``). Nothing has been signed then.
-            SigningError: The device key's custodian refused or failed.
-            DecodeError: The reader's ephemeral key leads to no shared secret.
+            SigningError: The device key's key store refused or failed.
+            DecodeError: Key agreement with the reader's ephemeral key fails.
         """
         if len(request.doc_requests) > MAX_DOC_REQUESTS:
             msg = f"a request for {len(request.doc_requests)} documents, and at most {MAX_DOC_REQUESTS} are answered"
@@ -357,7 +358,7 @@ class Holder:
 def _disclosed_items(
     credential: Credential, doc_request: DocRequest, permit: Permit, ages: set[tuple[str, str]]
 ) -> dict[str, list[Tagged24]]:
-    """The items that leave, in the order of the credential; `ages` are the age statements of the response so far."""
+    """The items to disclose, in the order of the credential; `ages` are the age statements of the response so far."""
     result: dict[str, list[Tagged24]] = {}
     wanted = doc_request.items_request.name_spaces
     for namespace, held in credential.items.items():
@@ -378,7 +379,7 @@ def _disclosed_items(
 
 
 def _fits(ages: set[tuple[str, str]], namespace: str, identifier: str) -> bool:
-    """Whether the response may carry that element beside the age statements that it carries already."""
+    """Whether the response may hold an element beside the age statements that it holds already."""
     statement = (namespace, identifier)
     return age_over_threshold(identifier) is None or statement in ages or len(ages) < _MAX_AGE_STATEMENTS
 
@@ -397,7 +398,7 @@ def _age_answer(statements: Mapping[int, bool], threshold: int) -> str | None:
 def _device_elements(
     credential: Credential, doc_request: DocRequest, permit: Permit, given: Namespaces, ages: set[tuple[str, str]]
 ) -> dict[str, dict[str, object]]:
-    """The elements that the device key will sign: all given ones must be authorised, the requested ones leave."""
+    """The elements for the device key to sign. All given ones must be authorised; the requested ones are disclosed."""
     authorizations = credential.security_object.key_authorizations
     result: dict[str, dict[str, object]] = {}
     for namespace, elements in given.items():

@@ -1,4 +1,4 @@
-"""What the reader checks, what came of it, and what each policy makes of a deviation.
+"""The checks of the reader, their outcomes, and the grades that each policy gives to deviations.
 
 `CHECKS` is the one list of check ids with their clauses, `REQUIREMENTS` says what each requires. An outcome is one of
 four; only PASSED and NOT_APPLICABLE earn trust by themselves. `DEVIATIONS` is the one table of what a named policy
@@ -32,7 +32,7 @@ __all__ = [
 
 
 class Outcome(Enum):
-    """What came of one check."""
+    """The outcome of one check."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -119,12 +119,12 @@ EVIDENCE_CHECKS: Final = frozenset(("issuer_auth.certificate_revocation", "mso.s
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check and what came of it.
+    """One check and its outcome.
 
     Attributes:
         id: The check's id, a key of `CHECKS`.
-        outcome: What came of it.
-        detail: Why, in one line without personal data; empty where it simply passed.
+        outcome: The outcome.
+        detail: The reason, in one line without personal data; empty for a check that passed without remark.
         document: Index of the document in the response, or None for a check of the whole response.
         warnings: Codes of deviations that the policy tolerates.
     """
@@ -137,27 +137,27 @@ class Check:
 
     @property
     def clause(self) -> str:
-        """Where the rule stands."""
+        """The clause of the standard that states the rule."""
         return CHECKS[self.id]
 
 
 class Revocation(Enum):
-    """What the caller demands of revocation evidence."""
+    """Whether the caller requires revocation evidence."""
 
     IF_GIVEN = "if-given"
-    """Evidence at hand is used, and refuses where it revokes; what cannot be used counts as absent and is reported."""
+    """Evidence at hand is used, and refuses a revoked document. Unusable evidence counts as absent and is reported."""
     REQUIRED = "required"
     """A document whose revocation cannot be determined is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """What the policies make of one kind of deviation.
+    """One kind of deviation, and the policies that refuse it.
 
     Attributes:
-        code: Its stable code, which `Check.warnings` names.
-        check: The check that finds it.
-        meaning: What it is.
+        code: The stable code, which `Check.warnings` holds.
+        check: The check that finds the deviation.
+        meaning: The deviation in words.
         refused_by: Values of the policies under which it refuses; under the others it is a warning.
     """
 
@@ -350,14 +350,14 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
 
 
 class Policy(Enum):
-    """How strict the reader is about deviations that no forger gains by."""
+    """A named policy: which deviations the reader refuses. A forger gains by none of them."""
 
     ISO_STRICT = "iso-strict"
     AAMVA = "aamva"
     LENIENT = "lenient"
 
     def refuses(self, deviation: str) -> bool:
-        """Whether a deviation of that code refuses the document; a code that the table lacks always does."""
+        """Whether the policy refuses a deviation. A code that is not in the table is always refused."""
         row = DEVIATIONS.get(deviation)
         return row is None or self.value in row.refused_by
 
@@ -368,8 +368,8 @@ class Report:
 
     Attributes:
         checks: In the order of `CHECKS`, the response first, then document by document.
-        revocation: What was demanded of revocation evidence.
-        policy: Under which policy the outcomes were reached.
+        revocation: Whether revocation evidence was required.
+        policy: The policy that the outcomes were reached under.
         unsupported: Members of the response that hold documents in a form that is not implemented here, for example
             ``zkDocuments``. Nothing in them was looked at, and nothing of them is handed out.
     """
@@ -387,7 +387,7 @@ class Report:
         return iter(self.checks)
 
     def refuses(self, check: Check) -> bool:
-        """Whether this outcome keeps the response from being accepted."""
+        """Whether the outcome of this check refuses the response."""
         if check.outcome is Outcome.PASSED or check.outcome is Outcome.NOT_APPLICABLE:
             return False
         return not (
@@ -403,7 +403,7 @@ class Report:
 
     @property
     def accepted(self) -> bool:
-        """Whether nothing refuses."""
+        """Whether the response is accepted: no check refuses."""
         return bool(self.checks) and not self._refusing()
 
     def _ids(self, outcome: Outcome) -> tuple[str, ...]:
@@ -426,7 +426,7 @@ class Report:
         return tuple((check.id, code) for check in self.checks for code in check.warnings)
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON can hold it; no element values are in it."""
+        """The report as a value for JSON, without element values."""
         return {
             "verdict": "accept" if self.accepted else "unsupported" if self.is_unsupported else "reject",
             "policy": self.policy.value,
@@ -448,23 +448,23 @@ class Report:
         }
 
     def as_json(self) -> bytes:
-        """The same as canonical JSON: equal reports give equal bytes."""
+        """The report as canonical JSON: equal reports give equal bytes."""
         return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @property
     def is_unsupported(self) -> bool:
-        """Whether all that refuses is that every document is in a form that is not implemented here."""
+        """Whether the only reason to refuse is that every document is in a form that is not implemented here."""
         refusing = {check.id: check.outcome for check in self._refusing()}
         return bool(self.unsupported) and refusing == {"response.documents": Outcome.INDETERMINATE}
 
     def require(self) -> None:
-        """Refuse unless nothing refuses.
+        """Return if the response is accepted, else raise.
 
         Raises:
-            VerificationError: Something refuses; the report and the ids of the failed checks are attached. Where
-                nothing failed but something could not be judged, its ids are attached instead.
-            UnsupportedError: All that refuses is that every document is in a form that is not implemented here (code
-                ``response.unsupported``).
+            VerificationError: A check refuses. The report and the ids of the failed checks are attached; if no check
+                failed, the ids of the indeterminate checks.
+            UnsupportedError: The only reason to refuse is that every document is in a form that is not implemented here
+                (code ``response.unsupported``).
         """
         refusing = self._refusing()
         if self.checks and not refusing:

@@ -1,10 +1,10 @@
-"""Revocation evidence: what the reader has at hand, and what it says about a certificate.
+"""Revocation evidence that a reader has, and its statement about a certificate.
 
 Nothing is fetched here. Each list is asked two questions, each with conditions of its own (docs/adr/0017):
 
-- Does it *revoke*? It does where the issuer's key has signed it and it lists the certificate, whatever else is wrong.
-- Does it *clear*? It does where it is fresh, its form leaves nothing open, it covers the certificate and lists it not,
-  and no newer list that could clear is at hand.
+- Does it *revoke*? Yes, if the issuer's key signed it and it lists the certificate, whatever else is wrong with it.
+- Does it *clear*? Yes, if it is fresh, its form leaves no doubt, it covers the certificate, does not list it, and no
+  newer list that could clear is at hand.
 
 A list that does neither counts as absent. A *suspended* certificate is one that the newest list says is on hold.
 """
@@ -31,7 +31,7 @@ MAX_CLOCK_SKEW: Final = timedelta(seconds=60)
 """Largest clock skew that can be allowed for, inclusive."""
 
 LONGEST_CRL_AGE: Final = timedelta(days=90)
-"""For how long a CRL is fresh at most, inclusive, whatever its nextUpdate says: by then a newer one is due."""
+"""Longest time that a CRL is fresh, inclusive, whatever its nextUpdate says: by then a newer list is due."""
 
 # What is remembered of CRLs by their bytes, in bytes; of these the costs are estimates.
 _MAX_REMEMBERED_BYTES: Final = 64 * 1024 * 1024
@@ -51,11 +51,11 @@ _PARTIAL_RULE: Final = "crl.extension.partial"
 class Evidence:
     """Revocation evidence at hand.
 
-    Reuse the object where the evidence is the same: its lists are sorted by issuer once.
+    Reuse the object for the same evidence: it sorts its lists by issuer only once.
 
     Attributes:
-        crls: Certificate revocation lists, DER or PEM; those that neither name an issuer in question nor its key are
-            ignored, and one that does not decode counts as absent.
+        crls: Certificate revocation lists, DER or PEM. A list that names neither an issuer in question nor its key is
+            ignored; a list that does not decode counts as absent.
         status_tokens: Status list tokens, CWT.
     """
 
@@ -64,10 +64,10 @@ class Evidence:
     _notes: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what is no tuple of bytes: evidence that is held the wrong way would count as absent.
+        """Reject arguments of the wrong type, which would otherwise count as absent evidence.
 
         Raises:
-            TypeError: It is not.
+            TypeError: An argument is not a tuple of bytes.
         """
         if not (_is_tuple_of_bytes(self.crls) and _is_tuple_of_bytes(self.status_tokens)):
             msg = "evidence is a tuple of bytes"
@@ -86,7 +86,7 @@ def _is_tuple_of_bytes(value: object) -> bool:
 
 
 def noted(evidence: Evidence, name: str, make: Callable[[Evidence], T]) -> T:
-    """What follows from an evidence object's bytes, made once and kept for as long as the object is."""
+    """A value derived from an evidence object, computed once and kept as long as the object lives."""
     found = evidence._notes.get(name)  # noqa: SLF001 - the class of this module
     if found is None:
         found = evidence._notes[name] = make(evidence)  # noqa: SLF001
@@ -98,13 +98,13 @@ NO_EVIDENCE: Final = Evidence()
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the evidence says.
+    """The result of judging a certificate or status by the evidence.
 
     Attributes:
-        outcome: Not revoked (PASSED), revoked or suspended (FAILED), or nothing to go by (INDETERMINATE).
-        detail: Why.
-        deviations: What does not matter for the outcome and is the policy's to grade: code and detail.
-        until: Where it is not revoked, until when the lists at hand say so, inclusive, without the clock's skew.
+        outcome: PASSED for not revoked, FAILED for revoked or suspended, INDETERMINATE if the evidence does not decide.
+        detail: The reason.
+        deviations: Deviations that do not change the outcome, for the policy to grade: code and detail.
+        until: If not revoked, the time until which the lists at hand say so, inclusive, without clock skew.
     """
 
     outcome: Outcome
@@ -122,7 +122,7 @@ class Judgement:
 
 
 class Age(NamedTuple):
-    """When a list was issued; of two, the greater one is the newer."""
+    """The time of issue and the number of a list. The greater of two ages is that of the newer list."""
 
     issued_at: datetime
     number: int = -1
@@ -130,19 +130,18 @@ class Age(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IssuersWord:
-    """A CRL as the word of one issuer, with what does not depend on the time.
+    """A CRL as the statement of one issuer, without what depends on the time.
 
     Attributes:
         crl: The list up to its entries.
         revoked: The serial numbers that it revokes for good.
-        others: The serial numbers of which it says something else.
-        refusal: Why it clears nobody, or None.
-        is_misnamed: Whether that is since it is under another name or key identifier.
-        releases: Whether it may take somebody off hold: nothing is wrong with it but that it is no complete list.
-        deviation: In what way that no forger gains by it deviates from its profile: code of the policy and detail; None
-            where it does not.
-        age: When it was issued.
-        until: Until when it clears, inclusive; None where it does not say.
+        others: The serial numbers that have another entry.
+        refusal: The reason why the list clears no certificate, or None.
+        is_misnamed: Whether the reason is another issuer name or key identifier.
+        releases: Whether the list may end a suspension: its only defect is that it is not a complete list.
+        deviation: A deviation from the profile that no forger gains by, as policy code and detail, or None.
+        age: The age of the list.
+        until: The time until which it clears, inclusive, or None if the list does not say.
     """
 
     crl: CrlEnvelope
@@ -164,17 +163,17 @@ class IssuersWord:
         object.__setattr__(self, "until", until)
 
     def listing(self, serial: int) -> Listing | None:
-        """What it says of the issuer's certificate of that serial number."""
+        """The entry for a serial number of the issuer."""
         return Listing.REVOKED if serial in self.revoked else self.others.get(serial)
 
 
 class KnownCrl:
-    """What has been read of a CRL by its bytes: whose it may be, and once its signature is verified, what it says.
+    """A decoded CRL: its possible issuers and, after its signature was verified, its statement.
 
     Attributes:
         data: The list, DER or PEM.
         envelope: The list up to its entries, or None where it does not decode.
-        problem: Why it does not.
+        problem: The reason why it does not decode.
     """
 
     __slots__ = ("_words", "data", "envelope", "problem")
@@ -191,12 +190,12 @@ class KnownCrl:
 
     @property
     def cost(self) -> int:
-        """About how many bytes it takes to remember."""
+        """About how many bytes of memory the entry takes."""
         readings = sum(1 for word in self._words.values() if isinstance(word, IssuersWord))
         return _CRL_COST + len(self.data) * (2 + _COST_OF_READING * readings)
 
     def word_of(self, issuer: Certificate, post_quantum: UnsafePostQuantum | None = None) -> IssuersWord | str:
-        """The list as the word of that issuer, or why it is none.
+        """The list as the statement of an issuer, or the reason why it is not.
 
         Args:
             issuer: The issuer.
@@ -242,7 +241,7 @@ class KnownCrl:
 
 
 class _Memory:
-    """CRLs by their bytes, within a bound of bytes. Threads share it, and so do all verifiers: bytes are bytes."""
+    """A cache of decoded CRLs by their bytes, bounded in bytes. All threads and verifiers share it."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -251,7 +250,7 @@ class _Memory:
         self._lock = threading.Lock()
 
     def get(self, data: bytes) -> KnownCrl:
-        """The CRL of those bytes."""
+        """The decoded CRL for these bytes."""
         with self._lock:
             found = self._known.get(data)
             if found is not None:
@@ -264,7 +263,7 @@ class _Memory:
         return known
 
     def settle(self, known: KnownCrl) -> None:
-        """Count anew what a CRL takes, of which more was read."""
+        """Count the memory of an entry again after more of it was decoded."""
         with self._lock:
             found = self._known.get(known.data)
             if found is not None and found[0] is known:
@@ -284,18 +283,18 @@ _MEMORY: Final = _Memory(_MAX_REMEMBERED_BYTES)
 
 
 def known_crl(data: bytes) -> KnownCrl:
-    """What is known of those bytes, read now or remembered."""
+    """The decoded CRL for these bytes, from the cache if it is there."""
     return _MEMORY.get(data)
 
 
 class _Word(NamedTuple):
-    """What one list says about one certificate, as far as that does not depend on the time.
+    """The statement of one list about one certificate, without what depends on the time.
 
     Attributes:
         word: The list.
-        listing: What it lists the certificate as, or None: not at all.
-        refusal: Why it does not clear the certificate, whatever its age, or None.
-        releases: Whether it may take the certificate off hold.
+        listing: The entry for the certificate, or None if the list has none.
+        refusal: The reason why the list does not clear the certificate, whatever its age, or None.
+        releases: Whether the list may end a suspension of the certificate.
     """
 
     word: IssuersWord
@@ -305,12 +304,12 @@ class _Word(NamedTuple):
 
 
 class _Said(NamedTuple):
-    """What the CRLs at hand say about one certificate, as far as that does not depend on the time.
+    """The statements of all CRLs at hand about one certificate, without what depends on the time.
 
     Attributes:
-        is_revoked: Whether one revokes it; then nothing else counts.
-        words: The lists of its issuer.
-        reasons: Why others are not the issuer's, by weight.
+        is_revoked: Whether a list revokes it; then no other list counts.
+        words: The statements of its issuer.
+        reasons: The reasons why other lists are not the issuer's, each with its weight.
     """
 
     is_revoked: bool
@@ -319,7 +318,7 @@ class _Said(NamedTuple):
 
 
 class _AtHand:
-    """The CRLs of one `Evidence` by whose they may be. What is read of them lives as long as it does."""
+    """The CRLs of one `Evidence`, indexed by their possible issuers, kept as long as the evidence lives."""
 
     __slots__ = ("_by_key", "_by_name", "_problem", "_said")
 
@@ -340,7 +339,7 @@ class _AtHand:
                 self._by_key.setdefault(identifier, []).append(known)
 
     def say(self, certificate: Certificate, issuer: Certificate, post_quantum: UnsafePostQuantum | None) -> _Said:
-        """What they say about a certificate of that issuer; see `CrlJudge` for `post_quantum`."""
+        """The statements about a certificate of an issuer; see `CrlJudge` for `post_quantum`."""
         key = certificate.der, issuer.der, post_quantum is None
         said = self._said.get(key)
         if said is None:
@@ -368,7 +367,7 @@ class _AtHand:
         return _Said(is_revoked=False, words=tuple(words), reasons=tuple(reasons))
 
     def _of(self, issuer: Certificate) -> list[KnownCrl]:
-        """Those in the issuer's name, and those that name its key; what does neither is not worth a verification."""
+        """The CRLs that have the issuer's name, and those that name its key; no other signature is verified."""
         found = self._by_name.get(issuer.subject.folded, [])
         identifier = issuer.subject_key_identifier
         if identifier is None:
@@ -377,11 +376,11 @@ class _AtHand:
 
 
 def demand_moment(name: str, value: object) -> None:
-    """Refuse what is no moment at the door, so that the error names the argument.
+    """Reject a value that is not an aware datetime, so that the error names the argument.
 
     Raises:
-        TypeError: It is no datetime.
-        ValueError: It is naive.
+        TypeError: The value is not a datetime.
+        ValueError: The datetime is naive.
     """
     if not isinstance(value, datetime):
         msg = f"{name}: expected datetime, not {type(value).__name__}"
@@ -395,13 +394,13 @@ def demand_moment(name: str, value: object) -> None:
 
 
 class CrlJudge:
-    """Says whether a certificate is revoked. Threads may share one."""
+    """Judges by CRLs whether a certificate is revoked. Threads may share a judge."""
 
     def __init__(self, *, skew: timedelta = timedelta(0), post_quantum: UnsafePostQuantum | None = None) -> None:
-        """Fix how to judge.
+        """Create a judge.
 
         Args:
-            skew: How far the clock may be off.
+            skew: The tolerance for the clock.
             post_quantum: Asks for the rehearsal: CRLs may be signed with ML-DSA.
         """
         self._skew = skew
@@ -417,8 +416,8 @@ class CrlJudge:
             at: The time of verification.
 
         Returns:
-            FAILED if a CRL that the issuer's key has signed lists the certificate (an old one does too: revocation is
-            final), or the newest one that says something about it says that it is on hold. PASSED if the newest one
+            FAILED if a CRL that the issuer's key signed revokes the certificate (an old list counts too: revocation is
+            final), or if the newest list with an entry for it says that it is on hold. PASSED if the newest list
             that can clear is fresh and does not list it. INDETERMINATE otherwise, with the reason.
 
         Spec:
@@ -469,16 +468,16 @@ class CrlJudge:
     def judge_all(
         self, pairs: Iterable[tuple[Certificate, Certificate]], evidence: Evidence, at: datetime
     ) -> Judgement:
-        """Judge certificates of which none may be revoked, each with the certificate that issued it.
+        """Judge several certificates, each with its issuer's certificate; none of them may be revoked.
 
         Args:
-            pairs: The certificates in question, and their issuers; where there is none, nothing is revoked.
+            pairs: The certificates and their issuers. An empty sequence passes.
             evidence: The evidence at hand.
             at: The time of verification.
 
         Returns:
-            FAILED if one of them is revoked or suspended, else INDETERMINATE if one of them is not cleared, else PASSED
-            with the deviations of all, until the first of them is not cleared any more.
+            FAILED if a certificate is revoked or suspended; else INDETERMINATE if a certificate is not cleared; else
+            PASSED with the deviations of all, and the earliest `until`.
         """
         undetermined: Judgement | None = None
         deviations: dict[str, str] = {}
@@ -505,7 +504,7 @@ def _newest(words: list[IssuersWord]) -> list[IssuersWord]:
 
 
 def claims_issuer(crl: CrlEnvelope, issuer: Certificate) -> bool:
-    """Whether a CRL is in an issuer's name, or names its key."""
+    """Whether a CRL has an issuer's name or key identifier."""
     key_identifier = issuer.subject_key_identifier
     return crl.issuer.resembles(issuer.subject) or (
         key_identifier is not None and crl.authority_key_identifier == key_identifier

@@ -1,8 +1,8 @@
-"""The roots that a reader trusts, and for what.
+"""The roots that a reader trusts, and the scope of that trust.
 
 An anchor counts only for its purpose, for the document types it is given for, and for its own country and state. There
-is no default document type and no empty store: whoever trusts a root says so. `TrustAnchor.admit` holds a root against
-its profile before it is trusted; the roots of a VICAL come that way, by `reader.vical`.
+is no default document type and no empty store: the caller names both. `TrustAnchor.admit` holds a root against
+its profile before the root is trusted; `reader.vical` does so with the roots of a VICAL.
 
 An issuing authority that takes a new key may sign it with the old one, in a link certificate. A store follows links
 only where `FollowLinks` says so, and then the new root becomes an anchor beside the old one: the path of a document
@@ -63,7 +63,7 @@ __all__ = [
 
 
 class Purpose(StrEnum):
-    """What a root is trusted to sign for."""
+    """The kind of certificate that a root is trusted to issue."""
 
     DOCUMENT_SIGNING = "document-signing"
     """It is an IACA: it issues document signers."""
@@ -72,7 +72,7 @@ class Purpose(StrEnum):
 
 
 MDL_DOCTYPE: Final = "org.iso.18013.5.1.mDL"
-"""The document type whose signers' purpose nobody chooses: it is the standard's."""
+"""The document type whose signers' purpose the standard fixes; no caller can choose another."""
 
 # The purposes of an mDL's signer, and of any other document's where nobody has chosen: there the generic purpose of
 # ISO/IEC 23220-4 (pki.md §9) is as good.
@@ -133,13 +133,13 @@ SignerPurposes: TypeAlias = Mapping[str, frozenset[str] | AnyPurpose]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustAnchor:
-    """A root and what it is trusted for.
+    """A root and the scope of the trust in it.
 
     Attributes:
         certificate: The root.
         doctypes: Document types whose document signers it may issue, or for a VICAL provider: for which it may name
             roots; a set, or `ANY_DOCTYPE`.
-        purpose: What it is trusted to sign for.
+        purpose: The kind of certificate that it is trusted to issue.
         country: The country that document signers must name; None: the one that the root itself names, which the
             profile of document signers asks for in any case. For a VICAL provider: the only country whose roots it may
             name; None: of any.
@@ -150,8 +150,8 @@ class TrustAnchor:
         signer_purposes: Which extendedKeyUsages document signers may have, by document type other than the mDL: of each
             one suffices; or `ANY_PURPOSE`. A document type that is not named has the usual ones: that of mDL signers,
             and the generic one of ISO/IEC 23220-4. The mDL has its own, always.
-        proof: What the trust rests on where the root is not the caller's own choice: the certificates that lead to it
-            (links, or the signer of a list and the CAs above it), each with the one that issued it. A verification
+        proof: For a root that the caller did not choose, the certificates that lead to it (links, or the signer of a
+            list and the CAs above it), each with its issuer's certificate. A verification
             whose evidence revokes one of them refuses.
     """
 
@@ -166,7 +166,7 @@ class TrustAnchor:
     proof: tuple[tuple[Certificate, Certificate], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse an anchor that would be good for nothing, and a scope that would answer like one but is none.
+        """Reject an anchor with an empty scope, and a scope of the wrong type.
 
         Raises:
             TypeError: The certificate is none, or the document types are neither a frozenset of text nor `ANY_DOCTYPE`;
@@ -220,9 +220,9 @@ class TrustAnchor:
         signer_purposes: SignerPurposes | None = None,
         at: datetime,
     ) -> TrustAnchor:
-        """Hold a root against its profile, and make an anchor of it.
+        """Check a root against its profile, and make an anchor of it.
 
-        Deviations that no forger gains by stay with the anchor (`findings`); the verifier's policy judges them.
+        Deviations that no forger gains by are kept in `findings` of the anchor; the verifier's policy grades them.
 
         Args:
             certificate: The root.
@@ -232,13 +232,12 @@ class TrustAnchor:
             state: Must be the root's own state or province, where the root is an IACA and names one.
             since: When the trust begins.
             until: When the trust ends.
-            signer_purposes: None chooses none.
-            at: When it is admitted, aware: it must be valid then.
+            signer_purposes: None keeps the usual purposes.
+            at: The time of admission, aware; the root must be valid at this time.
 
         Raises:
-            ProfileError: It breaks a rule of security, is not self-signed, or is not valid at that time (code
-                ``trust.profile``); or it is of another country or state than it is to be trusted for
-                (``trust.place``).
+            ProfileError: The root breaks a rule of security, is not self-signed, or is not valid at that time (code
+                ``trust.profile``); or its country or state is not the given one (``trust.place``).
             ValueError: `at` is naive.
 
         Spec:
@@ -275,12 +274,12 @@ class TrustAnchor:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """In what the root deviates from the profile of its purpose, whenever; empty where in nothing."""
+        """Findings of the linter about the root under the profile of its purpose, whatever the time."""
         return _findings(self.certificate, self.purpose)
 
     @property
     def keys(self) -> frozenset[bytes]:
-        """The keys that the trust rests on (DER of SubjectPublicKeyInfo): the root's, and those of its proof."""
+        """The public keys of the root and of its proof (DER of SubjectPublicKeyInfo)."""
         return frozenset(one.spki for pair in self.proof for one in pair) | {self.certificate.spki}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -288,7 +287,7 @@ class TrustAnchor:
         return _anchor, (state | {"signer_purposes": dict(self.signer_purposes)},)
 
     def within(self, chain: Sequence[Certificate]) -> TrustAnchor:
-        """The same trust for what rests on this chain: at no time when one of it is not valid, and with it as proof.
+        """This anchor, limited to the time when all certificates of a chain are valid, with the chain in its proof.
 
         Args:
             chain: Certificates, each issued by the next one.
@@ -301,24 +300,24 @@ class TrustAnchor:
 
     @property
     def refused_by(self) -> Mapping[Policy, tuple[str, ...]]:
-        """The policies that refuse every document under this root, and the rules of its profile that they do so for."""
+        """The policies that refuse every document under this root, each with the lint rules that it refuses for."""
         found = {
             policy: tuple(one.rule for one in self.findings if policy.refuses(deviation_code(one))) for policy in Policy
         }
         return {policy: rules for policy, rules in found.items() if rules}
 
     def before(self, end: datetime | None) -> TrustAnchor:
-        """The same trust until then at the latest; None sets no end."""
+        """This anchor with an end of the trust that is not later than the given time; None sets no end."""
         if end is None or (self.until is not None and self.until <= end):
             return self
         return replace(self, until=end)
 
     def is_current(self, at: datetime) -> bool:
-        """Whether the trust has begun, and has not ended yet."""
+        """Whether the time lies within the trust, both ends inclusive."""
         return (self.since is None or self.since <= at) and (self.until is None or at <= self.until)
 
     def out_of_scope(self, doctype: str, document_signer: Certificate, *, at: datetime) -> str | None:
-        """Why the root is not trusted to have issued this document signer; None where it is.
+        """The reason why the root is not trusted to have issued this document signer, or None if it is trusted.
 
         Args:
             doctype: The document type that the signer signed.
@@ -342,18 +341,18 @@ class TrustAnchor:
 
 
 def deviation_code(finding: Finding) -> str:
-    """The code by which the policies judge a finding about a document signer or its root."""
+    """The deviation code that the policies have for a finding about a document signer or its root."""
     if finding.security:
         return finding.rule
     return "profile" if finding.severity is Severity.ERROR else "profile.minor"
 
 
 def check_signer_purposes(chosen: object) -> None:
-    """Refuse a choice of signers' purposes that nobody can make.
+    """Reject a choice of signers' purposes that is not possible.
 
     Raises:
-        TypeError: It is no mapping from text to frozensets or `ANY_PURPOSE`.
-        ValueError: It chooses for the mDL, nothing, or what is no object identifier.
+        TypeError: The choice is not a mapping from text to frozensets or `ANY_PURPOSE`.
+        ValueError: The choice names the mDL, has an empty set, or a text that is no object identifier.
     """
     if not isinstance(chosen, Mapping):
         msg = "signer purposes are a mapping from document types"
@@ -378,17 +377,17 @@ def _is_proof(value: object) -> bool:
 
 
 def _anchor(state: dict[str, Any]) -> TrustAnchor:
-    """An anchor that travelled between processes."""
+    """Rebuild an anchor that was pickled."""
     return TrustAnchor(**state)
 
 
 def wrong_purpose(doctype: str, document_signer: Certificate, anchor: TrustAnchor | None) -> str | None:
-    """Why a certificate's extendedKeyUsage is not that of a signer of a document type; None where it is.
+    """The reason why a certificate's extendedKeyUsage does not fit a signer of a document type, or None if it fits.
 
     Args:
         doctype: The document type.
         document_signer: The certificate.
-        anchor: The anchor whose choice of purposes counts; None: none was made.
+        anchor: The anchor whose choice of purposes counts; None if there is no choice.
 
     Spec:
         18013-5 B.1.4 for the mDL; pki.md §6 and §9 for others.
@@ -418,15 +417,16 @@ def _listed(purposes: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowLinks:
-    """The decision to follow IACA link certificates; without it a store follows none.
+    """The decision to follow IACA link certificates. Without it a store follows no link.
 
     Attributes:
-        links: Link certificates: each an old root's signature over a new root's key.
-        roots: The new roots, from wherever: a link proves them.
-        at: When the links are judged, aware.
-        crls: Certificate revocation lists at hand, DER or PEM: of the old roots, which may have revoked a link. What is
-            not followed by them is an error at once; lists that come later are given to the verification.
-        revocation: Whether a link may be followed of which these lists do not say that it is not revoked.
+        links: Link certificates, in which an old root signs the key of a new root.
+        roots: The new roots, from any source: a link proves each of them.
+        at: The time at which the links are judged, aware.
+        crls: Certificate revocation lists of the old roots, DER or PEM, which may revoke a link. A link that they
+            revoke, or do not clear where `revocation` requires it, is an error at once. Newer lists are given to the
+            verification.
+        revocation: Whether `crls` must show that each link is not revoked.
     """
 
     links: tuple[Certificate, ...]
@@ -436,10 +436,10 @@ class FollowLinks:
     revocation: Revocation = Revocation.IF_GIVEN
 
     def __post_init__(self) -> None:
-        """Refuse a decision that would be read as another one.
+        """Reject arguments of the wrong type.
 
         Raises:
-            TypeError: The lists are no tuple of bytes, or what is demanded of them is no `Revocation`.
+            TypeError: The lists are not a tuple of bytes, or `revocation` is not a `Revocation`.
             ValueError: `at` is naive.
         """
         demand_moment("at", self.at)
@@ -453,7 +453,7 @@ class FollowLinks:
 
 
 def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: datetime) -> TrustAnchor:
-    """The anchor that a link certificate makes of a new root.
+    """Follow a link certificate: return the anchor of the new root.
 
     1. The old anchor is an IACA's, and it and its trust are valid.
     2. The link is issued by it: name, key identifier, signature; and it follows the profile of links, is for this
@@ -465,10 +465,10 @@ def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: d
     trust in it and the link all last. Whether the link is revoked is judged by its `proof`, at each verification.
 
     Args:
-        old: The anchor to go from.
+        old: The anchor of the old root.
         link: The link certificate.
         root: The new root.
-        at: When, aware.
+        at: The time at which the link is judged, aware.
 
     Raises:
         ProfileError: The link or the new root breaks its profile (codes ``link.profile``, ``trust.…``).
@@ -518,7 +518,7 @@ def follow_link(old: TrustAnchor, link: Certificate, root: Certificate, *, at: d
 
 
 def _unrevoked_until(new: TrustAnchor, policy: FollowLinks) -> datetime | None:
-    """Until when a new root's links are shown to be unrevoked, where that is demanded; a revoked one is refused."""
+    """The time until which the lists show that a root's links are not revoked, if that is required."""
     judgement = CrlJudge().judge_all(new.proof, Evidence(crls=policy.crls), policy.at)
     undetermined = judgement.outcome is Outcome.INDETERMINATE and policy.revocation is Revocation.IF_GIVEN
     if judgement.outcome is not Outcome.PASSED and not undetermined:
@@ -531,8 +531,8 @@ class TrustStore:
     """An immutable set of trust anchors, found by key identifier, by name and by key.
 
     Attributes:
-        doctypes: The document types that some anchor names, in its scope or for its signers' purposes; every other one
-            is the same to all anchors.
+        doctypes: The document types that an anchor names, in its scope or for its signers' purposes. All anchors treat
+            every other document type alike.
     """
 
     __slots__ = ("_anchors", "_by_key", "_by_key_identifier", "_by_subject", "doctypes")
@@ -540,15 +540,16 @@ class TrustStore:
     doctypes: frozenset[str]
 
     def __init__(self, anchors: Iterable[TrustAnchor], *, links: FollowLinks | None = None) -> None:
-        """Collect the anchors.
+        """Create a store.
 
         Args:
             anchors: The anchors.
-            links: The decision to follow link certificates, each from one of these anchors; None follows none.
+            links: The decision to follow link certificates, each from one of these anchors. With None no link is
+                followed.
 
         Raises:
-            TypeError: One is no `TrustAnchor`.
-            ValueError: There is none.
+            TypeError: An argument is not a `TrustAnchor`.
+            ValueError: There is no anchor.
             ProfileError: A link or the root that it leads to breaks its profile; see `follow_link`.
             VerificationError: A link leads from none of the anchors, or to none of the new roots, is revoked, or not
                 shown to be unrevoked where that is demanded (code ``link.revocation``).
@@ -585,7 +586,7 @@ class TrustStore:
         self._by_key.setdefault(certificate.spki, []).append(anchor)
 
     def _follow(self, link: Certificate, policy: FollowLinks) -> list[TrustAnchor]:
-        """The new anchors of one link: one for each anchor that it leads from, as these may differ in scope."""
+        """The new anchors of one link: one for each old anchor, since their scopes may differ."""
         roots = [root for root in policy.roots if root.spki == link.spki]
         if not roots:
             raise VerificationError("a link certificate leads to none of the new roots", code="link.root")
@@ -613,7 +614,7 @@ class TrustStore:
     ) -> TrustStore:
         """A store of IACA roots that are all trusted for the same document types, with signers of the same purposes.
 
-        The roots are taken as they are, and the verifier's policy judges their profile; see `TrustAnchor.admit`.
+        The roots are not checked here: the verifier's policy grades their profile. `TrustAnchor.admit` checks at once.
 
         Raises:
             ValueError: There is no certificate.
@@ -632,9 +633,10 @@ class TrustStore:
         return tuple(found.values())
 
     def with_a_say(self, certificate: Certificate) -> tuple[TrustAnchor, ...]:
-        """The anchors that matter for a document signer: the candidates, and those of its own key; never none of all.
+        """The anchors that matter for a document signer: the candidates, and those with its own key.
 
-        A path that rests on all anchors and one that rests on these come to the same, and there may be thousands.
+        If there are none, one anchor is returned, never an empty tuple. Path validation has the same result with these
+        as with all anchors, of which there may be thousands.
         """
         found = {id(one): one for one in (*self.candidates(certificate), *self.with_key(certificate.spki))}
         return tuple(found.values()) or self._anchors[:1]
@@ -644,7 +646,7 @@ class TrustStore:
         return tuple(self._by_key.get(spki, ()))
 
     def with_subject(self, name: Name) -> tuple[TrustAnchor, ...]:
-        """The anchors of that name, byte for byte: several roots may share one."""
+        """The anchors with that subject, byte for byte; several roots may share a name."""
         return tuple(self._by_subject.get(name.der, ()))
 
     def __iter__(self) -> Iterator[TrustAnchor]:

@@ -97,19 +97,19 @@ _MSO_LIMITS: Final = Limits(max_bytes=1024 * 1024)
 
 @final
 class UnsafeNoRequest:
-    """Given in place of the request when there is none to compare with: the ``request.*`` checks do not apply.
+    """Given in place of the request when there is no request to compare with. The ``request.*`` checks do not apply.
 
-    Unsafe, because the caller must then look himself whether he was given what he asked for.
+    Unsafe, because the caller must then check that the response holds the elements that were requested.
     """
 
 
 class VerifiedDocument:
-    """A document that passed every check; the only thing that hands out element values.
+    """A document that passed every check. No other object hands out element values.
 
     Attributes:
         doctype: The document type.
-        elements: Issuer-signed element values by namespace and identifier. Nothing in them can be changed: an array is
-            a tuple, a map is read-only.
+        elements: Issuer-signed element values by namespace and identifier. They cannot be changed: an array is a tuple,
+            a map is read-only.
         device_elements: Device-signed element values by namespace and identifier, all authorised by the issuer.
         validity: The security object's validity.
         document_signer: The certificate of the document signer.
@@ -181,7 +181,7 @@ _PRESENTATION: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class IssuerSignedResult:
-    """What came of issuer-signed data that nobody has presented: it hands out no element values.
+    """The result of `Verifier.examine_issuer_signed`. It hands out no element values.
 
     Attributes:
         report: The outcome of every check. Those of a presentation (``device_…``, ``request.…`` and ``response.…`` but
@@ -202,14 +202,14 @@ class IssuerSignedResult:
 
     @property
     def refusing(self) -> tuple[str, ...]:
-        """Ids of the checks of what the issuer signed that refuse, in the order of the report."""
+        """Ids of the checks of issuer-signed data that refuse, in the order of the report."""
         return tuple(check.id for check in self.report if check.id not in _PRESENTATION and self.report.refuses(check))
 
     @property
     def holds(self) -> bool:
-        """Whether the issuing authority signed this, and nothing that it signed refuses.
+        """Whether the issuing authority signed the data, and no check of the signed data refuses.
 
-        It says nothing about who has it: anybody may hold a copy.
+        The result does not say that the holder presented them: anybody may have a copy.
         """
         return not self.refusing
 
@@ -220,7 +220,7 @@ class IssuerSignedResult:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a reader knows whoever presents: the time, and the evidence at hand."""
+    """The inputs that do not depend on the presentation: the time, and the evidence at hand."""
 
     at: datetime
     evidence: Evidence
@@ -228,7 +228,7 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Case(_Known):
-    """What a response is held against; see `Verifier.verify`."""
+    """The inputs that a response is compared with; see `Verifier.verify`."""
 
     context: SessionContext
     request: DeviceRequest | UnsafeNoRequest
@@ -301,7 +301,7 @@ class _DocumentSigner:
         return self.anchor.certificate.state or self.anchor.state
 
     def holds(self, at: datetime) -> bool:
-        """Whether the assessment holds at that time too; where in doubt it is made again."""
+        """Whether the assessment also holds at that time. If that is in doubt, the assessment is made again."""
         if self.anchor is None:  # mutants: same
             return False
         return self.anchor.is_current(at) and self._covers(at)
@@ -311,7 +311,7 @@ class _DocumentSigner:
 
 
 class _IssuerPart(NamedTuple):
-    """What has come of what the issuer signed."""
+    """The result of the checks of the issuer-signed part."""
 
     signer: _DocumentSigner | None
     mso: MobileSecurityObject | None
@@ -323,10 +323,10 @@ _FoundT = TypeVar("_FoundT")
 
 
 class Verifier:
-    """Decides whether presented documents are to be believed.
+    """Verifies responses.
 
-    It is made once and used for many responses: a document signer is assessed once and remembered by the bytes of its
-    certificate. Threads may share a verifier.
+    Make one verifier and use it for many responses: it assesses a document signer once and remembers the result by the
+    bytes of the certificate. Threads may share a verifier.
     """
 
     def __init__(
@@ -338,14 +338,14 @@ class Verifier:
         clock_skew: timedelta = timedelta(0),
         post_quantum: UnsafePostQuantum | None = None,
     ) -> None:
-        """Fix what the verdicts rest on.
+        """Create a verifier.
 
         Args:
             trust: The trusted roots.
-            policy: How strict to be about deviations that no forger gains by.
-            revocation: What to demand of revocation evidence.
-            clock_skew: How far the clock of whoever gives the time may be off, 0 to `MAX_CLOCK_SKEW`: by so much every
-                period of validity begins earlier and ends later. The standard grants none.
+            policy: Which deviations are refused; a forger gains by none of them.
+            revocation: Whether revocation evidence is required.
+            clock_skew: Tolerance for the clock that `at` comes from, 0 to `MAX_CLOCK_SKEW` inclusive. Every period of
+                validity begins earlier and ends later by this much. The standard grants no tolerance.
             post_quantum: Takes part in the post-quantum rehearsal, under the lenient policy only: a document may then
                 rest on ML-DSA keys and signatures, which is reported as a deviation.
 
@@ -385,22 +385,22 @@ class Verifier:
 
     @property
     def policy(self) -> Policy:
-        """How strict it is about deviations that no forger gains by."""
+        """The policy that grades deviations."""
         return self._policy
 
     @property
     def revocation(self) -> Revocation:
-        """What it demands of revocation evidence."""
+        """Whether revocation evidence is required."""
         return self._revocation
 
     @property
     def clock_skew(self) -> timedelta:
-        """How far the clock may be off."""
+        """The tolerance for the clock."""
         return self._skew
 
     @property
     def post_quantum(self) -> UnsafePostQuantum | None:
-        """Whether it takes part in the post-quantum rehearsal."""
+        """Whether the verifier takes part in the post-quantum rehearsal."""
         return self._post_quantum
 
     def verify(
@@ -419,13 +419,14 @@ class Verifier:
             context: The session that the response must belong to.
             request: The request that was sent.
             at: The time of verification, an aware datetime.
-            evidence: Revocation evidence at hand; what is absent is reported, and refuses where it was demanded.
+            evidence: Revocation evidence at hand. Missing evidence is reported, and refuses the document if it is
+                required.
 
         Returns:
-            The verified documents; element values are to be had nowhere else.
+            The verified documents, which alone hand out element values.
 
         Raises:
-            VerificationError: Some check refuses; ``.report`` has every outcome, ``.failed`` the ids.
+            VerificationError: A check refuses; ``.report`` has every outcome, ``.failed`` the ids of the checks.
             UnsupportedError: Every document is in a form that is not implemented here.
             DecodeError: The response is not what the CDDL says; ``.path`` tells where.
         """
@@ -446,7 +447,7 @@ class Verifier:
         at: datetime,
         evidence: Evidence = NO_EVIDENCE,
     ) -> Report:
-        """Run every check and report, without handing out any element; the arguments are those of `verify`.
+        """Run every check and return the report, which holds no element values; the arguments are those of `verify`.
 
         Raises:
             DecodeError: The response is not what the CDDL says; ``.path`` tells where.
@@ -456,7 +457,7 @@ class Verifier:
     def examine_issuer_signed(
         self, data: bytes, *, at: datetime, evidence: Evidence = NO_EVIDENCE
     ) -> IssuerSignedResult:
-        """Examine what an issuer has signed, and nobody has presented: what a wallet or a back end has in hand.
+        """Examine issuer-signed data that were not presented, as a wallet or a back end holds them.
 
         Args:
             data: An encoded IssuerSigned, or a Document, whose device-signed part is not looked at.
@@ -464,7 +465,7 @@ class Verifier:
             evidence: Revocation evidence at hand.
 
         Raises:
-            DecodeError: It is neither; ``.path`` tells where.
+            DecodeError: The data are neither; ``.path`` says where.
         """
         _demand("data", data, bytes)
         demand_moment("at", at)
@@ -526,7 +527,7 @@ class Verifier:
     # (1) the response
 
     def _examine_response(self, response: DeviceResponse, reading: Reading) -> list[Check]:
-        """Check the response as a whole, once everything in it has been read."""
+        """Check the response as a whole, after all of it was decoded."""
         findings = Findings(None, self._policy)
         examine_reading(findings, reading)
         judge_version(findings, "response.version", response.version)
@@ -544,7 +545,7 @@ class Verifier:
         return list(findings.results.values())
 
     def _guarded(self, findings: Findings, examine: Callable[[], _FoundT]) -> _FoundT | None:
-        """Examine one document; a fault of ours fails the check that met it, and leaves the other documents alone."""
+        """Examine one document. An internal error fails the check that it occurred in, and no other document."""
         try:
             return examine()
         except MdlError:
@@ -557,7 +558,7 @@ class Verifier:
     def _examine_issuer_part(
         self, findings: Findings, document: Document, known: _Known, reading: Reading
     ) -> _IssuerPart:
-        """Check what the issuer signed, and what it says about its subject and its values."""
+        """Check the issuer-signed part: signature, security object, items, subject and values."""
         issuer_auth = document.issuer_signed.issuer_auth
         findings.current = "issuer_auth.x5chain"
         signer = self._examine_signer(findings, issuer_auth, document.doctype, known)
@@ -664,7 +665,7 @@ class Verifier:
         return signer
 
     def _signer(self, der: bytes, doctype: str, at: datetime) -> _DocumentSigner:
-        """The document signer of that certificate, assessed now or remembered for a time that covers `at`."""
+        """The assessment of a document signer: a new one, or a remembered one that covers `at`."""
         # The document type is the sender's word. What no anchor names is one and the same scope, or strangers could
         # fill the memory with made-up names under an honest signer's certificate.
         scope = doctype if doctype in self._trust.doctypes or doctype == MDL_DOCTYPE else ""
@@ -679,7 +680,7 @@ class Verifier:
         return signer
 
     def _proven(self, signer: _DocumentSigner, known: _Known) -> _DocumentSigner:
-        """The signer under an anchor of which the evidence does not revoke the proof, where there is one."""
+        """The signer under an anchor whose proof the evidence does not revoke, if there is such an anchor."""
         if not signer.others:
             return signer
         options = (signer, *(one for one in signer.others if one.holds(known.at)))
@@ -691,7 +692,7 @@ class Verifier:
         return outcome is not Outcome.PASSED and not undetermined
 
     def _assess(self, certificate: Certificate, doctype: str, at: datetime) -> _DocumentSigner:
-        """The signer under the anchor that it leads to, one of the caller's own choice before one that is derived."""
+        """Assess the signer under its anchor. An anchor that the caller chose goes before a derived one."""
         left = sorted(self._trust.with_a_say(certificate), key=_is_derived)
         found = [self._assess_under(left, certificate, doctype, at)]
         # What does not depend on the evidence is assessed once: the anchors that may take a derived one's place.
@@ -786,7 +787,7 @@ def _is_derived(anchor: TrustAnchor) -> bool:
 
 
 def _is_above(certificate: Certificate, others: Iterable[bytes]) -> bool:
-    """Whether a certificate is by its name the issuer of one of the others (DER)."""
+    """Whether the certificate's subject is the issuer name of one of the others (DER)."""
     for der in others:
         with suppress(MdlError):
             if Certificate.decode(der).issuer == certificate.subject and der != certificate.der:
@@ -795,7 +796,7 @@ def _is_above(certificate: Certificate, others: Iterable[bytes]) -> bool:
 
 
 def _usable_key(certificate: Certificate, post_quantum: UnsafePostQuantum | None) -> PublicKey | str:
-    """The document signer's key, or why there is none."""
+    """The document signer's key, or the reason why it cannot be used."""
     try:
         return certificate.key_for(post_quantum)
     except MdlError as exc:
