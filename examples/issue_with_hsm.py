@@ -70,5 +70,5 @@ def main() -> None:
         print(f"{len(issued)} licences issued, {len(issued) / seconds:.0f} a second")
 
 
-if __name__ == "__main__":  # the signing processes import this file
+if __name__ == "__main__":
     main()

@@ -15,12 +15,11 @@ networked HSM answers several threads at once.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import Connection
@@ -28,6 +27,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self, TypeAlias
 
+from issuer.children import KEY_STORE_VARIABLES, Child
 from issuer.hsm import create_token, open_pool
 from issuer.key_uri import (
     Pkcs11Uri,
@@ -169,6 +169,7 @@ _factories: dict[str, SignerFactory] = {
     "file": _open_file_signer,
     "awskms": _open_cloud_signer,
 }
+_BUILT_IN: Final = frozenset(_factories)
 
 
 # --- Making and listing keys -----------------------------------------------------------------------------------------
@@ -351,8 +352,6 @@ _CHUNK: Final = 64
 _CHUNK_PATIENCE: Final = 120.0
 """Seconds until a chunk must be signed."""
 
-_context = multiprocessing.get_context("spawn")
-
 
 def _asking(connection: Connection) -> SecretHandler:
     """A handler that asks the parent process."""
@@ -386,8 +385,10 @@ def _refusal(error: SigningError) -> tuple[Any, ...]:
     return "refused", error.message, error.code, error.retryable
 
 
-def _sign_main(connection: Connection, uri: str) -> None:
-    with _reporting(connection), open_signer(uri, secret=_asking(connection)) as signer:
+def _sign_main(connection: Connection, uri: str, factory: SignerFactory | None) -> None:
+    """Sign what comes through the pipe; `factory` is that of a scheme that somebody registered."""
+    make = factory or (lambda uri, secret: open_signer(uri, secret=secret))
+    with _reporting(connection), make(uri, _asking(connection)) as signer:
         connection.send(("ready", signer.public_key.spki))
         while True:
             messages: list[bytes] = connection.recv()
@@ -405,20 +406,10 @@ class _Worker:
         lost: Whether it ended, hangs or said something that we cannot understand; `stop` is all that is left to do.
     """
 
-    def __init__(self, main: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    def __init__(self, main: Callable[..., None], arguments: tuple[Any, ...], more: Iterable[str] = ()) -> None:
         self.lost = False
-        self._connection, theirs = _context.Pipe()
-        # A daemon: if this process ends without `stop`, the worker does too.
-        self._process = _context.Process(target=main, args=(theirs, *arguments), daemon=True)
-        try:
-            self._process.start()
-        except OSError as exc:
-            self._connection.close()
-            raise SigningError(
-                f"cannot start a signing process: {exc.strerror}", code="signing.worker_failed", retryable=True
-            ) from exc
-        finally:
-            theirs.close()  # so that the pipe ends when the worker does
+        self._process = Child(main, arguments, more=(*KEY_STORE_VARIABLES, *more))
+        self._connection = self._process.connection
 
     @property
     def alive(self) -> bool:
@@ -429,8 +420,7 @@ class _Worker:
         while True:
             kind, value = self._receive(
                 _START_PATIENCE,
-                "a signing process ended before it was ready (a script that starts one needs the guard "
-                "if __name__ == '__main__':)",
+                "a signing process ended before it was ready",
             )
             if kind != "secret":
                 return value
@@ -451,7 +441,6 @@ class _Worker:
         if self._process.is_alive():
             self._process.kill()  # not SIGTERM: it may be stopped, or inside a call that hangs
             self._process.join()
-        self._process.close()
 
     def _send(self, message: Any) -> None:
         try:
@@ -479,20 +468,23 @@ class SigningProcesses:
     """One key, opened in several spawned processes with a session each; a `Signer` itself.
 
     For bulk signing with a token that works one call at a time in a process, as SoftHSM does, or to use several cores
-    with a key file. The processes import the main module, so a script that makes this object stands under
-    ``if __name__ == "__main__":``. Schemes added by `register_signer` are known to them only if importing the main
-    module registers them.
+    with a key file. The processes get a short list of environment variables (`issuer.children`). For a scheme that
+    `register_signer` added they import the module of its factory, which is a function of one.
 
     The secret is asked for once, in this process, and handed to each worker through its pipe. Safe in several threads.
     """
 
-    def __init__(self, uri: str, *, secret: SecretHandler, processes: int | None = None) -> None:
+    def __init__(
+        self, uri: str, *, secret: SecretHandler, processes: int | None = None, variables: Iterable[str] = ()
+    ) -> None:
         """Start the processes and open the key in each.
 
         Args:
             uri: As for `open_signer`.
             secret: Asked once for the PIN or password.
             processes: How many; by default one for each CPU.
+            variables: Names of environment variables that the processes need beside those of the list, as the PKCS#11
+                module of a vendor may.
 
         Raises:
             SigningError: The key cannot be opened; a PIN is tried once, not once a process.
@@ -502,6 +494,7 @@ class SigningProcesses:
         if count < 1:
             raise ValueError("at least one process is needed")
         self._uri = uri
+        self._variables = tuple(variables)
         self._secret = secret
         self._answers: dict[str, Secret] = {}
         self._pid = os.getpid()
@@ -620,7 +613,12 @@ class SigningProcesses:
             raise SigningError(self._refused.message, code=self._refused.code)
 
     def _start(self) -> _Worker:
-        return _Worker(_sign_main, (self._uri,))
+        scheme = scheme_of(self._uri)
+        factory = None if scheme in _BUILT_IN else _factories.get(scheme)
+        if factory is not None and getattr(factory, "__module__", None) == "__main__":
+            message = f"the factory of {scheme}: is in the main module, which a signing process does not import"
+            raise SigningError(message, code="signing.worker_failed")
+        return _Worker(_sign_main, (self._uri, factory), self._variables)
 
     def _greet(self, worker: _Worker, expected: PublicKey | None = None) -> PublicKey:
         """Open the key in a new worker and see that it is the same key."""

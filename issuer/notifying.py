@@ -10,12 +10,12 @@ import ipaddress
 import json
 import shlex
 import ssl
-import subprocess
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from issuer.children import run_command
 from issuer.connecting import connected, target
 from mdl.errors import FetchError, LocalProtocolError
 
@@ -55,6 +55,8 @@ def split_command(text: str) -> list[str]:
 def notify_command(words: list[str], notice: Mapping[str, Any], *, timeout: float = _TIMEOUT) -> None:
     """Run a command with a notice on its standard input; what it prints is dropped.
 
+    It gets the few environment variables of `issuer.children`, and no secret.
+
     Args:
         words: The program and its arguments.
         notice: Plain JSON values.
@@ -65,23 +67,16 @@ def notify_command(words: list[str], notice: Mapping[str, Any], *, timeout: floa
     """
     name = words[0]
     try:
-        done = subprocess.run(  # noqa: S603 - the operator's own command, by no shell
-            words,
-            input=_encoded(notice),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
+        status = run_command(words, _encoded(notice), timeout=timeout)
+    except TimeoutError as exc:
         message = f"the notifier's command took longer than {timeout:g} seconds"
         raise FetchError(message, code="notify.timeout", url=name) from exc
     except (OSError, ValueError) as exc:
         reason = (exc.strerror if isinstance(exc, OSError) else None) or "no command line"
         message = f"the notifier's command cannot be run: {reason}"
         raise FetchError(message, code="notify.command", url=name) from exc
-    if done.returncode:
-        message = f"the notifier's command ended with status {done.returncode}"
+    if status:
+        message = f"the notifier's command ended with status {status}"
         raise FetchError(message, code="notify.command", url=name)
 
 
