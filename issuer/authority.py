@@ -44,7 +44,18 @@ from issuer.certificate_files import PublishedCrl, crl_record, last_crl, make_fo
 from issuer.certifying import MAX_SIGNER_DAYS, Certifying, IssuedRoot, IssuedSigner
 from issuer.comparing import compare_log
 from issuer.custody import PIN_FILE, make_softhsm, new_softhsm_uri
-from issuer.folder import PinSource, State, StorePlace, lock, read_file, unplaced_files, unwritable, write_file
+from issuer.folder import (
+    LOCK_FILE,
+    PinSource,
+    State,
+    StorePlace,
+    lock,
+    read_file,
+    remove_lock,
+    unplaced_files,
+    unwritable,
+    write_file,
+)
 from issuer.founding import MAX_CRL_DAYS, Founding
 from issuer.issuance import Order
 from issuer.keystore import Held, SecretHandler
@@ -132,7 +143,7 @@ class Authority(Certifying):
             SigningError: The store cannot be reached.
         """
         super().__init__(directory, secret=secret, actor=actor)
-        with lock(self._folder, exclusive=False), self._opened() as (_, store), store.reading() as reader:
+        with self._opened() as (_, store), store.reading() as reader:
             self._doctype = _doctype(reader)
 
     @classmethod
@@ -184,6 +195,7 @@ class Authority(Certifying):
             except BaseException:
                 if not kept:
                     authority._clear()
+                    remove_lock(folder)
                     if not existed:
                         with suppress(OSError):
                             folder.rmdir()
@@ -568,7 +580,8 @@ class Authority(Certifying):
                 raise LocalProtocolError(message, code="authority.exists")
             return state
         ours = [one for one in unplaced_files(self._folder) if one.name.startswith(f".{STATE_FILE}.")]
-        if any(one not in ours for one in self._folder.iterdir()):
+        if any(one.name != LOCK_FILE and one not in ours for one in self._folder.iterdir()):
+            remove_lock(self._folder)  # which is the only thing here that is ours
             message = f"{self._folder} is not empty: choose another folder"
             raise LocalProtocolError(message, code="authority.occupied")
         return None

@@ -5,13 +5,15 @@ This is what makes `issuer.authority` safe against crashes, full disks and damag
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
@@ -21,6 +23,7 @@ from mdl import files
 from mdl.errors import DecodeError, SigningError
 
 __all__ = [
+    "LOCK_FILE",
     "Exposure",
     "PinSource",
     "State",
@@ -29,6 +32,7 @@ __all__ = [
     "lock",
     "output_file",
     "read_file",
+    "remove_lock",
     "unplaced_files",
     "unwritable",
     "write_file",
@@ -37,6 +41,10 @@ __all__ = [
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 """Largest file that is read, in bytes, inclusive."""
 
+LOCK_FILE: Final = ".mdl.lock"
+"""The file of a folder's lock."""
+
+_LOCK_MODE: Final = 0o600
 _UNPLACED: Final = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
 _PATIENCE: Final = 30.0
 """Seconds to wait for another process that works in the folder."""
@@ -162,27 +170,91 @@ def exposure(path: Path, *, secret: bool) -> Exposure | None:
 
 
 @contextmanager
-def lock(folder: Path, *, exclusive: bool) -> Iterator[None]:
-    """Wait until no other process changes the folder, and keep it so. The folder itself is what is locked."""
+def lock(folder: Path, *, exclusive: bool, name: str = LOCK_FILE) -> Iterator[None]:
+    """Wait until no other process changes the folder, and keep it so.
+
+    What is locked is a file of the folder that only its owner can open: whoever can open a file can lock it. The file
+    stays.
+
+    Args:
+        folder: The folder.
+        exclusive: Whether nobody else may have the lock; otherwise several may who change nothing.
+        name: The file.
+
+    Raises:
+        DecodeError: There is no folder (code ``authority.missing``).
+        SigningError: Somebody else keeps the lock (code ``authority.busy``), the file cannot be made
+            (``authority.unwritable``), or it is a link or somebody else's (``authority.lock``).
+    """
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        place = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     except OSError as exc:
         message = f"cannot open the folder {folder}: {exc.strerror}: make one with mdl issuer init"
         raise DecodeError(message, code="authority.missing") from exc
     try:
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as exc:
-                if time.monotonic() > deadline:
-                    message = f"another process works in {folder}: try again when it is done"
-                    raise SigningError(message, code="authority.busy", retryable=True) from exc
-                time.sleep(0.02)
-        yield
+        descriptor = _locked(place, folder / name, exclusive=exclusive)
+        try:
+            yield
+        finally:
+            os.close(descriptor)  # and with it the lock
     finally:
-        os.close(descriptor)  # and with it the lock
+        os.close(place)
+
+
+def remove_lock(folder: Path) -> None:
+    """Take the file of a lock away, for a folder that is to be as it was; whoever holds the lock does."""
+    with suppress(OSError):
+        (folder / LOCK_FILE).unlink()
+
+
+def _locked(place: int, file: Path, *, exclusive: bool) -> int:
+    """The descriptor of the lock's file, with the lock."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        descriptor = _open_lock(place, file)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(file.name, dir_fd=place, follow_symlinks=False)):
+                    return descriptor
+        except BlockingIOError as exc:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                message = f"another process works in {file.parent}: try again when it is done"
+                raise SigningError(message, code="authority.busy", retryable=True) from exc
+            time.sleep(0.02)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # it is held, or was taken away while we waited for it
+
+
+def _open_lock(place: int, file: Path) -> int:
+    """Open the lock's file, which is ours, and which nobody else can open."""
+    flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(file.name, flags, 0o600, dir_fd=place)
+    except OSError as exc:
+        if exc.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
+            message = f"{file} is a symbolic link or no file, and no lock: take it away"
+            raise SigningError(message, code="authority.lock") from exc
+        raise unwritable(file, exc) from exc
+    try:
+        found, owner = os.fstat(descriptor), os.fstat(place).st_uid
+        if not stat.S_ISREG(found.st_mode) or found.st_uid not in {os.geteuid(), owner}:
+            message = f"{file} is no file of the folder's owner, who alone may lock it: take it away"
+            raise SigningError(message, code="authority.lock")
+        if stat.S_IMODE(found.st_mode) != _LOCK_MODE:
+            os.fchmod(descriptor, _LOCK_MODE)
+        if found.st_uid != owner and os.geteuid() == 0:
+            os.fchown(descriptor, owner, -1)  # or root would lock out whose folder it is
+    except OSError as exc:
+        os.close(descriptor)
+        raise unwritable(file, exc) from exc
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 # --- What the folder remembers ---------------------------------------------------------------------------------------

@@ -27,7 +27,17 @@ from issuer.audit import Acting, Actor
 from issuer.certificate_files import crl_record, grave_findings
 from issuer.certificates import request_document_signer, require_root
 from issuer.custody import PIN_FILE, check_token, make_softhsm, new_softhsm_uri
-from issuer.folder import PinSource, State, StorePlace, lock, unplaced_files, unwritable, write_file
+from issuer.folder import (
+    LOCK_FILE,
+    PinSource,
+    State,
+    StorePlace,
+    lock,
+    remove_lock,
+    unplaced_files,
+    unwritable,
+    write_file,
+)
 from issuer.keystore import SecretHandler
 from issuer.operations import refusals
 from issuer.policy import IssuancePolicy
@@ -161,6 +171,7 @@ class OnlineSide(Workplace):
                 side._make(joining, at)
             except BaseException:
                 side._clear()
+                remove_lock(side.folder)
                 if not existed:
                     with suppress(OSError):
                         side.folder.rmdir()
@@ -356,7 +367,8 @@ class OnlineSide(Workplace):
                 message = f"{self._folder} holds an authority already: choose another folder"
                 raise LocalProtocolError(message, code="authority.exists")
             self._clear()
-        if any(self._folder.iterdir()):
+        if any(one.name != LOCK_FILE for one in self._folder.iterdir()):
+            remove_lock(self._folder)  # which is the only thing here that is ours
             message = f"{self._folder} is not empty: choose another folder"
             raise LocalProtocolError(message, code="authority.occupied")
 

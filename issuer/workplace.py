@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from issuer.audit import Acting, Actor, Event
-from issuer.certificate_files import CRL_FOLDER, CertificateFiles, make_folder
+from issuer.certificate_files import CertificateFiles
 from issuer.clock import SystemClock
 from issuer.custody import Custody, KmsToken, Turn, configuration_of, open_softhsm, parse_token
 from issuer.folder import State, lock, read_file, write_file
@@ -31,6 +31,7 @@ __all__ = ["SOFTHSM_FOLDER", "STATE_FILE", "STORE_FILE", "Backup", "Workplace"]
 STATE_FILE: Final = "authority.json"
 STORE_FILE: Final = "authority.db"
 SOFTHSM_FOLDER: Final = "token"
+_ROTATION_LOCK: Final = ".mdl.rotation.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,9 +261,7 @@ class Workplace:
         Raises:
             SigningError: Another one does for too long (code ``authority.busy``).
         """
-        folder = self._folder / CRL_FOLDER
-        make_folder(folder)
-        with lock(folder, exclusive=True):
+        with lock(self._folder, exclusive=True, name=_ROTATION_LOCK):
             yield
 
     def _acting(self, usual: Actor, named: Actor | Acting | None = None) -> Actor | Acting:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresStore", "check_dsn"]
 
-# Any number that nothing else in the database uses for an advisory lock.
-_MIGRATION: Final = 0x6D646C31
 _PATIENCE: Final = "30s"
 _PROBE: Final = "5s"
 _CONNECT_SECONDS: Final = 10
@@ -158,19 +156,25 @@ class PostgresStore(Store):
             raise DecodeError("there is no store in this database: is this its DSN?", code="store.missing")
         if version == schema.VERSION:
             return
-        # Taken before the transaction, which then sees what another process, if it was quicker, has made.
-        sql.rows("SELECT pg_advisory_lock(?)", (_MIGRATION,))
         sql.run("BEGIN")
+        fresh = version == 0
         try:
-            fresh = not sql.has_table("schema_version")
+            sql.run(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+            if not fresh:  # a lock that only this role can take, unlike one by number
+                sql.run("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
             schema.migrate(sql)
             if fresh:
                 initialise(sql)
             sql.run("COMMIT")
+        except MdlError:
+            sql.rollback()
+            if fresh and sql.has_table("schema_version"):  # another process was quicker
+                self._prepare(sql)
+                return
+            raise
         except BaseException:
             sql.rollback()
             raise
-        sql.rows("SELECT pg_advisory_unlock(?)", (_MIGRATION,))
 
 
 def check_dsn(dsn: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from issuer.clock import SystemClock
 from issuer.store import schema
@@ -24,6 +24,8 @@ __all__ = ["SqliteStore"]
 APPLICATION: Final = 0x6D646C31
 """Tells a store from other SQLite files: "mdl1"."""
 _PATIENCE: Final = 30.0
+_MAX_COPY: Final = 1 << 30
+"""Largest store that is copied where it cannot be written and not be read as it is, with its log, in bytes."""
 _PROBE_SECONDS: Final = 5
 
 # The primary result codes of SQLite, https://www.sqlite.org/rescode.html; the file is to blame, or the system under it.
@@ -60,7 +62,8 @@ class SqliteStore(Store):
         self._path = Path(path)
         self._create = create
         self._connection: sqlite3.Connection | None = None
-        self._place: tempfile.TemporaryDirectory[str] | None = None
+        self._is_read_only = False
+        self._seen: _Signature | None = None
         try:
             with self._open(write=False):
                 pass
@@ -80,15 +83,15 @@ class SqliteStore(Store):
         if connection is not None:
             with suppress(sqlite3.Error):  # what was committed is in the log, which the next one reads
                 connection.close()
-        place, self._place = self._place, None
-        if place is not None:
-            place.cleanup()
+        self._seen = None
 
     @contextmanager
     def pages(self) -> Iterator[sqlite3.Connection]:
         """The database itself, for a copy of its pages."""
         with self._alone():
-            yield self._connected()
+            connection = self._connected()
+            with self._unchanged():
+                yield connection
 
     def _independent(self, sql: Sql, clock: SystemClock) -> datetime | None:
         """By the boot clock: the last event's time, and what has run since, unless the machine was restarted."""
@@ -101,19 +104,20 @@ class SqliteStore(Store):
     @contextmanager
     def _open(self, *, write: bool) -> Iterator[Sql]:
         sql = _Statements(self._connected(), self._path)
-        sql.run("BEGIN IMMEDIATE" if write else "BEGIN")
-        try:
-            yield sql
-            sql.run("COMMIT")
-        except BaseException:
-            sql.rollback()
-            raise
+        with self._unchanged():
+            sql.run("BEGIN IMMEDIATE" if write else "BEGIN")
+            try:
+                yield sql
+                sql.run("COMMIT")
+            except BaseException:
+                sql.rollback()
+                raise
 
     def check_writable(self) -> None:
         """Take the turn of a writer, and give it back; see `issuer.store.base.Store.check_writable`."""
         with self._alone():
             sql = _Statements(self._connected(), self._path)
-            if self._place is not None:
+            if self._is_read_only:
                 raise _unwritable(self._path, "Read-only")
             sql.run(f"PRAGMA busy_timeout = {_PROBE_SECONDS * 1000}")
             try:
@@ -123,6 +127,8 @@ class SqliteStore(Store):
                 sql.run(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
 
     def _connected(self) -> sqlite3.Connection:
+        if self._seen is not None and self._seen != _signature(self._path):
+            self.close()  # it is read as it was, and somebody has changed it
         if self._connection is not None:
             return self._connection
         if not self._path.exists():
@@ -134,50 +140,107 @@ class SqliteStore(Store):
             except OSError as exc:
                 raise _unwritable(self._path, exc.strerror or type(exc).__name__) from exc
         if not os.access(self._path, os.W_OK) or not os.access(self._path.parent, os.W_OK):
-            return self._connected_to_a_copy()
+            return self._connected_for_reading()
+        self._is_read_only = False
+        self._connection = self._open_file(self._path)
+        return self._connection
+
+    def _open_file(self, file: Path, options: str | None = None, *, is_old: bool = True) -> sqlite3.Connection:
+        """Open a file, and hold it to what it must be.
+
+        Args:
+            file: The file.
+            options: SQLite's options of opening, as in a URI; what is opened with options is only read.
+            is_old: Whether a file of an older form is brought up; otherwise it is refused.
+
+        Raises:
+            _OldFormError: It is of an older form.
+            MdlError: As `__init__`.
+        """
+        name = file if options is None else f"{file.absolute().as_uri()}?{options}"
         with _translated(self._path):
             connection = sqlite3.connect(
-                self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256
+                name,
+                uri=options is not None,
+                timeout=_PATIENCE,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
             )
         try:
-            sql = _Statements(connection, self._path)
-            self._prepare(sql)
+            self._prepare(_Statements(connection, self._path), is_read_only=not is_old)
         except BaseException:
             with suppress(sqlite3.Error):
                 connection.close()
             raise
-        self._connection = connection
         return connection
 
-    def _connected_to_a_copy(self) -> sqlite3.Connection:
-        """Read where nothing may be written: a copy, as SQLite needs files beside a store that is open.
+    def _connected_for_reading(self) -> sqlite3.Connection:
+        """Read where nothing may be written.
 
-        Its own log is copied with it, which may have what is not in the file yet; what is written is refused.
+        SQLite keeps files of its own beside a store that is open. Where none of them has anything, the file is read as
+        it is, and what it looked like is compared after each reading. Where they can be read, they are used. Otherwise,
+        and for a file of an older form, a copy is made, which is gone as soon as it is open.
         """
-        self._place = tempfile.TemporaryDirectory(prefix="mdl-")
-        copy = Path(self._place.name) / self._path.name
+        self._is_read_only = True
+        seen = _signature(self._path)
+        options = "mode=ro&immutable=1" if seen.log is None else "mode=ro"
         try:
-            for end in ("", "-wal"):
-                source = self._path.with_name(self._path.name + end)
-                if source.exists():
-                    shutil.copyfile(source, copy.with_name(copy.name + end))
-        except OSError as exc:
-            message = f"cannot read {self._path}: {exc.strerror or type(exc).__name__}"
-            raise DecodeError(message, code="authority.unreadable") from exc
-        with _translated(self._path):
-            connection = sqlite3.connect(copy, isolation_level=None, check_same_thread=False)
+            self._connection = self._open_file(self._path, options, is_old=False)
+        except _OldFormError:
+            self._connection = self._open_copy()
+        except SigningError:
+            if seen.log is None:
+                raise
+            self._connection = self._open_copy()
+        else:
+            self._seen = seen if seen.log is None else None
+        return self._connection
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Refuse what was read of a file that somebody has changed meanwhile, where no lock keeps them from it."""
+        seen = self._seen
         try:
-            sql = _Statements(connection, self._path)
-            self._prepare(sql)
-            sql.run("PRAGMA query_only = ON")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                connection.close()
+            yield
+        except MdlError as exc:
+            if seen is not None and seen != _signature(self._path):
+                raise _busy(self._path) from exc
             raise
-        self._connection = connection
+        if seen is not None and seen != _signature(self._path):
+            raise _busy(self._path)
+
+    def _open_copy(self) -> sqlite3.Connection:
+        """A copy of the file and of its log, which may have what is not in the file yet; only its owner can read it."""
+        before = _signature(self._path)
+        if before.size + (0 if before.log is None else before.log[0]) > _MAX_COPY:
+            message = f"{self._path} cannot be written, and is too large to be copied: read it where it can be"
+            raise SigningError(message, code="store.too_large")
+        with tempfile.TemporaryDirectory(prefix="mdl-") as place:
+            copy = Path(place) / "store.db"
+            try:
+                for end in ("", "-wal"):
+                    source = self._path.with_name(self._path.name + end)
+                    if source.exists():
+                        shutil.copyfile(source, copy.with_name(copy.name + end))
+            except OSError as exc:
+                message = f"cannot read {self._path}: {exc.strerror or type(exc).__name__}"
+                raise DecodeError(message, code="authority.unreadable") from exc
+            if before != _signature(self._path):
+                raise _busy(self._path)
+            connection = self._open_file(copy)
+            try:
+                sql = _Statements(connection, self._path)
+                sql.rows("PRAGMA journal_mode = DELETE")  # all of it in one file, which can go
+                sql.run("PRAGMA temp_store = MEMORY")
+                sql.run("PRAGMA query_only = ON")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.close()
+                raise
         return connection
 
-    def _prepare(self, sql: _Statements) -> None:
+    def _prepare(self, sql: _Statements, *, is_read_only: bool) -> None:
         """Hold the file to what it must be before anything is changed in it."""
         for setting in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF", "cell_size_check = ON"):
             sql.run(f"PRAGMA {setting}")
@@ -191,6 +254,10 @@ class SqliteStore(Store):
             if not self._create:
                 raise _foreign(self._path)
             version = 0
+        if is_read_only:
+            if version != schema.VERSION:
+                raise _OldFormError
+            return
         sql.rows("PRAGMA journal_mode = WAL")
         if version == schema.VERSION:
             return
@@ -205,6 +272,38 @@ class SqliteStore(Store):
         except BaseException:
             sql.rollback()
             raise
+
+
+class _OldFormError(Exception):
+    """A store of an older form, which cannot be brought up where it is."""
+
+
+class _Signature(NamedTuple):
+    """By what it is noticed that a file was changed.
+
+    Attributes:
+        file: Device and inode.
+        size: Bytes.
+        changed: When, in nanoseconds.
+        log: Size and time of the log beside it; None where that has nothing.
+    """
+
+    file: tuple[int, int]
+    size: int
+    changed: int
+    log: tuple[int, int] | None
+
+
+def _signature(path: Path) -> _Signature:
+    try:
+        found = path.stat()
+    except OSError:
+        return _Signature((0, 0), 0, 0, None)
+    log = None
+    with suppress(OSError):
+        beside = path.with_name(f"{path.name}-wal").stat()
+        log = (beside.st_size, beside.st_mtime_ns) if beside.st_size else None
+    return _Signature((found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns, log)
 
 
 class _Statements:
@@ -257,8 +356,7 @@ def _translated(path: Path) -> Iterator[None]:
 def _error(path: Path, exc: sqlite3.Error) -> MdlError:
     code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in _BUSY:
-        message = f"another process works with {path}: try again when it is done"
-        return SigningError(message, code="store.busy", retryable=True)
+        return _busy(path)
     if code in _UNWRITABLE:
         return _unwritable(path, _UNWRITABLE[code])
     if code == sqlite3.SQLITE_NOTADB:
@@ -267,6 +365,11 @@ def _error(path: Path, exc: sqlite3.Error) -> MdlError:
         # A statement of ours that SQLite does not understand meets tables that are not ours.
         return DecodeError(f"the store {path} is damaged: restore it from a backup", code="store.damaged")
     return SigningError(f"the store {path} failed ({type(exc).__name__})", code="store.failed")
+
+
+def _busy(path: Path) -> SigningError:
+    message = f"another process works with {path}: try again when it is done"
+    return SigningError(message, code="store.busy", retryable=True)
 
 
 def _unwritable(path: Path, reason: str) -> SigningError:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from issuer.authority import Authority, Founding
-from issuer.folder import lock, unwritable, write_file
+from issuer.folder import LOCK_FILE, lock, remove_lock, unwritable, write_file
 from issuer.issuance import Order
 from issuer.records import parse_record, read_below
 from mdl.cbor import FullDate, Tagged24, TDate, decode, encode, wrap24
@@ -235,7 +235,8 @@ def _cleared(directory: Path) -> Iterator[None]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with lock(directory, exclusive=True):
-            if any(directory.iterdir()) and not _is_ours(marker):
+            if any(one.name != LOCK_FILE for one in directory.iterdir()) and not _is_ours(marker):
+                remove_lock(directory)
                 message = f"{directory} is not empty and not of an earlier demo: name another folder with --dir"
                 raise LocalProtocolError(message, code="demo.folder")
             write_file(marker, json.dumps({"made_by": _MADE_BY, "finished": False}).encode(), own=False)

@@ -48,7 +48,8 @@ def run(words: Sequence[str]) -> int:
     """The first word is the number of the step."""
     global _left  # noqa: PLW0603
     _left = int(words[0])
-    Path.replace = _counted(Path.replace)  # type: ignore[method-assign]
+    os.replace = _counted(os.replace)
+    os.link = _counted(os.link)
     Path.mkdir = _counted(Path.mkdir)  # type: ignore[method-assign]
     sqlite._Statements = _Counted  # type: ignore[misc]
     return main(words[1:])

@@ -99,8 +99,8 @@ def dies_at(step: int, work: Callable[[], object]) -> bool:
 
         for module in (sqlite, postgres):
             module._Statements.run = counted(module._Statements.run, only="COMMIT")
-        for name in ("replace", "mkdir", "unlink"):
-            setattr(Path, name, counted(getattr(Path, name)))
+        for name in ("replace", "mkdir", "unlink"):  # what `Path` does of these it does with these
+            setattr(os, name, counted(getattr(os, name)))
         for name in ("_finish", "_make_private"):
             setattr(copies, name, counted(getattr(copies, name)))
         work()

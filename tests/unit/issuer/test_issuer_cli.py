@@ -23,7 +23,7 @@ from issuer import keystore
 from issuer.authority import Authority
 from issuer.cli import parse_device_key
 from issuer.custody import open_softhsm
-from issuer.folder import State, lock, output_file, write_file
+from issuer.folder import LOCK_FILE, State, lock, output_file, write_file
 from mdl.cbor import encode
 from mdl.cli import main
 from mdl.cose import encode_key
@@ -636,7 +636,7 @@ def test_who_waited_for_another_process_looks_at_the_clock_again(
     held: list[bool] = []
 
     def clock() -> datetime:
-        descriptor = os.open(authority, os.O_RDONLY)
+        descriptor = os.open(authority / LOCK_FILE, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
