@@ -1,4 +1,4 @@
-"""The reader's side: trust, verdict, and why.
+"""The reader's side: trust, verification, and the reasons of a refusal.
 
 from reader import ANY_DOCTYPE, Policy, Revocation, SessionContext, TrustStore, Verifier
 """

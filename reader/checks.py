@@ -1,6 +1,6 @@
 """The numbered checks (3) to (10) of `reader.verification`, each of which looks at one document.
 
-A check takes what the ones before have established, writes what it finds into `Findings`, and decides nothing else.
+A check uses the results of the checks before it, writes its own result into `Findings`, and decides nothing else.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ _MIN_RANDOM: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionContext:
-    """What the reader itself knows of the session; never taken from the response.
+    """The reader's own knowledge of the session. Nothing in it is taken from the response.
 
     Attributes:
         transcript: The session transcript, built from the messages as the reader sent and received them.
-        reader_key: The reader's ephemeral key, which a deviceMac needs; None where the session has none, and then a
-            deviceMac is refused. A key that shows its `public_key` is held against the transcript.
-        fault: Why no answer belongs to this session, or None: nothing in the transcript is of the reader's choice, so
-            that an answer to another reader would pass, or the reader's key is not the one in it. Every document then
-            fails ``device_auth.signature`` or ``device_auth.mac``.
+        reader_key: The reader's ephemeral key, which a deviceMac needs. None if the session has none; then a deviceMac
+            is refused. A key with a `public_key` is compared with the transcript.
+        fault: The reason why no answer can belong to this session, or None. Either the reader chose nothing in the
+            transcript, so that an answer to another reader would pass, or its key is not the one in the transcript.
+            Every document then fails ``device_auth.signature`` or ``device_auth.mac``.
     """
 
     transcript: SessionTranscript
@@ -73,10 +73,10 @@ class SessionContext:
     fault: str | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what is no session, and see whether the session is one of the reader's.
+        """Reject arguments of the wrong type, and set `fault`.
 
         Raises:
-            TypeError: The transcript is no `SessionTranscript`, or the reader's key can agree no secret.
+            TypeError: The transcript is not a `SessionTranscript`, or the reader's key cannot do key agreement.
         """
         if not isinstance(self.transcript, SessionTranscript):
             msg = f"transcript: expected a SessionTranscript, not {type(self.transcript).__name__}"
@@ -118,7 +118,7 @@ _DOCUMENT_CHECKS: Final = tuple(name for name in CHECKS if name not in RESPONSE_
 
 @lru_cache(maxsize=64)
 def _prepared(document: int | None) -> tuple[dict[str, Check], dict[str, Check], dict[str, Check]]:
-    """The plain checks of one document, made once, as most simply pass: indeterminate, passed, not applicable."""
+    """Checks of one document without detail, prepared because most pass: indeterminate, passed, not applicable."""
     names = RESPONSE_CHECKS if document is None else _DOCUMENT_CHECKS
     indeterminate, passed, not_applicable = (
         {name: Check(name, outcome, "", document) for name in names}
@@ -128,7 +128,7 @@ def _prepared(document: int | None) -> tuple[dict[str, Check], dict[str, Check],
 
 
 class Findings:
-    """What has come of the checks of one document so far."""
+    """The results of the checks of one document so far."""
 
     __slots__ = ("current", "document", "not_applicable", "passed", "policy", "results")
 
@@ -145,7 +145,7 @@ class Findings:
         self.results[name] = self.passed[name]
 
     def skip(self, name: str) -> None:
-        """Say that a check does not apply."""
+        """Mark a check as not applicable."""
         self.results[name] = self.not_applicable[name]
 
     def fail(self, name: str, detail: str) -> None:
@@ -155,11 +155,11 @@ class Findings:
             self.results[name] = Check(name, Outcome.FAILED, detail, self.document, before.warnings)
 
     def leave(self, name: str, detail: str) -> None:
-        """Leave a check undetermined, and say why."""
+        """Leave a check indeterminate, with a reason."""
         self.results[name] = Check(name, Outcome.INDETERMINATE, detail, self.document)
 
     def judge(self, name: str, deviations: Mapping[str, str]) -> None:
-        """Pass or fail a check by what the policy makes of the deviations found: code to detail."""
+        """Pass or fail a check by the policy's grades of the deviations found (code to detail)."""
         if not deviations:  # mutants: same
             self.pass_(name)
             return
@@ -197,7 +197,7 @@ _DECODED: Final[Mapping[str, str]] = {
 
 
 def examine_reading(findings: Findings, reading: Reading) -> None:
-    """Check how the response is written, once everything in it has been read."""
+    """Check the encoding of the response, after all of it was decoded."""
     findings.judge(
         "response.decoded",
         {
@@ -213,7 +213,7 @@ _FULLY_SPECIFIED: Final = "{} names its algorithm by the number that names the c
 
 
 def examine_signature(findings: Findings, issuer_auth: CoseSign1, key: PublicKey | str) -> None:
-    """Check the issuer's signature with the document signer's key, or say why there is none to check it with."""
+    """Check the issuer's signature with the document signer's key, or give the reason why there is no key."""
     if isinstance(key, str):
         findings.fail("issuer_auth.algorithm", f"the document signer's key cannot be used: {key}")
         return
@@ -248,7 +248,7 @@ def examine_security_object(
     *,
     skew: timedelta = timedelta(0),
 ) -> ValidityInfo | None:
-    """Check the security object against the document and the document signer's certificate; give its validity."""
+    """Check the security object against document and document signer's certificate; return its validity."""
     judge_version(findings, "mso.version", mso.version)
     if mso.doctype == doctype:
         findings.pass_("mso.doctype")
@@ -290,7 +290,7 @@ def examine_security_object(
 def examine_items(
     findings: Findings, document: Document, mso: MobileSecurityObject | None, reading: Reading
 ) -> dict[str, dict[str, Any]]:
-    """Check every item over its received bytes; give the values by namespace and identifier.
+    """Check every item over its received bytes; return the values by namespace and identifier.
 
     The items are decoded within the `reading` of the response, where their deviations are noted.
     """
@@ -403,7 +403,7 @@ def examine_device_auth(
     *,
     post_quantum: UnsafePostQuantum | None = None,
 ) -> None:
-    """Check that the device key authenticated this document in our session, and was authorised for what it signed."""
+    """Check that the device key authenticated the document in this session, and may sign its elements."""
     signed = document.device_signed
     if signed is None or (signed.signature is None) == (signed.mac is None):
         findings.fail("device_auth.present", _no_proof(signed))
@@ -432,7 +432,7 @@ def examine_device_auth(
 
 
 def _no_proof(signed: DeviceSigned | None) -> str:
-    """Why there is not exactly one of deviceSignature and deviceMac."""
+    """The reason why the document does not have exactly one of deviceSignature and deviceMac."""
     if signed is None:
         return "deviceSigned is absent: the device did not authenticate this document"
     if signed.signature is None:
@@ -501,9 +501,9 @@ def _device_algorithm_fits(signed: DeviceSigned, key: PublicKey) -> bool:
 def examine_subject(
     findings: Findings, elements: Mapping[str, Any], certificate: Certificate, *, state: str | None
 ) -> None:
-    """Check that country and jurisdiction of an mDL, where returned, are what the document signer is certified for.
+    """Check that country and jurisdiction of an mDL, if returned, are those that the document signer is certified for.
 
-    `state` is the one that it is certified for, be it in its own name or in that of its root.
+    `state` is the certified state, from the signer's own certificate or from that of its root.
     """
     if "issuing_country" not in elements:
         findings.skip("subject.country")
@@ -550,15 +550,15 @@ def examine_request(
     certificate: Certificate | None = None,
     of_its_type: int = 1,
 ) -> None:
-    """Compare what was returned with what was asked for.
+    """Compare the returned elements with the request.
 
     Args:
-        findings: What has come of the checks so far.
+        findings: The results of the checks so far.
         document: The document.
         elements: Its issuer-signed values.
-        request: The request, or None where there is none to compare with.
-        certificate: The document signer's certificate, or None where there is none.
-        of_its_type: How many documents of the response are of this one's type, it included.
+        request: The request, or None if there is none to compare with.
+        certificate: The document signer's certificate, or None if there is none.
+        of_its_type: The number of documents of this type in the response, this one included.
     """
     if request is None:
         for name in ("request.doctype", "request.elements", "request.unrequested"):
@@ -594,7 +594,7 @@ def examine_request(
 def _other_document(
     doctype: str, asked: list[ItemsRequest], certificate: Certificate | None, of_its_type: int
 ) -> dict[str, str]:
-    """In what a document of the right type is another one than was asked for: code to detail."""
+    """The ways in which a document of the right type does not fit the request: code to detail."""
     deviations: dict[str, str] = {}
     if all(one.doctype != doctype for one in asked):
         deviations["request.doctype_alias"] = "the document type is another spelling of the one that was asked for"
@@ -611,7 +611,7 @@ def _other_document(
 
 
 def _is_type(doctype: str, asked: str) -> bool:
-    """Whether a document type is the one that was asked for, in whatever spelling of those in use."""
+    """Whether a document type is the requested one, in any of its spellings."""
     if doctype == asked:
         return True
     known = find_doctype(doctype)
@@ -622,7 +622,7 @@ _Place: TypeAlias = tuple[str, str]
 
 
 def _gaps(request: ItemsRequest, returned: Mapping[str, Mapping[str, Any]]) -> tuple[set[_Place], set[_Place]]:
-    """The elements that are missing, and those that were not asked for, each as namespace and identifier."""
+    """The missing elements and the elements that were not requested, each as namespace and identifier."""
     missing: set[_Place] = set()
     unrequested: set[_Place] = set()
     asked = request.name_spaces
@@ -654,7 +654,7 @@ def _gaps(request: ItemsRequest, returned: Mapping[str, Mapping[str, Any]]) -> t
 
 
 def _answers_one(statements: Mapping[int, bool], threshold: int | None, ages: Iterable[int]) -> bool:
-    """Whether the age statement at `threshold` by itself answers one of the ages asked for."""
+    """Whether the age statement at `threshold` answers one of the requested ages by itself."""
     statement = {age: value for age, value in statements.items() if age == threshold}
     return any(age_over(statement, age) is not Answer.UNKNOWN for age in ages)
 

@@ -1,13 +1,13 @@
-"""Keeping revocation evidence: what a document calls for, what is at hand, and when to get it anew.
+"""Storage of revocation evidence: the evidence that a response needs, the evidence at hand, and its renewal.
 
-- `needs_of` says what evidence a response calls for.
-- `EvidenceStore` keeps CRLs and status lists that are authentic: the newest, and the older ones that revoke something
-  that no newer one does. What a list says of a certificate and at which time it clears is the verifier's to judge, as
-  of a list that is given directly (docs/adr/0017). It can be saved to one file, for readers that work offline.
-- `EvidenceCache` has a fetcher fill the store when something is missing or no longer fresh.
+- `needs_of` returns the evidence that a response needs.
+- `EvidenceStore` keeps authentic CRLs and status lists: the newest list of each series, and older lists that revoke
+  something that no newer list revokes. The verifier judges the stored lists like lists that are given to it directly
+  (docs/adr/0017). The store can be saved to one file, for readers that work offline.
+- `EvidenceCache` uses a fetcher to fill the store if evidence is missing or no longer fresh.
 
-Ask an issuer's server only for a credential that is otherwise in order, or strangers decide whom you call. So verify
-first, and fetch when nothing but the evidence is missing:
+Contact an issuer's server only for a credential that is otherwise in order. Otherwise strangers choose the servers that
+the reader contacts. So verify first, and fetch if only the evidence is missing:
 
     report = verifier.examine(response, context=context, request=request, at=at)
     evidence = NO_EVIDENCE
@@ -68,13 +68,13 @@ _MAX_URLS: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """A piece of evidence that a document calls for.
+    """A piece of evidence that a document needs.
 
     Attributes:
-        kind: What it is.
-        urls: Where it can be had; any of them will do. A status list has one, which is also its name.
-        issuers: The roots on whose word it rests: it must be signed by one of them, or for a status list by somebody
-            whom one of them has certified.
+        kind: The kind of evidence.
+        urls: Its addresses; each of them will do. A status list has one address, which is also its name.
+        issuers: The roots that may vouch for it: one of them must have signed it, or for a status list must have
+            certified the signer.
         certificate: For a status list, the certificate that the security object names (DER), or None.
     """
 
@@ -85,42 +85,42 @@ class Need:
 
 
 def needs_of(response: bytes, trust: TrustStore) -> tuple[Need, ...]:
-    """What revocation evidence a response calls for; nothing is fetched.
+    """Return the revocation evidence that a response needs. Nothing is fetched.
 
-    Addresses are taken only from what an issuing authority has signed: the document signer's certificate is signed by
-    one of the anchors, the security object by the document signer. That is no verdict; see the module's beginning for
-    the order of things.
+    Addresses are taken only from data that an issuing authority signed: an anchor must have signed the document
+    signer's certificate, and the document signer the security object. This is not a verdict; the module's docstring
+    has the order of the steps.
 
     Args:
         response: The encoded DeviceResponse.
         trust: The trusted roots.
 
     Raises:
-        DecodeError: It is no DeviceResponse.
+        DecodeError: The bytes are no DeviceResponse.
     """
     return tuple(one for one in _survey(response, trust) if isinstance(one, Need))
 
 
 def needs_of_anchors(trust: TrustStore) -> tuple[Need, ...]:
-    """The CRLs of the trusted roots and of what proves them, as far as these say where; for one that prefetches."""
+    """The CRLs of trusted roots and of their proofs that have a web address, for a reader that fetches in advance."""
     return tuple(dict.fromkeys(one for _, one in _wanted_of_anchors(trust) if isinstance(one, Need)))
 
 
 def gaps_of(response: bytes, trust: TrustStore) -> tuple[FetchError, ...]:
-    """What a response calls for and nobody can fetch, as there is no web address for it; the arguments of `needs_of`.
+    """The evidence that a response needs and that has no web address; the arguments are those of `needs_of`.
 
     Raises:
-        DecodeError: It is no DeviceResponse.
+        DecodeError: The bytes are no DeviceResponse.
     """
     return tuple(one for one in _survey(response, trust) if isinstance(one, FetchError))
 
 
 def gaps_of_anchors(trust: TrustStore, needs: Iterable[Need] = ()) -> tuple[FetchError, ...]:
-    """The trusted roots, and what proves them, whose CRL has no web address (code ``evidence.no_address``).
+    """Errors for trusted roots and proofs whose CRL has no web address (code ``evidence.no_address``).
 
     Args:
         trust: The trusted roots.
-        needs: What is needed beside the roots' own: a root whose CRL one of them can get is none of these.
+        needs: Further needs. A root whose CRL one of these needs can fetch is left out.
     """
     had = {issuer.der for need in needs if need.kind is EvidenceKind.CRL for issuer in need.issuers}
     wanted = [(issuer, one) for issuer, one in _wanted_of_anchors(trust) if issuer.der not in had]
@@ -128,7 +128,7 @@ def gaps_of_anchors(trust: TrustStore, needs: Iterable[Need] = ()) -> tuple[Fetc
 
 
 def only_evidence_is_missing(report: Report) -> bool:
-    """Whether a response is in order but for revocation evidence that was not at hand: then fetching is worth it."""
+    """Whether missing revocation evidence is the only reason to refuse, so that it is worth fetching."""
     return not report.failed and bool(report.indeterminate) and EVIDENCE_CHECKS.issuperset(report.indeterminate)
 
 
@@ -226,22 +226,22 @@ _Place: TypeAlias = tuple[EvidenceKind, str, bytes, bytes | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """Authentic evidence, or what is left of it: when there is no room, the marks stay and the bytes go.
+    """Authentic evidence, or its mark: if there is no room, the bytes are dropped and the mark stays.
 
     Attributes:
         place: Kind, address, root, pinned certificate.
-        series: What it is the successor of: the CRLs of one scope, the status lists of one signer. Lists that clear
-            nobody are a series of their own, so that they take the place of none that does.
+        series: The sequence in which a newer list replaces an older one: the CRLs of one scope, the status lists of one
+            signer. Lists that clear nothing are a series of their own, so that they replace no list that clears.
         issuer: The root.
         data: The evidence as received, or None.
         age: ``thisUpdate`` or ``iat``, and the CRL's number.
-        begins: From when it is good: its age's time, or ``nbf``.
-        until: ``nextUpdate`` or ``exp``, at most `LONGEST_CRL_AGE` after ``thisUpdate``; None where it does not say.
-        refusal: Why it clears nobody, whatever the time: code and message; None where it may.
-        uris: The addresses that it is for; None where it is for all.
-        speaks: Whether it revokes or suspends anybody, or takes somebody off hold.
+        begins: The time from which it may be used: ``thisUpdate``, ``iat`` or ``nbf``.
+        until: ``nextUpdate`` or ``exp``, at most `LONGEST_CRL_AGE` after ``thisUpdate``; None if it does not say.
+        refusal: The reason why it clears nothing at any time, as code and message, or None.
+        uris: The addresses that it covers, or None for all.
+        speaks: Whether it revokes or suspends something, or ends a suspension.
         ttl: How long a copy may be kept before a newer one is looked for, or None.
-        fetched: When it came.
+        fetched: The time at which it was added.
     """
 
     place: _Place
@@ -259,12 +259,12 @@ class _Entry:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
+        """About how many bytes the entry takes."""
         return _ENTRY_COST + len(self.place[1]) + len(self.place[3] or b"") + len(self.series) + len(self.data or b"")
 
     @property
     def content(self) -> bytes | list[Any]:
-        """What a file holds of it: the evidence, or its mark."""
+        """The content of the entry in a file: the evidence, or its mark."""
         return _Mark(self.age.number, self.age.issued_at, self.series).written if self.data is None else self.data
 
     def is_early(self, at: datetime) -> bool:
@@ -272,7 +272,7 @@ class _Entry:
         return self.begins > at
 
     def is_usable(self, at: datetime) -> bool:
-        """Whether it clears at that time, or will within the largest clock skew."""
+        """Whether it clears at that time, or will do so within the largest clock skew."""
         return (
             self.data is not None
             and self.refusal is None
@@ -282,29 +282,29 @@ class _Entry:
         )
 
     def is_fresh(self, at: datetime, max_age: timedelta) -> bool:
-        """Whether there is no reason to look for a newer one; a list that clears nobody is always one."""
+        """Whether there is no reason to look for a newer list. A list that clears nothing is never fresh."""
         longest = max_age if self.ttl is None else min(self.ttl, max_age)
         # What is said to have been fetched later than now would stay fresh until then, and longer.
         return self.is_usable(at) and timedelta(0) <= at - self.fetched < longest
 
     def serves(self, need: Need) -> bool:
-        """Whether it is about what lies at one of the addresses."""
+        """Whether it covers one of the addresses."""
         return self.uris is None or not self.uris.isdisjoint(need.urls)
 
 
 class EvidenceStore:
-    """Revocation evidence that is authentic: the newest that was seen, and what else revokes. Threads may share one.
+    """A store of authentic evidence: the newest lists, and older ones that still revoke. Threads may share it.
 
-    It judges no time: what has expired still revokes, and keeps what is older from clearing. The verifier judges what
-    it hands out as it judges what it is given directly.
+    The store does not judge expiry: an expired list still revokes, and keeps older lists from clearing. The verifier
+    judges the stored lists like lists that are given to it directly.
     """
 
     def __init__(self, *, max_bytes: int = _MAX_STORE_BYTES) -> None:
-        """Start empty.
+        """Create an empty store.
 
         Args:
-            max_bytes: About how many bytes to keep. Room is made by the root that takes most: first by lists that
-                revoke nobody, the one that was used longest ago before the others.
+            max_bytes: About how many bytes to keep. If there is no room, lists of the root with the most bytes are
+                dropped: first lists that revoke nothing, the least recently used first.
         """
         self._max_bytes = max_bytes
         self._places: OrderedDict[_Place, list[_Entry]] = OrderedDict()
@@ -314,27 +314,27 @@ class EvidenceStore:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many pieces of evidence there are, expired ones included."""
+        """The number of pieces of evidence, including expired ones."""
         return sum(1 for entry in self._entries() if entry.data is not None)
 
     def add(self, need: Need, url: str, data: bytes, *, at: datetime) -> bool:
-        """Take evidence in, if it is authentic and says something that no newer evidence says.
+        """Add evidence if it is authentic and adds something to the newer evidence.
 
         Args:
-            need: What was needed.
-            url: Where it came from: one of the need's addresses.
-            data: What came.
-            at: When, an aware datetime.
+            need: The need that it was fetched for.
+            url: The address that it was fetched from: one of the need's addresses.
+            data: The evidence as received.
+            at: The time, an aware datetime.
 
         Returns:
-            Whether it is what was needed: the newest list, which can clear now. What is not and yet kept is kept for
-            whom it revokes, or as it keeps what is older from clearing.
+            Whether it meets the need: it is the newest list and can clear now. Other evidence is kept if it revokes
+            something, or keeps older evidence from clearing.
 
         Raises:
-            VerificationError: It is not signed on any needed root's word (code ``evidence.untrusted``), or it says
-                nothing: it can neither revoke nor clear (``evidence.unusable``, ``evidence.misnamed``), or is older
-                than what was seen (``evidence.rollback``).
-            DecodeError: It is no such evidence.
+            VerificationError: No needed root vouches for it (code ``evidence.untrusted``); or it can neither revoke nor
+                clear (``evidence.unusable``, ``evidence.misnamed``), or is older than stored evidence
+                (``evidence.rollback``).
+            DecodeError: The bytes are no evidence of this kind.
             ValueError: `at` is naive.
         """
         problem, is_kept = self._take(need, url, data, at)
@@ -343,7 +343,7 @@ class EvidenceStore:
         return problem is None
 
     def _take(self, need: Need, url: str, data: bytes, at: datetime) -> tuple[VerificationError | None, bool]:
-        """Why evidence is not what was needed, or None; and whether it is kept."""
+        """The reason why evidence does not meet the need, or None; and whether it is kept."""
         demand_moment("at", at)
         entry = _authentic(need, url, data, at)
         with self._lock:
@@ -388,7 +388,7 @@ class EvidenceStore:
                 return
 
     def _drop_one(self, root: bytes, newest: _Entry) -> bool:
-        """Drop one list of a root, or where there are too many entries a mark; false where none is left to drop."""
+        """Drop one list of a root, or a mark if there are too many entries; false if nothing is left to drop."""
         theirs = [one for place, entries in self._places.items() if place[2] == root for one in entries]
         droppable = [one for one in theirs if one is not newest and (one.data or self._count > _MAX_ENTRIES)]
         if not droppable:
@@ -402,7 +402,7 @@ class EvidenceStore:
         return True
 
     def is_fresh(self, need: Need, *, at: datetime, max_age: timedelta) -> bool:
-        """Whether there is such evidence and no reason to look for a newer one.
+        """Whether evidence for a need is stored and there is no reason to look for newer evidence.
 
         Raises:
             ValueError: `at` is naive.
@@ -416,12 +416,12 @@ class EvidenceStore:
         )
 
     def evidence(self, needs: Iterable[Need] | None = None, *, at: datetime) -> Evidence:
-        """The evidence at hand: what may revoke or clear something, now or later.
+        """The stored evidence that may revoke or clear something, now or later.
 
         Args:
-            needs: What is needed; None gives everything. A reader that works offline takes everything once and passes
-                the same object to each verification: then a verifier sorts it only once.
-            at: The time of verification: lists from the future that revoke nobody are left out.
+            needs: The needs; None returns everything. A reader that works offline calls this once and passes the same
+                object to each verification, so that a verifier sorts it only once.
+            at: The time of verification: lists from the future that revoke nothing are left out.
 
         Raises:
             ValueError: `at` is naive.
@@ -458,14 +458,14 @@ class EvidenceStore:
         """Write everything to one file, whole or not at all; see `encode`.
 
         Raises:
-            FetchError: It cannot be written (code ``evidence.unwritable``).
+            FetchError: The file cannot be written (code ``evidence.unwritable``).
         """
         write_whole(path, self.encode(), code="evidence.unwritable", what="the evidence file")
 
     def encode(self) -> bytes:
         """The file's content.
 
-        Where there was no room for a piece of evidence, its mark is written, so that nothing older takes its place.
+        For evidence that was dropped, its mark is written, so that no older evidence replaces it.
         """
         with self._lock:
             entries = self._entries()
@@ -483,7 +483,7 @@ class EvidenceStore:
         """Read a file that `save` has written; see `decode`.
 
         Raises:
-            DecodeError: It cannot be read (code ``evidence.unreadable``), or see `decode`.
+            DecodeError: The file cannot be read (code ``evidence.unreadable``), or see `decode`.
         """
         try:
             with path.open("rb") as stream:
@@ -498,16 +498,16 @@ class EvidenceStore:
     def decode(cls, content: bytes, trust: TrustStore, *, max_bytes: int = _MAX_STORE_BYTES) -> EvidenceStore:
         """Read a file's content.
 
-        A checksum finds damage. It does not keep out somebody who may write the file, but he gains little: each piece
-        is verified again, and what rests on the word of a root that is not trusted is left out. What he can do is put
-        back a file of last week, or take pieces out: then an older list serves until it expires, which it has not, and
-        the store no longer knows that it had seen a newer one. Whoever is connected has newer ones fetched in time, by
-        `EvidenceCache`; whoever is not keeps the file where only its user may write.
+        A checksum detects damage. It does not stop an attacker who may write the file, but such an attacker gains
+        little: each piece is verified again, and evidence of a root that is not trusted is left out. The attacker can
+        restore an older file, or remove pieces. Then an older list is used until it expires, and the store does not
+        know that it had a newer one. A reader with a connection fetches newer lists in time, with `EvidenceCache`.
+        Without a connection, keep the file where only its user may write.
 
-        Nothing vouches for a mark without its evidence. It keeps out nothing that was issued after it, whatever number
-        it names, and nothing at all while its own time is still to come. What remains is a mark that is dated just now:
-        whatever the authority has issued so far is refused, and the evidence is missing until it issues the next; what
-        that means is for `reader.report.Revocation` to say.
+        Nothing proves a mark without its evidence. A mark keeps out no evidence that was issued after it, whatever
+        number it names, and nothing at all while its time is in the future. A forged mark with the present time keeps
+        out the evidence issued so far: it is missing until the authority issues the next list, and
+        `reader.report.Revocation` decides what follows.
 
         Args:
             content: The content of the file.
@@ -515,7 +515,7 @@ class EvidenceStore:
             max_bytes: Largest content, in bytes, inclusive, and about how many bytes the store keeps.
 
         Raises:
-            DecodeError: It is damaged or no such file (code ``evidence.damaged``).
+            DecodeError: The content is damaged or of another kind (code ``evidence.damaged``).
         """
         start = len(_MAGIC) + hashlib.sha256().digest_size
         digest, body = content[len(_MAGIC) : start], content[start:]
@@ -540,7 +540,7 @@ class EvidenceStore:
 
 
 class _Mark(NamedTuple):
-    """What is left of evidence for which there was no room; see `_Entry`."""
+    """The mark of evidence that was dropped; see `_Entry`."""
 
     number: int
     issued_at: datetime
@@ -548,12 +548,12 @@ class _Mark(NamedTuple):
 
     @property
     def written(self) -> list[Any]:
-        """What a file holds of it: number (hex), time and series."""
+        """The mark in a file: number (hex), time and series."""
         return [f"{self.number:x}", self.issued_at.isoformat(), self.series]
 
 
 def _read_entry(fields: Any, anchors: dict[bytes, Certificate]) -> tuple[Need | None, str, bytes | _Mark, datetime]:
-    """One entry of a file; no need where its root is not trusted."""
+    """Read one entry of a file; the need is None if its root is not trusted."""
     if type(fields) is not list or len(fields) != 6:
         raise _damaged()
     kind, url, issuer, pinned, content, fetched = fields
@@ -571,7 +571,7 @@ def _read_entry(fields: Any, anchors: dict[bytes, Certificate]) -> tuple[Need | 
 
 
 def _read_mark(content: Any) -> _Mark:
-    """A mark, in the one way in which `EvidenceStore.save` writes it."""
+    """Read a mark in the form that `EvidenceStore.save` writes."""
     if type(content) is not list or [*map(type, content)] != [str, str, bytes]:
         raise _damaged()
     try:
@@ -586,8 +586,8 @@ def _read_mark(content: Any) -> _Mark:
 def _marked(need: Need, url: str, mark: _Mark, fetched: datetime) -> _Entry:
     """An entry without its evidence.
 
-    Nothing vouches for a mark that comes from a file. All that it can do is in `_reduced`: it keeps out nothing that
-    was issued after it, whatever number it names, and one from the future nothing at all.
+    Nothing proves a mark from a file. Its only effect is in `_reduced`: it keeps out no evidence that was issued after
+    it, whatever number it names; a mark from the future keeps out nothing.
     """
     (issuer,) = need.issuers
     return _Entry(
@@ -619,7 +619,7 @@ def _place(need: Need, url: str, issuer: Certificate) -> _Place:
 
 
 def _authentic(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
-    """The evidence as an entry, once one of the needed roots vouches for it."""
+    """Make an entry of evidence after checking that a needed root vouches for it."""
     if need.kind is EvidenceKind.CRL:
         return _authentic_crl(need, url, data, at)
     token = StatusToken.decode(data)
@@ -657,7 +657,7 @@ def _authentic(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
 
 
 def _authentic_crl(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
-    """The CRL as an entry; of roots that share a key, as that of the one for which it clears."""
+    """Make an entry of a CRL. If roots share a key, the entry is for the root that the list clears for."""
     found: tuple[IssuersWord, Certificate] | None = None
     known = known_crl(data)
     problem = "no revocation list of the root"
@@ -697,7 +697,7 @@ def _authentic_crl(need: Need, url: str, data: bytes, at: datetime) -> _Entry:
 
 
 class _Said(NamedTuple):
-    """What a list says, to compare it with another: whom it revokes for good, and of whom it says something else.
+    """The statement of a list, for comparison with another: its final revocations, and its other entries.
 
     Serial numbers or identifiers; of a status list all statuses as one number each, which goes with their width.
     """
@@ -709,7 +709,7 @@ class _Said(NamedTuple):
     width: int = 0
 
     def goes_beyond(self, newer: _Said, *, others_too: bool) -> bool:
-        """Whether it revokes somebody whom a newer list does not, or with `others_too` says something else of one."""
+        """Whether it revokes something that a newer list does not, or with `others_too` has another such entry."""
         if self.width != newer.width:
             return True
         if self.revoked - newer.revoked or self.revoked_mask & ~newer.revoked_mask:
@@ -736,13 +736,13 @@ def _said_by_list(content: StatusList | IdentifierList) -> _Said:
 
 
 def _reduced(series: list[_Entry], at: datetime) -> list[_Entry]:
-    """What is kept of one series: the newest, and of the others those that say something that no newer one says.
+    """Select the entries of one series to keep: the newest, and others that state something that no newer one states.
 
-    The newest is the newest that can clear and is not from the future. Of an older one it does not matter whom it
-    suspends: the newer one decides that. Of those that cannot clear, or are from the future, it does.
+    The newest is the newest entry that can clear and is not from the future. Suspensions of an older entry do not
+    count, since the newer one decides them. Suspensions of entries that cannot clear, or are from the future, count.
 
     Args:
-        series: All that there is; where two are of one age, the one that came last stands first.
+        series: All entries; of two with one age, the later addition stands first.
         at: The time.
     """
     newest: Age | None = None
@@ -768,7 +768,7 @@ def _reduced(series: list[_Entry], at: datetime) -> list[_Entry]:
 
 
 def _says_the_same(entry: _Entry, other: _Entry) -> bool:
-    """Whether two lists of one age differ in nothing that matters: an issuer may sign the same list at each request."""
+    """Whether two lists of one age make the same statement: an issuer may sign the same list at each request."""
     if entry.data is None:
         return True
     return entry.until == other.until and _said(entry) == _said(other)
@@ -782,7 +782,7 @@ def _goes_beyond(entry: _Entry, rivals: list[_Entry], *, others_too: bool) -> bo
 
 
 def _without_silent(entries: list[_Entry], at: datetime) -> list[_Entry]:
-    """Leave out status lists that have expired and say nothing, once somebody else has signed a newer one."""
+    """Leave out status lists that have expired and state nothing, if another signer has signed a newer list."""
     newest = max((one.age for one in entries if not one.is_early(at)), default=None)
     return [
         one
@@ -803,12 +803,12 @@ _MAX_FAILURES: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """What came of gathering evidence.
+    """The result of gathering evidence.
 
     Attributes:
-        evidence: What is at hand.
-        errors: What could not be had, or not be renewed: each with its code and address. A list that clears nobody is
-            kept where it revokes, and yet is not what is needed (``evidence.misnamed``, ``evidence.unusable``).
+        evidence: The evidence at hand.
+        errors: The failures to get or renew evidence, each with code and address. A list that clears nothing is kept if
+            it revokes, and reported here too (``evidence.misnamed``, ``evidence.unusable``).
     """
 
     evidence: Evidence
@@ -816,10 +816,10 @@ class Gathered:
 
 
 class EvidenceCache:
-    """Gets evidence when it is missing or no longer fresh. Threads may share one.
+    """Fetches evidence that is missing or no longer fresh. Threads may share a cache.
 
     Attributes:
-        store: Where it is kept.
+        store: The store that keeps the evidence.
     """
 
     def __init__(
@@ -830,14 +830,14 @@ class EvidenceCache:
         max_age: timedelta = timedelta(days=1),
         retry_after: timedelta = timedelta(minutes=1),
     ) -> None:
-        """Join a fetcher and a store.
+        """Create a cache.
 
         Args:
-            fetcher: Where evidence comes from.
-            store: Where it is kept; None starts an empty one.
-            max_age: Look for newer evidence after that time at the latest, even where the old one has not expired: a
-                CRL may be good for 90 days, and a revocation must be on it within two.
-            retry_after: Leave an address alone for so long after it has failed.
+            fetcher: Fetches evidence from an address.
+            store: The store that keeps the evidence; None creates an empty one.
+            max_age: Longest time without looking for newer evidence, even if the old evidence has not expired: a CRL
+                may be valid for 90 days, and a revocation must be on a new one within two days.
+            retry_after: Time without a request to an address that has failed.
         """
         self._fetcher = fetcher
         self._max_age = max_age
@@ -847,12 +847,12 @@ class EvidenceCache:
         self.store = EvidenceStore() if store is None else store
 
     def gather(self, needs: Iterable[Need], *, at: datetime) -> Gathered:
-        """Get what is needed: from the store while it is fresh, else from its address.
+        """Return the evidence for the needs: from the store while it is fresh, else from its address.
 
-        Where a newer one cannot be had, the old one clears until it expires, and revokes for good.
+        If newer evidence is unavailable, the old evidence clears until it expires, and its revocations stay.
 
         Args:
-            needs: What is needed; see `needs_of`.
+            needs: The needs; see `needs_of`.
             at: The time of verification.
         """
         needs = tuple(needs)
@@ -861,15 +861,15 @@ class EvidenceCache:
         return Gathered(evidence=self.store.evidence(needs, at=at), errors=errors)
 
     def prefetch(self, needs: Iterable[Need], *, at: datetime) -> tuple[FetchError, ...]:
-        """Get everything anew, fresh or not, into the store; then `EvidenceStore.save` makes one file of it.
+        """Fetch all evidence again, fresh or not, into the store, which `EvidenceStore.save` can write to a file.
 
         Args:
-            needs: What to get; see `needs_of_anchors`. A status list is
+            needs: The needs; see `needs_of_anchors`. A status list is
                 ``Need(kind=EvidenceKind.STATUS_LIST, urls=(url,), issuers=(root,))``.
             at: The time.
 
         Returns:
-            What could not be had.
+            The failures.
         """
         return self._fetch_all(needs, at, patient=False)
 

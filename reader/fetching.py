@@ -1,7 +1,7 @@
-"""Fetching from addresses that somebody else has chosen: the only module of the reader that opens a connection.
+"""Fetching of evidence from addresses in certificates and documents. No other module of the reader opens a connection.
 
-`HttpFetcher` is narrow: hosts on a list, public addresses only, every redirect checked like the first address, bounded
-in size and in time. What to fetch and when, and what is kept, is `reader.evidence`.
+`HttpFetcher` is restricted: only hosts on a list, only public addresses, every redirect checked like the first address,
+bounded size and time. `reader.evidence` decides what is fetched and kept.
 
 Spec:
     pki.md §7.4 (HTTP, bounds) and online.md §8.4 (resource exhaustion).
@@ -31,7 +31,7 @@ __all__ = ["ANY_HOST", "AnyHost", "EvidenceKind", "Fetcher", "HttpFetcher", "is_
 
 
 class EvidenceKind(StrEnum):
-    """What is fetched."""
+    """The kinds of evidence."""
 
     CRL = "crl"
     STATUS_LIST = "status_list"
@@ -39,7 +39,7 @@ class EvidenceKind(StrEnum):
 
     @property
     def media_type(self) -> str:
-        """What to ask for. What comes is judged by its signature, not by the media type that it claims."""
+        """The media type to ask for. The answer is judged by its signature, not by its media type."""
         return "application/pkix-crl" if self is EvidenceKind.CRL else ListKind(self.value).media_type
 
 
@@ -48,13 +48,13 @@ MAX_EVIDENCE_SIZE: Final = MAX_TOKEN_SIZE
 
 
 class Fetcher(Protocol):
-    """Whoever gets evidence from an address."""
+    """An object that fetches evidence from an address."""
 
     def fetch(self, url: str, *, kind: EvidenceKind) -> bytes:
-        """Get what is at an address.
+        """Fetch the evidence at an address.
 
         Raises:
-            FetchError: It could not be had.
+            FetchError: The evidence is unavailable.
         """
 
 
@@ -72,7 +72,7 @@ class AnyHost:
 ANY_HOST: Final = AnyHost()
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""Gives the addresses of a host, for a port; raises OSError where there is none."""
+"""Returns the IP addresses of a host, for a port; raises OSError if there is none."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _URL: Final = re.compile(r"[!-\[\]-~]{1,2048}")
@@ -115,12 +115,12 @@ class _Target:
 
     @property
     def authority(self) -> str:
-        """What the Host header says."""
+        """The value of the Host header."""
         return self.name if self.port == _PORTS[self.scheme] else f"{self.name}:{self.port}"
 
 
 class _Deadline:
-    """The moment at which one fetch ends, whatever it is doing."""
+    """The time at which a fetch ends, finished or not."""
 
     __slots__ = ("_end",)
 
@@ -131,7 +131,7 @@ class _Deadline:
         """Seconds left.
 
         Raises:
-            TimeoutError: None.
+            TimeoutError: No time is left.
         """
         left = self._end - time.monotonic()
         if left <= 0:
@@ -140,10 +140,10 @@ class _Deadline:
 
 
 class _Lookups:
-    """Name look-ups under way. They know no time limit, so each has a thread, which an impatient fetch leaves behind.
+    """Name look-ups in progress. A look-up has no time limit, so it runs in a thread, which a fetch may abandon.
 
-    Fetches that ask the same resolver for the same host at the same time share one look-up. No more than `limit` are
-    under way at once, however long they take: further fetches wait for one to end, or for their own deadline.
+    Fetches that ask the same resolver for the same host at the same time share one look-up. At most `limit` look-ups
+    are in progress at a time; further fetches wait until one ends, or until their own deadline.
     """
 
     def __init__(self, limit: int) -> None:
@@ -155,8 +155,8 @@ class _Lookups:
         """The addresses of a host.
 
         Raises:
-            TimeoutError: The deadline has come.
-            Exception: Whatever the resolver raises.
+            TimeoutError: The deadline has passed.
+            Exception: The resolver's own error.
         """
         key = (id(resolver), host, port)
         with self._lock:
@@ -168,7 +168,7 @@ class _Lookups:
         return found.result(deadline.remaining())
 
     def _start(self, key: tuple[int, str, int], resolver: Resolver) -> Future[Sequence[str]]:
-        """Begin a look-up in a slot that is taken, or join the one that another fetch has begun meanwhile."""
+        """Begin a look-up in a slot that is reserved, or join the look-up that another fetch has begun meanwhile."""
         with self._lock:
             found = self._under_way.get(key)
             if found is None:
@@ -207,11 +207,11 @@ _LOOKUPS: Final = _Lookups(_MAX_LOOKUPS)
 
 
 class _OversizeError(Exception):
-    """More bytes came than were allowed."""
+    """The answer is larger than allowed."""
 
 
 class _Wire(io.RawIOBase):
-    """The receiving end of a connection, with a deadline for all of it and a limit on its bytes."""
+    """The receiving end of a connection, with one deadline and a limit on its bytes."""
 
     def __init__(self, sock: socket.socket, deadline: _Deadline, limit: int) -> None:
         super().__init__()
@@ -233,7 +233,7 @@ class _Wire(io.RawIOBase):
 
 
 class _TimedSocket:
-    """As much of a socket as `http.client` uses."""
+    """The part of a socket that `http.client` uses."""
 
     def __init__(self, sock: socket.socket, deadline: _Deadline, limit: int) -> None:
         self._socket = sock
@@ -248,17 +248,17 @@ class _TimedSocket:
         return io.BufferedReader(_Wire(self._socket, self._deadline, self._limit))
 
     def close(self) -> None:
-        """Nothing: `http.client` closes as soon as it knows that the body ends with the connection, and reads on."""
+        """Do nothing: `http.client` closes the socket before it has read a body that ends with the connection."""
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """The addresses of a host as the system knows them."""
+    """Look up the IP addresses of a host by the system."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(info[4][0]) for info in found))
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is a host's on the public Internet: not private, loopback, link-local or otherwise special.
+    """Whether an IP address is on the public Internet: not private, loopback, link-local or otherwise special.
 
     Addresses that embed an IPv4 address are judged by it.
     """
@@ -276,7 +276,7 @@ def is_public(address: str) -> bool:
 
 
 class HttpFetcher:
-    """Fetches evidence over HTTP and HTTPS. Proxies, cookies and credentials are not used. Threads may share one."""
+    """Fetches evidence over HTTP and HTTPS. Proxies, cookies and credentials are not used. Threads may share it."""
 
     def __init__(
         self,
@@ -289,7 +289,7 @@ class HttpFetcher:
         tls: ssl.SSLContext | None = None,
         resolver: Resolver = system_resolver,
     ) -> None:
-        """Fix where to go and how far.
+        """Create a fetcher.
 
         Args:
             hosts: The hosts that may be asked: ``host`` at the scheme's own port, ``host:port`` at that port only; or
@@ -302,8 +302,8 @@ class HttpFetcher:
             resolver: Finds the addresses of a host.
 
         Raises:
-            TypeError: `hosts` is one text, which would be a list of letters, or what is in it is no text.
-            ValueError: No host, one that is no host but an address for example, or a limit that is not positive.
+            TypeError: `hosts` is a single text, or has an entry that is not text.
+            ValueError: There is no host, an entry is not a host (for example an address), or a limit is not positive.
         """
         self._hosts = hosts if isinstance(hosts, AnyHost) else _host_entries(hosts)
         if not 0 < timeout <= _LONGEST_TIMEOUT or max_size <= 0 or max_redirects < 0:
@@ -317,20 +317,20 @@ class HttpFetcher:
         self._resolver = resolver
 
     def fetch(self, url: str, *, kind: EvidenceKind) -> bytes:
-        """Get what is at an address.
+        """Fetch the evidence at an address.
 
-        1. The address is http or https, its host on the list.
-        2. Every IP address of the host is public. The connection goes to one of these very addresses, so another
-           answer of the name service a moment later changes nothing.
+        1. The address is http or https, and its host is on the list.
+        2. Every IP address of the host is public. The connection goes to one of these addresses, so that a
+           later answer of the name service changes nothing.
         3. A redirect goes through 1 and 2 like the first address, and never from https to http.
         4. The answer's body, in no content encoding, is read up to the limit.
 
         Args:
             url: The address.
-            kind: What is expected there.
+            kind: The kind of evidence that is expected there.
 
         Raises:
-            FetchError: It could not be had (codes ``fetch.…``); ``retryable`` tells whether to try again later.
+            FetchError: The evidence is unavailable (codes ``fetch.…``); ``retryable`` says whether to try again later.
         """
         deadline = _Deadline(self._timeout)
         current = url
@@ -383,7 +383,7 @@ class HttpFetcher:
         return target
 
     def _connect(self, target: _Target, deadline: _Deadline, url: str) -> socket.socket:
-        """Step 2: connect to an address that was looked at."""
+        """Step 2: connect to an IP address that was checked."""
         if _is_address(target.host):
             addresses: Sequence[str] = [target.host]
         else:
@@ -425,7 +425,7 @@ class HttpFetcher:
         return self._tls
 
     def _request(self, target: _Target, kind: EvidenceKind, deadline: _Deadline, url: str) -> tuple[str | None, bytes]:
-        """Ask once; give where a redirect leads, or None and the body."""
+        """Send one request; return the target of a redirect, or None and the body."""
         with self._connect(target, deadline, url) as sock:
             connection = http.client.HTTPConnection(target.host, target.port)
             connection.auto_open = 0
@@ -505,7 +505,7 @@ def _host_entries(hosts: Iterable[str]) -> frozenset[str]:
 
 
 def _is_host_entry(text: str) -> bool:
-    """Whether the host of some address can be this one; what cannot be would be a host that is never asked."""
+    """Whether an entry can be the host of an address. Any other entry would never match."""
     found = _HOST_ENTRY.fullmatch(text)
     if found is None or int(found["port"] or 1) > 0xFFFF:
         return False

@@ -11,7 +11,7 @@ __all__ = ["write_whole"]
 
 
 def write_whole(path: Path, content: bytes, *, code: str, what: str, private: bool = False) -> None:
-    """Write a file whole or not at all: what was there before stays until the new content is on the disk.
+    """Write a file whole or not at all: the old content stays until the new content is on the disk.
 
     Args:
         path: The file. A symbolic link is refused.
@@ -21,7 +21,7 @@ def write_whole(path: Path, content: bytes, *, code: str, what: str, private: bo
         private: Whether only the owner may read it: where it holds personal data.
 
     Raises:
-        FetchError: It cannot be written.
+        FetchError: The file cannot be written.
     """
     try:
         with output_file(path, private=private) as commit:
