@@ -98,6 +98,10 @@ DEFAULT_LIMITS: Final = Limits()
 
 LONG_HEAD: Final = "cbor.long_head"
 """The deviation of a head that is not in its shortest form: of an integer, a length, a count or a tag."""
+LONG_FLOAT: Final = "cbor.long_float"
+"""The deviation of a floating-point number that fewer bytes could hold."""
+# What the walking reader has met, in one number.
+_DEVIATIONS: Final = {1: LONG_HEAD, 2: LONG_FLOAT}
 
 
 class Reading:
@@ -115,7 +119,7 @@ class Reading:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.deviations: dict[str, str] = {}
         # For the two readers: how many bytes the library may still read; the most entries of one container, how many
-        # more items the walking reader may read, and whether it met a long head.
+        # more items the walking reader may read, and what it met that deviates.
         self.library = limits.max_items
         self.room = [limits.max_entries, limits.max_items, 0]
 
@@ -455,7 +459,7 @@ _SEPARATOR: Final = b"\x48" + _MARK
 
 @cache
 def _short_heads() -> re.Pattern[bytes]:
-    """What matches data items up to the first head that is too long, or the first string of an unusual length.
+    """What matches data items up to the first long head, float of more than two bytes or string of an unusual length.
 
     Each alternative is one head and its string, or some that stand one after the other in an mdoc. Which one matches is
     settled by its heads, so a match begins and ends between items, never inside a string.
@@ -489,29 +493,39 @@ def _short_heads() -> re.Pattern[bytes]:
         heads(0, 1, 4, 5, 6, size=25) + rb"(?!\x00).{2}",
         heads(0, 1, 4, 5, 6, size=26) + rb"(?!\x00{2}).{4}",
         heads(0, 1, 4, 5, 6, size=27) + rb"(?!\x00{4}).{8}",
-        rb"\xf8.|\xf9.{2}|\xfa.{4}|\xfb.{8}",
+        rb"\xf8.|\xf9.{2}",
     )
     return re.compile(b"(?:" + b"|".join(alternatives) + b")*+", re.DOTALL)
 
 
-def _has_long_head(data: bytes) -> bool:
-    """Whether a head is too long in well-formed items, one after the other."""
+def _note_long(data: bytes, reading: Reading, path: str) -> None:
+    """Note heads and floats that are too long in well-formed items, one after the other."""
     match = _short_heads().match
     pos = 0
     while True:
         found = match(data, pos)
         pos = found.end() if found is not None else pos
         if pos == len(data):
-            return False
-        # Here stands a string of an unusual length, or a head that is too long.
+            return
+        # Here stands a string of an unusual length, a float, or a head that is too long.
         first = data[pos]
-        if not 0x58 <= first <= 0x5B and not 0x78 <= first <= 0x7B:
-            return True
         size = 1 << (first & 3)
-        length = int.from_bytes(data[pos + 1 : pos + 1 + size])
-        if not (length >= 24 if size == 1 else length >> 4 * size):
-            return True
-        pos += 1 + size + length
+        number = data[pos + 1 : pos + 1 + size]
+        if first >> 5 == 7:
+            size = 1 << (first - 0xF8)
+            if _is_long_float(data[pos : pos + 1 + size]):
+                reading.note(LONG_FLOAT, path)
+            pos += 1 + size
+            continue
+        value = int.from_bytes(number)
+        if not (value >= 24 if size == 1 else value >> 4 * size):
+            reading.note(LONG_HEAD, path)
+        pos += 1 + size + (value if first >> 5 in {2, 3} else 0)
+
+
+def _is_long_float(item: bytes) -> bool:
+    """Whether fewer bytes could hold a float."""
+    return len(encode(struct.unpack({3: ">e", 5: ">f", 9: ">d"}[len(item)], item[1:])[0])) < len(item)
 
 
 def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS, reading: Reading | None = None, path: str = "") -> Any:
@@ -534,8 +548,8 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS, reading: Reading | N
         try:
             values = _loads(b"\x82" + data + _SEPARATOR, limits.max_depth + 1)
             if type(values) is list and values[1] == _MARK:
-                if reading is not None and _has_long_head(data):
-                    reading.note(LONG_HEAD, path)
+                if reading is not None:
+                    _note_long(data, reading, path)
                 return values[0]
         except (CBORDecodeError, DecodeError):
             pass  # the reader below names the fault
@@ -614,8 +628,8 @@ def _decode_together(parts: Sequence[bytes], limits: Limits, reading: Reading, p
         if type(values) is not list or values[1::2] != [_MARK] * count:
             return None
         del values[1::2]
-        if path is not None and _has_long_head(b"".join(small)):
-            reading.note(LONG_HEAD, path)
+        if path is not None:
+            _note_long(b"".join(small), reading, path)
         for index in large:
             values[index] = _view(parts[index], limits, reading, path or "", keep_raw=False)
     except (CBORDecodeError, DecodeError):
@@ -670,8 +684,10 @@ def _view(data: bytes, limits: Limits, reading: Reading, path: str, keep_raw: bo
         msg = "bytes follow the item"
         raise DecodeError(msg, code="cbor.trailing", offset=end)
     if room[2]:
+        for flag, code in _DEVIATIONS.items():
+            if room[2] & flag:
+                reading.note(code, path)
         room[2] = 0
-        reading.note(LONG_HEAD, path)
     return value
 
 
@@ -683,7 +699,7 @@ def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) 
     """Read the item at `start`; give its value and the offset behind it. IndexError means that the input is too short.
 
     `room` holds the most entries of one container; how many more items there may be, which is counted down; and
-    whether a head was not of minimal length.
+    which of `_DEVIATIONS` were met.
     One long function on purpose: it runs for every head of every message, and calls cost more than branches here.
     """
     first = data[start]
@@ -695,10 +711,10 @@ def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) 
             number = data[pos]
             pos += 1
             if number < 24 and major != 7:
-                room[2] = 1
+                room[2] |= 1
         elif number <= 27:
             if major == 7:
-                return _read_float(data, start, number)
+                return _read_float(data, start, number, room)
             size = 1 << (number - 24)
             end = pos + size
             if end > len(data):
@@ -706,7 +722,7 @@ def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) 
             number = int.from_bytes(data[pos:end])
             pos = end
             if not number >> 4 * size:
-                room[2] = 1
+                room[2] |= 1
         elif number == 31:
             _fail("cbor.indefinite", "indefinite lengths are not allowed", start)
         else:
@@ -797,11 +813,13 @@ def _read(data: bytes, start: int, depth: int, room: list[int], keep_raw: bool) 
     return CBORSimpleValue(number), pos
 
 
-def _read_float(data: bytes, start: int, size_code: int) -> tuple[float, int]:
+def _read_float(data: bytes, start: int, size_code: int, room: list[int]) -> tuple[float, int]:
     end = start + 1 + (1 << (size_code - 24))
     if end > len(data):
         raise IndexError
     form = {25: ">e", 26: ">f", 27: ">d"}[size_code]
+    if _is_long_float(data[start:end]):
+        room[2] |= 2
     return struct.unpack(form, data[start + 1 : end])[0], end
 
 

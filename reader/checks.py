@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import chain, compress, repeat
@@ -188,6 +188,7 @@ def judge_version(findings: Findings, name: str, version: str) -> None:
 
 _DECODED: Final[Mapping[str, str]] = {
     "cbor.long_head": "a head is not in its shortest form",
+    "cbor.long_float": "a floating-point number is not in its shortest form",
     "cose.tagged": "a COSE message is under its tag",
     "structure.empty": "an array or a map has no entry",
     "structure.empty_name": "a name is an empty text",
@@ -511,9 +512,21 @@ def examine_subject(
         findings.pass_("subject.country")
     else:
         findings.fail("subject.country", "issuing_country is not the document signer's country")
-    if certificate.state is None and findings.policy.refuses("state.missing"):
-        findings.fail("subject.jurisdiction", "the document signer names no state")
-    elif "issuing_jurisdiction" not in elements:
+    _examine_jurisdiction(findings, elements, certificate, state)
+    found = findings.results["subject.jurisdiction"]
+    if certificate.state is None and found.outcome is not Outcome.FAILED:
+        reason = "the document signer names no state"
+        if findings.policy.refuses("state.missing"):
+            findings.fail("subject.jurisdiction", reason)
+        else:
+            warned = replace(found, detail=found.detail or reason, warnings=(*found.warnings, "state.missing"))
+            findings.results["subject.jurisdiction"] = warned
+
+
+def _examine_jurisdiction(
+    findings: Findings, elements: Mapping[str, Any], certificate: Certificate, state: str | None
+) -> None:
+    if "issuing_jurisdiction" not in elements:
         findings.skip("subject.jurisdiction")
     elif state is None:
         # Nobody is certified for a state; but a subdivision of another country is none of this one.
@@ -668,6 +681,7 @@ _KINDS: Final[Mapping[str, str]] = {
     Code.TYPE: "elements.type",
     Code.DATE: "elements.type",
     Code.MEMBER_MISSING: "elements.type",
+    Code.MEMBER_UNKNOWN: "elements.unknown_member",
 }
 
 

@@ -183,6 +183,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
                 "the head of an integer, a length, a count or a tag is not in its shortest form",
                 _NONE,
             ),
+            ("cbor.long_float", "response.decoded", "a floating-point number is not in its shortest form", _NONE),
             ("cose.tagged", "response.decoded", "a COSE message is under its tag", _NONE),
             (
                 "structure.empty",
@@ -292,7 +293,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
             (
                 "elements.date_form",
                 "elements.types",
-                "a date as text without its tag, or a moment that is not in the one form that the standard allows",
+                "a date as text without its tag, a day for a moment, or a moment that is not in the one form allowed",
                 _NONE,
             ),
             (
@@ -335,6 +336,12 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = MappingProxyType(
                 "elements.unknown",
                 "elements.types",
                 "an element that its namespace does not have, in a namespace that may have no others",
+                _NONE,
+            ),
+            (
+                "elements.unknown_member",
+                "elements.types",
+                "a map inside a value has a member that its type does not have; it is handed out as received",
                 _NONE,
             ),
             ("elements.type", "elements.types", "a value is not of the type that the document type gives it", _ALL),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import Final, NamedTuple
 
+from mdl.cbor import FullDate
 from mdl.doctypes.rules import (
     DocumentType,
     ElementRule,
@@ -37,6 +38,8 @@ def _withdrawn(value: object) -> Fault:
 
 
 _WITHDRAWN: Final = Fault(Code.WITHDRAWN, "is an older or withdrawn name: it is read, but not issued")
+_OTHER_DATE: Final = Fault(Code.DATE_FORM, "is a day where a moment is wanted")
+_OTHER_FORM: Final = Fault(Code.FORMAT, "is in a form that is read, but not issued")
 _FREE: Final = ANYTHING.compile(strict=True)
 
 
@@ -54,8 +57,23 @@ def _compile_orders(namespace: Namespace) -> _Orders:
 
 
 def _compile_reading(rule: ElementRule) -> Predicate:
-    shape = Either(shapes=(rule.shape, *rule.read_also)) if rule.read_also else rule.shape
-    return shape.compile(strict=False)
+    """What is read of an element: a form that is read only, since issuers in the field write it, is told as one."""
+    predicate = rule.shape.compile(strict=False)
+    if not rule.read_also:
+        return predicate
+    other = Either(shapes=rule.read_also).compile(strict=False)
+
+    def check(value: object) -> Fault | None:
+        fault = predicate(value)
+        if fault is None:
+            return None
+        found = other(value)
+        if found is None:
+            return _OTHER_DATE if type(value) is FullDate else _OTHER_FORM
+        # The form whose type fits knows best what is wrong.
+        return fault if found.code is Code.TYPE else found
+
+    return check
 
 
 def _compile_all() -> tuple[dict[str, dict[str, _Orders]], dict[tuple[str, str], dict[str, Predicate]]]:

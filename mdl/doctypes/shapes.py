@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from calendar import monthrange
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from mdl.cbor import FullDate, TDate
 from mdl.errors import DecodeError
@@ -102,6 +102,22 @@ class Fault(NamedTuple):
 
 
 Predicate: TypeAlias = Callable[[object], Fault | None]
+
+# Of what is wrong with the parts of a received value the gravest is told: a part of another type before one of another
+# content, and what a reader leaves aside last.
+_GRAVEST: Final = frozenset((Code.TYPE, Code.DATE, Code.MEMBER_MISSING))
+_LIGHTEST: Final = frozenset((Code.DATE_FORM, Code.MEMBER_UNKNOWN))
+
+
+def _graver(found: Fault | None, fault: Fault, where: str = "") -> Fault:
+    """The graver of two faults, the first where they are alike; the second is of a part."""
+    if (
+        found is None
+        or (fault.code in _GRAVEST and found.code not in _GRAVEST)
+        or (found.code in _LIGHTEST and fault.code not in _LIGHTEST)
+    ):
+        return fault._replace(where=f"{where}{fault.where}")
+    return found
 
 
 class Shape(ABC):
@@ -512,10 +528,13 @@ class Array(Shape):
                 return wrong_type
             if not value:
                 return None if may_be_empty else empty
+            found: Fault | None = None
             for index, each in enumerate(value):
                 if (fault := item(each)) is not None:
-                    return fault._replace(where=f"[{index}]{fault.where}")
-            return None
+                    found = _graver(found, fault, f"[{index}]")
+                    if strict or found.code in _GRAVEST:
+                        return found
+            return found
 
         return check
 
@@ -566,17 +585,19 @@ class Map(Shape):
             for key, absent in missing:
                 if key not in value:
                     return absent
+            found: Fault | None = None
             for key, entry in value.items():
                 if (member := find(key)) is None:
-                    if strict:
-                        return unknown  # The stranger's name is not repeated: it may be anything.
+                    found = _graver(found, unknown)  # The stranger's name is not repeated: it may be anything.
                 elif (fault := member(entry)) is not None:
-                    return fault._replace(where=f".{key}{fault.where}")
+                    found = _graver(found, fault, f".{key}")
+                if found is not None and (strict or found.code in _GRAVEST):
+                    return found
             if not value and not may_be_empty:
-                return empty
+                found = empty
             if first is not None and is_after(value.get(first), value.get(second)):
-                return disorder
-            return None
+                found = _graver(found, disorder)
+            return found
 
         return check
 
@@ -626,8 +647,8 @@ class Either(Shape):
             fault = wrong_type
             for each in checks:
                 found = each(value)
-                if found is None:
-                    return None
+                if found is None or found.code is Code.MEMBER_UNKNOWN:
+                    return found
                 # The alternative whose type fits knows best what is wrong.
                 if found.code is not Code.TYPE or found.where:
                     fault = found

@@ -32,7 +32,7 @@ from test_vectors.source.case import Case, Expected
 from test_vectors.source.coverage import sources_of
 from test_vectors.source.stage import Scene
 
-__all__ = ["CASES", "DIRECTORY", "all_cases", "corpus", "main"]
+__all__ = ["CASES", "DIRECTORY", "all_cases", "corpus", "main", "task_of"]
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "cases"
 FORMAT = "mdl-sdk-verification-cases"
@@ -74,7 +74,7 @@ def _anchor(anchor: TrustAnchor) -> Any:
     return {"certificate": anchor.certificate.pem} | limits if limits else anchor.certificate.pem
 
 
-def _input(case: Case) -> dict[str, Any]:
+def task_of(case: Case) -> dict[str, Any]:
     """The members of the subject protocol's task, but for its id and its name."""
     scene = case.scene()
     context, request = scene.context, scene.request
@@ -112,7 +112,7 @@ def _object(case: Case) -> dict[str, Any]:
         "kind": case.kind.value,
         "breaks": case.breaks,
         "note": case.why,
-        "input": _input(case),
+        "input": task_of(case),
         "expected": _expected(usual),
         "other_policies": [
             {"policy": policy.value, **_expected(case.expected[policy])}

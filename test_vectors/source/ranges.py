@@ -47,6 +47,31 @@ accept("a long head: the security object's version", small(mso(lambda one: one.u
 accept("a long head: the protected header", small({"issuer_protected": b"\xa1\x18\x01\x26"}), warnings=_LONG)
 accept("a long head: the device's namespaces", small({"device_name_spaces": b"\xb8\x00"}), warnings=_LONG)
 
+for _name, _float in {
+    "one half in four bytes": "fa3f000000",
+    "one half in eight bytes": "fb3fe0000000000000",
+    "a number of four bytes in eight": "fb3ff0000020000000",
+    "infinity in eight bytes": "fb7ff0000000000000",
+    "no number in eight bytes": "fb7ff8000000000000",
+}.items():
+    accept(
+        f"a long float: {_name}",
+        {
+            "namespaces": SMALL | {"org.example": {"ratio": raw(bytes.fromhex(_float))}},
+            "request": DeviceRequest(
+                (
+                    DocRequest.of(
+                        ItemsRequest(
+                            MDL_DOCTYPE,
+                            {NAMESPACE: dict.fromkeys(SMALL[NAMESPACE], False), "org.example": {"ratio": False}},
+                        )
+                    ),
+                )
+            ),
+        },
+        warnings=("cbor.long_float",),
+    )
+
 _EMPTY = frozenset(("structure.empty",))
 for _name, _fields in {
     "documentErrors": response(documentErrors=[]),

@@ -86,6 +86,8 @@ accept("a document signer that outlives its root", lambda: root(not_after=moment
 accept(
     "an authority without a state",
     lambda: {"authority": ThrowawayAuthority("Stateless", state=None)},
+    kind=Kind.VALID,
+    warnings=["state.missing"],
     under={Policy.AAMVA: refused("subject.jurisdiction")},
 )
 accept(
@@ -101,6 +103,8 @@ accept(
             "namespaces": licence(),
         }
     ),
+    kind=Kind.VALID,
+    warnings=["state.missing"],
     under={Policy.AAMVA: refused("subject.jurisdiction")},
 )
 
@@ -376,7 +380,7 @@ accept("a root valid for 20 years", lambda: root(not_after=AUTHORITY.iaca_recipe
 accept(
     "a root that says which state it is of, and a document signer that does not",
     lambda: _subject(_C, _CN),
-    warnings=["profile.minor"],
+    warnings=["profile.minor", "state.missing"],
     under={Policy.AAMVA: refused("subject.jurisdiction")},
 )
 

@@ -316,10 +316,17 @@ def test_heads_that_are_not_minimal_are_tolerated(data: bytes, value: Any) -> No
         assert same(read(data), value)
 
 
-def has_long_head(read: Reader, data: Any) -> bool:
+def noted(data: bytes) -> dict[str, str]:
+    """What is noted of well-formed items, one after the other."""
+    reading = Reading()
+    cbor._note_long(data, reading, "")
+    return reading.deviations
+
+
+def told(read: Reader, data: Any) -> set[str]:
     reading = Reading()
     read(data, reading=reading)
-    return cbor.LONG_HEAD in reading.deviations
+    return {*reading.deviations}
 
 
 @pytest.mark.parametrize("size", [*range(70), 255, 256, 257, 65_535, 65_536])
@@ -333,20 +340,49 @@ def test_a_head_is_long_where_a_shorter_one_says_the_same(major: int, size: int)
             continue
         for data in (one, array(b"\x00", one, tstr("z")), cmap(tstr("elementValue"), one), array(one, one)):
             if len(data) < 8192:  # what is larger is walked
-                assert cbor._has_long_head(data) is (len(wire.head(major, size, width)) > shortest)
+                assert (cbor.LONG_HEAD in noted(data)) is (len(wire.head(major, size, width)) > shortest)
 
 
 @given(st.lists(wire.items(8).map(lambda item: item.data), max_size=4))
 def test_the_readers_agree_on_long_heads(blobs: list[bytes]) -> None:
-    alone = [has_long_head(view_without_raw, blob) for blob in blobs]
-    assert [has_long_head(decode, blob) for blob in blobs] == alone
-    assert has_long_head(decode_sequence, blobs) is any(alone)
+    alone = [told(view_without_raw, blob) for blob in blobs]
+    assert [told(decode, blob) for blob in blobs] == alone
+    assert told(decode_sequence, blobs) == set().union(*alone)
+
+
+@pytest.mark.parametrize(
+    ("data", "long"),
+    [
+        ("f93e00", False),
+        ("f97e01", False),
+        ("fa3fc00000", True),
+        ("fa3f800001", False),
+        ("fa7f800000", True),
+        ("fa7fc00001", True),
+        ("fa47800000", False),
+        ("fb3ff8000000000000", True),
+        ("fb3ff0000020000000", True),
+        ("fb3ff0000010000000", False),
+        ("fb7ff0000000000000", True),
+        ("fb7ff8000000000000", True),
+        ("fb0000000000000000", True),
+        ("fb0000000000000001", False),
+        ("fb7fefffffffffffff", False),
+    ],
+)
+def test_a_float_is_long_where_fewer_bytes_hold_it(data: str, long: bool) -> None:
+    one = bytes.fromhex(data)
+    expected = {cbor.LONG_FLOAT} if long else set()
+    for blob in (one, array(b"\x00", one, tstr("z")), cmap(tstr("elementValue"), one), array(one, one), b"\xc1" + one):
+        assert told(decode, blob) == told(view_without_raw, blob) == told(decode_sequence, [blob]) == expected
+    both = array(one, b"\x18\x00", one)
+    assert told(decode, both) == told(view_without_raw, both) == expected | {cbor.LONG_HEAD}
 
 
 @pytest.mark.parametrize("piece", [b"\x61a", b"\x00", b"\x18\x20", b"\x78\x30" + b"a" * 48, b"\x81", b"\x19\x01\x00"])
 def test_looking_for_long_heads_is_linear(piece: bytes) -> None:
     start = time.process_time()
-    assert not cbor._has_long_head(piece * ((1 << 18) // len(piece)))
+    assert noted(piece * ((1 << 18) // len(piece))) == {}
     assert time.process_time() - start < 1
 
 
