@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -110,6 +110,12 @@ def _extension_facts(extensions: Iterable[Extension]) -> frozenset[tuple[str, bo
 
 
 @cache
+def _opaque(extension: Any) -> Any:
+    """The type of an extension whose value stays octets."""
+    return type("Extension", (extension,), {"_oid_specs": {}})
+
+
+@cache
 def _schemas() -> Mapping[type[Document], tuple[Any, Callable[[Any], Facts]]]:
     """asn1crypto's types, but for extensions: their values stay octets, so that one of them spoils itself only."""
     from asn1crypto import core, crl, csr
@@ -120,20 +126,20 @@ def _schemas() -> Mapping[type[Document], tuple[Any, Callable[[Any], Facts]]]:
         return type(kind.__name__, (kind,), {"_fields": fields})
 
     def opaque(extension: Any) -> Any:
-        return type(
-            "Extensions", (core.SequenceOf,), {"_child_spec": type("Extension", (extension,), {"_oid_specs": {}})}
-        )
+        return type("Extensions", (core.SequenceOf,), {"_child_spec": _opaque(extension)})
 
     entry = with_fields(crl.RevokedCertificate, {"crl_entry_extensions": opaque(crl.CRLEntryExtension)})
     entries = type("RevokedCertificates", (core.SequenceOf,), {"_child_spec": entry})
     crl_body = with_fields(
         crl.TbsCertList, {"crl_extensions": opaque(crl.TBSCertListExtension), "revoked_certificates": entries}
     )
-    # Names stay octets too: those of one issuer come again and again, and are looked at once.
-    names = dict.fromkeys(("issuer", "subject"), core.Any)
-    body = with_fields(certificates.TbsCertificate, {"extensions": opaque(certificates.Extension), **names})
+    # What the certificates of one issuer have in common stays octets too, and is looked at once: see `_parts`.
+    parts = dict.fromkeys(("signature", "issuer", "subject", "subject_public_key_info"), core.Any)
+    extensions = type("Extensions", (core.SequenceOf,), {"_child_spec": core.Any})
+    body = with_fields(certificates.TbsCertificate, {"extensions": extensions, **parts})
+    outer = with_fields(certificates.Certificate, {"tbs_certificate": body, "signature_algorithm": core.Any})
     return {
-        Certificate: (with_fields(certificates.Certificate, {"tbs_certificate": body}), _certificate_facts),
+        Certificate: (outer, _certificate_facts),
         Crl: (with_fields(crl.CertificateList, {"tbs_cert_list": crl_body}), _crl_facts),
         # Attributes stay octets: one that asn1crypto does not know is no fault of the request.
         CertificateRequest: (
@@ -157,14 +163,18 @@ def _read_by_asn1crypto(document: Document) -> tuple[Facts | None, tuple[str, ..
     try:
         outer = kind.load(document.der, strict=True)
         facts = facts_of(outer)
-        extensions = list(_extension_values(document, outer))
-        names = ("issuer", "subject") if isinstance(document, Certificate) else ()
-        reencoded_names = [
-            f"the {name}" for name in names if _is_reencoded(_name_kind(), outer["tbs_certificate"][name].dump())
+        own = _certificate_extensions(outer) if isinstance(document, Certificate) else []
+        extensions = [
+            *_extension_values(document, outer),
+            *((one.oid, one.kind, one.value) for one in dict.fromkeys(own)),
         ]
         _ask_for_everything(outer)
-        reencoded = [] if outer.dump(force=True) == document.der else ["outside the values of extensions"]
-        reencoded += reencoded_names
+        parts = [_OUTSIDE for one in own if one.is_reencoded]
+        if isinstance(document, Certificate):
+            parts += [where for where, kind, part in _parts(outer) if _is_reencoded(kind, part.dump())]
+        if outer.dump(force=True) != document.der:
+            parts.append(_OUTSIDE)
+        reencoded = sorted(set(parts), key=(_OUTSIDE, "the issuer", "the subject").index)
         if not isinstance(document, CertificateRequest) and document.algorithm.oid in ECDSA_SIGNATURES:
             reencoded += _reencoded_signature(document.signature)
     except _REFUSALS:
@@ -185,15 +195,78 @@ def _certificate_facts(outer: Any) -> Facts:
         "the version": int(body["version"]) + 1,
         "the signed body": body.dump(),
         "the signature": outer["signature_value"].native,
-        "the signature algorithms": _algorithm_facts(body, outer),
+        "the signature algorithms": (
+            _algorithm(body["signature"].dump()),
+            _algorithm(outer["signature_algorithm"].dump()),
+        ),
         "the issuer": body["issuer"].dump(),
-        "the extensions": _their_extension_facts(body["extensions"]),
+        "the extensions": frozenset(one[:3] for one in _certificate_extensions(outer)),
         "the serial number": body["serial_number"].native,
         "the subject": body["subject"].dump(),
         "notBefore": body["validity"]["not_before"].native,
         "notAfter": body["validity"]["not_after"].native,
         "the public key": body["subject_public_key_info"].dump(),
     }
+
+
+_OUTSIDE: Final = "outside the values of extensions"
+
+
+def _parts(outer: Any) -> tuple[tuple[str, Any, Any], ...]:
+    """What is looked at by itself in a certificate beside its extensions: where it stands, its type, the part."""
+    from asn1crypto import algos, keys
+    from asn1crypto import x509 as certificates
+
+    body = outer["tbs_certificate"]
+    return (
+        ("the issuer", certificates.Name, body["issuer"]),
+        ("the subject", certificates.Name, body["subject"]),
+        (_OUTSIDE, algos.SignedDigestAlgorithm, body["signature"]),
+        (_OUTSIDE, algos.SignedDigestAlgorithm, outer["signature_algorithm"]),
+        (_OUTSIDE, keys.PublicKeyInfo, body["subject_public_key_info"]),
+    )
+
+
+@lru_cache(maxsize=64)
+def _algorithm(contents: bytes) -> str:
+    from asn1crypto import algos
+
+    return str(algos.SignedDigestAlgorithm.load(contents, strict=True)["algorithm"].dotted)
+
+
+class _TheirExtension(NamedTuple):
+    """An extension of a certificate as asn1crypto reads it.
+
+    Attributes:
+        oid: Its identifier.
+        critical: Whether it is critical.
+        value: The octets of its value.
+        kind: The type of its value.
+        is_reencoded: Whether what is around the value comes out otherwise when it is encoded again.
+    """
+
+    oid: str
+    critical: bool
+    value: bytes
+    kind: Any
+    is_reencoded: bool
+
+
+def _certificate_extensions(outer: Any) -> list[_TheirExtension]:
+    return [_certificate_extension(one.dump()) for one in _members(outer["tbs_certificate"]["extensions"])]
+
+
+@lru_cache(maxsize=512)
+def _certificate_extension(contents: bytes) -> _TheirExtension:
+    from asn1crypto import x509 as certificates
+
+    shell = _opaque(certificates.Extension).load(contents, strict=True)
+    _ask_for_everything(shell)
+    typed = certificates.Extension.load(contents)
+    oid = typed["extn_id"].dotted  # the type of the value is told after the identifier has been read
+    is_reencoded = shell.dump(force=True) != contents
+    value = shell["extn_value"].contents
+    return _TheirExtension(oid, shell["critical"].native, value, typed.spec("extn_value"), is_reencoded)
 
 
 def _crl_facts(outer: Any) -> Facts:
@@ -270,14 +343,11 @@ def _members(values: Any) -> Iterator[Any]:
 
 
 def _extension_values(document: Document, outer: Any) -> Iterator[tuple[str, Any, bytes]]:
-    """Identifier, type and value of every extension; what entries of a CRL repeat comes once."""
+    """Identifier, type and value of every extension of a CRL; what its entries repeat comes once."""
     from asn1crypto import crl
-    from asn1crypto import x509 as certificates
 
     found: list[tuple[Any, Any]] = []
-    if isinstance(document, Certificate):
-        found = [(certificates.Extension, each) for each in _members(outer["tbs_certificate"]["extensions"])]
-    elif isinstance(document, Crl):
+    if isinstance(document, Crl):
         body = outer["tbs_cert_list"]
         found = [(crl.TBSCertListExtension, each) for each in _members(body["crl_extensions"])]
         if document.entry_extensions:
@@ -291,12 +361,6 @@ def _extension_values(document: Document, outer: Any) -> Iterator[tuple[str, Any
             typed = kind.load(der)
             # The type is told after the identifier has been read.
             yield typed["extn_id"].dotted, typed.spec("extn_value"), extension["extn_value"].contents
-
-
-def _name_kind() -> Any:
-    from asn1crypto import x509 as certificates
-
-    return certificates.Name
 
 
 # The certificates of one issuer have most of their extensions in common.
@@ -404,24 +468,39 @@ def _reencoded_signature(signature: bytes) -> list[str]:
 
 def _ask_for_everything(value: Any) -> None:
     """Have asn1crypto decode every value; it puts that off until then."""
+    opaque, choice, composite, addresses, text = _kinds()
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, opaque):  # it is looked at by itself
+            continue
+        if isinstance(one, choice):
+            left.append(one.chosen)
+        elif isinstance(one, composite):
+            left += [one[index] for index in range(len(one))]
+        else:
+            if isinstance(one, addresses):
+                # These write addresses in a normal form of their own, which has nothing to do with DER.
+                contents = one.contents
+                one.__class__ = text
+                one.contents = contents
+            _ = one.native
+
+
+@cache
+def _kinds() -> tuple[Any, ...]:
+    """asn1crypto's types for what is anything, a choice, composite, an address, and the text of an address."""
     from asn1crypto import core
     from asn1crypto import x509 as certificates
 
-    if isinstance(value, core.Any):  # a name, which is looked at by itself
-        return
-    if isinstance(value, core.Choice):
-        _ask_for_everything(value.chosen)
-    elif isinstance(value, core.Sequence | core.Set | core.SequenceOf | core.SetOf):
-        for index in range(len(value)):
-            _ask_for_everything(value[index])
-    elif isinstance(value, certificates.URI | certificates.EmailAddress | certificates.DNSName):
-        # These write addresses in a normal form of their own, which has nothing to do with DER.
-        contents = value.contents
-        value.__class__ = core.IA5String
-        value.contents = contents
-        _ = value.native
-    else:
-        _ = value.native
+    composite = core.Sequence, core.Set, core.SequenceOf, core.SetOf
+    return (
+        core.Any,
+        core.Choice,
+        composite,
+        (certificates.URI, certificates.EmailAddress, certificates.DNSName),
+        core.IA5String,
+    )
 
 
 # --- cryptography -----------------------------------------------------------------------------------------------------

@@ -243,8 +243,10 @@ def _read(file: str, unreadable: list[Unreadable]) -> list[_Found]:
         unreadable.append(_unreadable(file, terminal.internal_error(exc)))
         return []
     found = []
+    line, counted = 1, 0
     for index, block in enumerate(blocks, start=1):
-        line = data.count(b"\n", 0, block.offset) + 1
+        line += data.count(b"\n", counted, block.offset)
+        counted = block.offset
         try:
             found.append(_Found(file, index, line, _decode_block(block.label, block.text)))
         except MdlError as exc:
