@@ -514,7 +514,11 @@ class Authority(Certifying):
             make_softhsm(self._folder / SOFTHSM_FOLDER, token, secret=self._pin(state), draw_pin=drawn)
         with self._custody(state) as custody:
             held = custody.held().get(state.iaca_key)
-            if held is not None and not ours:
+            if founding.take_key:
+                if custody.examine(state.iaca_key).curve.name != founding.curve:
+                    message = f"the key '{state.iaca_key}' in the token is on another curve: name that curve"
+                    raise SigningError(message, code="signing.wrong_key")
+            elif held is not None and not ours:
                 message = f"the token has a key '{state.iaca_key}' already: choose another label for the root key"
                 raise SigningError(message, code="signing.key_exists")
             self._save(state)
@@ -523,7 +527,7 @@ class Authority(Certifying):
                     if reader.settings() is not None:
                         message = "the store holds an authority already: name an empty one"
                         raise LocalProtocolError(message, code="authority.exists")
-                if held in (Held.PUBLIC_HALF, Held.PRIVATE_HALF):
+                if held in (Held.PUBLIC_HALF, Held.PRIVATE_HALF) and not founding.take_key:
                     # It was not there before the attempt that was broken off.
                     cleared = custody.clear_half_pair(state.iaca_key)
                     if cleared is None:

@@ -99,13 +99,19 @@ class Certifying(Workplace):
     """What an authority does with its roots."""
 
     def certify_signer(
-        self, *, at: datetime | Clock, common_name: str | None = None, curve: str = "P-256", days: int = MAX_SIGNER_DAYS
+        self,
+        *,
+        at: datetime | Clock,
+        common_name: str | None = None,
+        curve: str = "P-256",
+        days: int = MAX_SIGNER_DAYS,
+        key: str | None = None,
     ) -> IssuedSigner:
         """Make a document signer: its key and request in the token, its certificate under the root.
 
         From then on credentials are issued under it. The arguments and errors are those of `certify`.
         """
-        return self.certify(Role.DOCUMENT_SIGNER, at=at, common_name=common_name, curve=curve, days=days)
+        return self.certify(Role.DOCUMENT_SIGNER, at=at, common_name=common_name, curve=curve, days=days, key=key)
 
     def certify(
         self,
@@ -119,6 +125,7 @@ class Certifying(Workplace):
         days: int | None = None,
         issuer: bytes | None = None,
         expected: int | None = None,
+        key: str | None = None,
     ) -> IssuedSigner:
         """Certify a key: one that is made in the token, or the one that a request asks for.
 
@@ -134,6 +141,8 @@ class Certifying(Workplace):
             days: Its life in days, at most `issuer.certificates.longest_life`; None for that, or until the root ends.
             issuer: SHA-256 of the root that shall certify it; None for the one whose turn it is.
             expected: How many keys of that role the caller knows of; None makes another one however many there are.
+            key: Label of a key that is in the token already, made with its own tool: it is taken, whatever its curve.
+                None makes one.
 
         Raises:
             LocalProtocolError: The life is too long (code ``authority.signer_days``), the name is taken, there is no
@@ -175,22 +184,33 @@ class Certifying(Workplace):
             if days is None:
                 not_after = min(not_after, now + policy.longest(role, longest))
             asked = None if request is None else decode_csr(request)
-            policy.check_key(role, curve if asked is None else asked.public_key)
+            if key is None:
+                policy.check_key(role, curve if asked is None else asked.public_key)
+            elif asked is not None:
+                raise LocalProtocolError("name a request or a key of the token, not both", code="authority.key_label")
             policy.check_certificate(role, not_after - now)
             if asked is not None:
                 _check_requested(asked, kind, root.certificate, roots)
             with self._custody(state) as custody, self._open_root(custody, root) as ca:
                 number, label = 1 + sum(one.role is role for one in roots.certificates), ""
-                if asked is None:
+                if key is not None:
+                    with store.reading() as reader:
+                        policy.check_key(role, self._take_key(reader, custody, key, role, state.iaca_key))
+                    label = key
+                elif asked is None:
                     actor = self._acting(Actor.SIGNER_OPERATOR)
                     label = self._new_label(store, custody, kind.name, known, at=at, actor=actor)
                     number = int(label.rpartition("-")[2])
                 subject = signer_subject(root.certificate, role, common_name, number)
+                while common_name is None and subject.common_name in _names(roots):
+                    number += 1
+                    subject = signer_subject(root.certificate, role, None, number)
                 if organization is not None:
                     subject = replace(subject, organization=organization)
                 _check_name(subject, roots)
                 if asked is None:
-                    custody.generate(label, curve)
+                    if key is None:
+                        custody.generate(label, curve)
                     with custody.open(label) as signer:
                         with store.transaction(at=at, actor=self._acting(Actor.SIGNER_OPERATOR)) as tx:
                             _check_count(tx, role, expected)
@@ -198,7 +218,7 @@ class Certifying(Workplace):
                             tx.use_key(label, "request")
                             serial = tx.take_serial(root.key or "")
                         asked = request_document_signer(signer, subject)
-                    key: str | None = label
+                    key = label
                 else:
                     with store.transaction(at=at, actor=self._acting(Actor.SIGNER_OPERATOR)) as tx:
                         serial = tx.take_serial(root.key or "")
@@ -272,6 +292,7 @@ class Certifying(Workplace):
         crl_days: int = 30,
         link: bool = False,
         expected: int | None = None,
+        key: str | None = None,
     ) -> IssuedRoot:
         """Make the next IACA root: a new key in the token, its certificate, and its first CRL.
 
@@ -289,6 +310,8 @@ class Certifying(Workplace):
             crl_days: Days until the first CRL's successor.
             link: Whether the root before certifies the new key too. The standard's link certificate is in little use.
             expected: How many root keys the caller knows of; None makes another one however many there are.
+            key: Label of a key that is in the token already, made with its own tool: it is taken, whatever its curve.
+                None makes one.
 
         Raises:
             LocalProtocolError: The address is another root's (code ``authority.crl_uri``), the name is taken, the clock
@@ -311,6 +334,7 @@ class Certifying(Workplace):
             crl_days=crl_days,
             link=link,
             expected=expected,
+            key=key,
         )
 
     def found_ca(
@@ -323,6 +347,7 @@ class Certifying(Workplace):
         curve: str = "P-256",
         days: int = 3285,
         crl_days: int = 30,
+        key: str | None = None,
     ) -> IssuedRoot:
         """Make a root for mdoc readers or for VICAL signers: an IACA, whose path length is 0, certifies neither.
 
@@ -334,6 +359,7 @@ class Certifying(Workplace):
             curve: The curve of its key.
             days: Its life in days.
             crl_days: Days until the first CRL's successor.
+            key: Label of a key that is in the token already; None makes one.
 
         Raises:
             MdlError: As `rekey`.
@@ -352,6 +378,7 @@ class Certifying(Workplace):
             crl_days=crl_days,
             link=False,
             expected=None,
+            key=key,
         )
 
     def _make_root(
@@ -367,6 +394,7 @@ class Certifying(Workplace):
         crl_days: int,
         link: bool,
         expected: int | None,
+        key: str | None,
     ) -> IssuedRoot:
         actor = Actor.CEREMONY_OFFICER
         operation = "certify --root"
@@ -383,7 +411,8 @@ class Certifying(Workplace):
                 policy = IssuancePolicy.of_store(reader)
                 taken = reader.addresses()
                 _check_count(reader, role, expected)
-            policy.check_key(role, curve)
+            if key is None:
+                policy.check_key(role, curve)
             policy.check_certificate(role, timedelta(days=days))
             now = self._told = at() if callable(at) else at
             before = roots.of(Role.IACA)[-1]
@@ -402,8 +431,13 @@ class Certifying(Workplace):
                 old = stack.enter_context(self._open_root(custody, before)) if link else None
                 base = state.iaca_key if role is Role.IACA else CERTIFIED[role].name
                 first = 2 if role is Role.IACA else 1  # the first root's label has no number
-                label = self._new_label(store, custody, base, known, at=at, actor=actor, first=first)
-                custody.generate(label, curve)
+                if key is None:
+                    label = self._new_label(store, custody, base, known, at=at, actor=actor, first=first)
+                    custody.generate(label, curve)
+                else:
+                    with store.reading() as reader:
+                        policy.check_key(role, self._take_key(reader, custody, key, role, state.iaca_key))
+                    label = key
                 signer = stack.enter_context(custody.open(label))
                 with store.transaction(at=at, actor=actor) as tx:
                     _check_count(tx, role, expected)
@@ -653,8 +687,12 @@ def _check_requested(asked: CertificateRequest, kind: Certified, root: Certifica
         raise IssuanceError(message, code="request.key_certified")
 
 
+def _names(roots: Roots) -> set[str | None]:
+    return {one.certificate.subject.common_name for one in roots.certificates}
+
+
 def _check_name(subject: Subject, roots: Roots) -> None:
-    if subject.common_name in {one.certificate.subject.common_name for one in roots.certificates}:
+    if subject.common_name in _names(roots):
         message = "the root or a document signer has this name already: choose another"
         raise LocalProtocolError(message, code="authority.name_taken", clause="18013-5 Annex B")
 

@@ -34,9 +34,9 @@ from issuer.keystore import (
     open_signer,
     softhsm_environment,
 )
-from issuer.token_keys import clear_half_pair, held_labels
+from issuer.token_keys import clear_half_pair, held_labels, list_token_keys
 from mdl.errors import SigningError
-from mdl.keys import Signer
+from mdl.keys import PublicKey, Signer, signing_key_of
 
 __all__ = [
     "PIN_FILE",
@@ -255,6 +255,21 @@ class Custody:
     def labels(self) -> set[str]:
         """The labels that no new key can have."""
         return {*self.held()}
+
+    def examine(self, key: str) -> PublicKey:
+        """The key of that label, which somebody else made, as one that may be taken.
+
+        Raises:
+            SigningError: There is no such key, or the token would give it away (code ``signing.key_unprotected``).
+        """
+        with self.open(key) as signer:
+            public_key = signing_key_of(signer)
+        if isinstance(self.uri, Pkcs11Uri):
+            stored = list_token_keys(replace(self.uri, label=key), secret=self.secret)
+            if any(one.extractable for one in stored):
+                message = f"the token would give the key '{key}' away: make one that is not extractable"
+                raise SigningError(message, code="signing.key_unprotected")
+        return public_key
 
     def clear_half_pair(self, key: str) -> Held | None:
         """Delete half of a pair under that label, which the caller knows to be its own; what was there."""

@@ -41,6 +41,7 @@ class Founding:
         token: URI of a PKCS#11 token that exists, or of a prefix of aliases in AWS KMS (`issuer.custody`); None makes a
             SoftHSM token in the folder.
         iaca_key: Label of the root key in the token.
+        take_key: Whether the root key is in the token already, made with its own tool on `curve`; otherwise it is made.
         pin: Where the PIN comes from. None: a SoftHSM token that is made gets a random PIN in a file beside it, and
             any other token's PIN is asked for each time.
         store: A store in PostgreSQL, empty yet; None makes one in a file of the folder.
@@ -59,6 +60,7 @@ class Founding:
     crl_days: int = 30
     token: str | None = None
     iaca_key: str = "iaca"
+    take_key: bool = False
     pin: PinSource | None = None
     store: StorePlace | None = None
     policy: IssuancePolicy | None = None
@@ -78,6 +80,9 @@ class Founding:
         check_address(self.crl_uri)
         if self.time_zone is not None:
             find_time_zone(self.time_zone)
+        if self.take_key and self.token is None:
+            message = "a key is taken from a token that is there: name the token"
+            raise LocalProtocolError(message, code="authority.key_label")
         if self.token is not None:
             check_token(self.token, self.pin)
             parse_token(self.token).for_key(self.iaca_key)

@@ -756,6 +756,13 @@ class SessionPool:
                         f"token '{self.label}' is gone: connect it again", code="signing.token_lost", retryable=True
                     )
                 )
+            if _pin_state(self._token) is PinState.FINAL_TRY:
+                self._token = None
+                raise SigningError(
+                    "one more wrong PIN would lock the token: the PIN was not tried; check it, and log in once with "
+                    "the token's own tool",
+                    code="signing.pin_final_try",
+                )
             try:
                 self._owner = self._token.open(user_pin=self._pin.reveal())
             except self._pkcs11.PKCS11Error as exc:
@@ -823,7 +830,7 @@ def _find_token(module: _Module, configuration: str | None, uri: Pkcs11Uri) -> t
     for last in (False, True):
         started_with = module.enter(configuration)
         try:
-            found = [token for token in module.tokens() if _is_meant(token, uri)]
+            found = [token for token in module.tokens() if _is_meant(token, uri)] if _is_of(module, uri) else []
         except pkcs11.PKCS11Error as exc:
             if last or type(exc).__name__ not in _LOST:
                 raise _refusal(exc) from exc
@@ -929,7 +936,25 @@ def _is_meant(token: pkcs11.Token, uri: Pkcs11Uri) -> bool:
         and (uri.manufacturer is None or token.manufacturer_id == uri.manufacturer)
         and (uri.model is None or token.model == uri.model)
         and (uri.slot_id is None or token.slot.slot_id == uri.slot_id)
+        and (uri.slot_description is None or token.slot.slot_description == uri.slot_description)
+        and (uri.slot_manufacturer is None or token.slot.manufacturer_id == uri.slot_manufacturer)
     )
+
+
+def _is_of(module: _Module, uri: Pkcs11Uri) -> bool:
+    """Whether a URI means this library."""
+    library = module.library
+    return (
+        (uri.library_manufacturer is None or library.manufacturer_id == uri.library_manufacturer)
+        and (uri.library_description is None or library.library_description == uri.library_description)
+        and (uri.library_version is None or _version(uri.library_version) == tuple(library.library_version))
+    )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """A version of RFC 7512: without a minor number, that is 0."""
+    major, _, minor = text.partition(".")
+    return int(major), int(minor or 0)
 
 
 def create_token(path: str, label: str, *, configuration: str, so_pin: Secret, user_pin: Secret) -> None:

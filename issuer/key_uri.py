@@ -156,12 +156,18 @@ class Pkcs11Uri:
     left out but the module's path and one way to name the token (``token``, ``serial`` or ``slot-id``).
 
     Attributes:
-        module_path: Absolute path of the PKCS#11 library.
+        module_path: Absolute path of the PKCS#11 library. A URI may say ``module-name=softhsm2`` instead: the library
+            of that name in one of the system's folders (`MODULE_FOLDERS`), or in the folder that module-path names.
         token: Label of the token.
         serial: Serial number of the token.
         manufacturer: Manufacturer of the token.
         model: Model of the token.
         slot_id: Slot number.
+        slot_description: Description of the slot.
+        slot_manufacturer: Manufacturer of the slot.
+        library_manufacturer: Manufacturer of the PKCS#11 library.
+        library_description: Description of the library.
+        library_version: Version of the library, as ``2.6`` or ``2``.
         label: Label of the key (``object`` in the URI).
         id: Identifier of the key.
         pin_source: Path of a file that holds the user PIN; it goes before the caller's secret handler.
@@ -178,6 +184,11 @@ class Pkcs11Uri:
     manufacturer: str | None = None
     model: str | None = None
     slot_id: int | None = None
+    slot_description: str | None = None
+    slot_manufacturer: str | None = None
+    library_manufacturer: str | None = None
+    library_description: str | None = None
+    library_version: str | None = None
     label: str | None = None
     id: bytes | None = None
     pin_source: str | None = None
@@ -218,9 +229,14 @@ class Pkcs11Uri:
             raise invalid_uri("softhsm2-conf must give the absolute path of SoftHSM's configuration")
         if "pin_source" in fields:
             fields["pin_source"] = _pin_source_path(fields["pin_source"])
+        if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", fields.get("library_version", "0")):
+            raise invalid_uri("library-version is a number, or two with a point between them")
+        if "module_name" in fields:
+            fields["module_path"] = _find_module(fields.pop("module_name"), fields.get("module_path"))
         if not Path(fields.get("module_path", "")).is_absolute():
             raise invalid_uri(
-                "module-path must give the absolute path of the PKCS#11 library, as in ?module-path=/usr/lib/…"
+                "module-path must give the absolute path of the PKCS#11 library, as in ?module-path=/usr/lib/…, or "
+                "module-name its name"
             )
         if not {"token", "serial", "slot_id"} & fields.keys():
             raise invalid_uri("name the token: token=LABEL, serial=… or slot-id=…")
@@ -239,6 +255,11 @@ class Pkcs11Uri:
                 ("manufacturer", self.manufacturer),
                 ("model", self.model),
                 ("slot-id", self.slot_id),
+                ("slot-description", self.slot_description),
+                ("slot-manufacturer", self.slot_manufacturer),
+                ("library-manufacturer", self.library_manufacturer),
+                ("library-description", self.library_description),
+                ("library-version", self.library_version),
                 ("object", self.label),
             )
             if value is not None
@@ -265,16 +286,70 @@ _PATH_ATTRIBUTES: Final[Mapping[str, str]] = {
     "manufacturer": "manufacturer",
     "model": "model",
     "slot-id": "slot_id",
+    "slot-description": "slot_description",
+    "slot-manufacturer": "slot_manufacturer",
+    "library-manufacturer": "library_manufacturer",
+    "library-description": "library_description",
+    "library-version": "library_version",
     "object": "label",
     "id": "id",
     "type": "type",
 }
 _QUERY_ATTRIBUTES: Final[Mapping[str, str]] = {
     "module-path": "module_path",
+    "module-name": "module_name",
     "pin-source": "pin_source",
     "softhsm2-conf": "configuration",
 }
 _UNESCAPED: Final = "-._~:[]@!$'()*+,="
+
+
+MODULE_FOLDERS: Final = (
+    "/usr/lib/softhsm",
+    "/usr/lib/pkcs11",
+    "/usr/lib64/softhsm",
+    "/usr/lib64/pkcs11",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib/softhsm",
+    "/usr/local/lib/pkcs11",
+    "/usr/local/lib",
+    "/opt/homebrew/lib/softhsm",
+    "/opt/homebrew/lib",
+)
+"""Where a library is looked for by its name. Below ``/usr/lib`` also in the folder of the machine's architecture."""
+
+
+def _find_module(name: str, folder: str | None) -> str:
+    """The path of the library of a name: ``libNAME.so``, ``NAME.so`` or what is such on other systems.
+
+    Raises:
+        SigningError: The name is none, there is no such library, or the path beside it is another library's.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}", name):
+        raise invalid_uri("module-name is the name of a PKCS#11 library, without a folder, as softhsm2")
+    files = [f"{prefix}{name}{end}" for prefix in ("lib", "") for end in (".so", ".dylib", "")]
+    if folder is not None and not Path(folder).is_dir():
+        if Path(folder).name.split(".so")[0].removesuffix(".dylib") not in (name, f"lib{name}"):
+            raise invalid_uri("module-name and module-path name two libraries")
+        return folder
+    folders = [folder] if folder is not None else [*MODULE_FOLDERS, *_of_architecture()]
+    for place in folders:
+        for file in files:
+            if Path(place, file).is_file():
+                return str(Path(place, file))
+    raise SigningError(
+        f"there is no PKCS#11 library {name} in the folders of this system: install it, or give its module-path",
+        code="signing.module_missing",
+    )
+
+
+def _of_architecture() -> list[str]:
+    try:
+        below = sorted(one for one in Path("/usr/lib").glob("*-linux-gnu*") if one.is_dir())
+    except OSError:
+        return []
+    return [str(one / name) for one in below for name in ("softhsm", "pkcs11", ".")]
 
 
 def invalid_uri(reason: str) -> SigningError:

@@ -15,9 +15,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509 import load_der_x509_certificate
+
 from issuer.hsm import LostError, Mechanism, Session, SessionPool, import_pkcs11, look_at, open_pool
 from issuer.key_uri import Pkcs11Uri, SecretHandler, invalid_uri
-from mdl.errors import DecodeError, SigningError, VerificationError
+from mdl.errors import DecodeError, SigningError, UnsupportedError, VerificationError
 from mdl.keys import CURVES, Curve, PublicKey
 
 _log = logging.getLogger(__name__)
@@ -267,38 +270,79 @@ def _read_public_key(session: Session, uri: Pkcs11Uri) -> PublicKey:
 
 
 def _public_half(session: Session, uri: Pkcs11Uri, private_key: Any) -> PublicKey:
-    """The public key object that goes with a private one."""
-    pkcs11 = import_pkcs11()
-    identifier, label = private_key[pkcs11.Attribute.ID], private_key[pkcs11.Attribute.LABEL]
+    """The public key that goes with a private one: of its public key object or, without one, of its certificate.
+
+    It is believed when the private key has made a signature that it verifies, and not before.
+    """
+    name = _name_of(private_key)
     # Tools agree on the id more often than on the label; a key without an id has only its label.
-    found = _find(session, replace(uri, id=identifier or None, label=None if identifier else label), "PUBLIC_KEY")
+    named = replace(uri, id=name[1] or None, label=None if name[1] else name[0])
+    found = _find(session, named, "PUBLIC_KEY")
     if len(found) > 1:
-        found = [key for key in found if key[pkcs11.Attribute.LABEL] == label]
-    if len(found) != 1:
-        raise SigningError(
-            f"the token has {len(found) or 'no'} public key objects that go with the private key: import exactly one, "
-            "with the same id",
-            code="signing.public_key_missing",
-        )
-    try:
-        curve = _CURVES_BY_PARAMETERS.get(found[0][pkcs11.Attribute.EC_PARAMS])
-    except pkcs11.AttributeTypeInvalid:
-        curve = None  # an RSA key, for example
+        found = [one for one in found if _name_of(one)[0] == name[0]] or found
+    keys: list[PublicKey] = []
+    failure: SigningError | None = None
+    for one in found:
+        try:
+            keys.append(_key_of_object(one))
+        except SigningError as exc:
+            failure = exc
+    if not keys:
+        keys = [key for one in _find(session, named, "CERTIFICATE") if (key := _key_of_certificate(one)) is not None]
+    distinct = {key.spki: key for key in keys}
+    if len(distinct) == 1:
+        return keys[0]
+    if failure is not None and not keys:
+        raise failure
+    raise SigningError(
+        f"the token has {len(distinct) or 'no'} public keys that go with the private key: import exactly one, or its "
+        "certificate, with the same id",
+        code="signing.public_key_missing",
+    )
+
+
+def _key_of_object(stored: Any) -> PublicKey:
+    """The key of a public key object."""
+    attribute = import_pkcs11().Attribute
+    # An RSA key, for example, has no such parameters.
+    curve = _CURVES_BY_PARAMETERS.get(_attribute(stored, attribute.EC_PARAMS) or b"")
     if curve is None:
         raise SigningError("the key is not on a curve that we support", code="signing.curve_unsupported")
     try:
-        return PublicKey.from_point(curve, _point(found[0][pkcs11.Attribute.EC_POINT], curve))
+        return PublicKey.from_point(curve, _point(_attribute(stored, attribute.EC_POINT) or b"", curve))
     except DecodeError as exc:
         raise SigningError(
             f"the public key object on the token is no point on {curve.name}", code="signing.public_key_malformed"
         ) from exc
 
 
+def _key_of_certificate(stored: Any) -> PublicKey | None:
+    """The key that a certificate on the token is of; None where we could not sign with it."""
+    try:
+        certificate = load_der_x509_certificate(_attribute(stored, import_pkcs11().Attribute.VALUE) or b"")
+        key = PublicKey.from_cryptography(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm, DecodeError, UnsupportedError):
+        return None
+    return key if key.curve.name in SIGNING_CURVES else None
+
+
 def _point(value: bytes, curve: Curve) -> bytes:
-    """EC_POINT without its wrapping: an OCTET STRING by the specification, bare on some tokens."""
-    size = 1 + 2 * curve.coordinate_size if curve.kind == "EC" else curve.coordinate_size
-    wrapping = b"\x04" + (bytes((size,)) if size < 0x80 else bytes((0x81, size)))
-    return value.removeprefix(wrapping) if len(value) == len(wrapping) + size else value
+    """EC_POINT without its wrapping: an OCTET STRING by the specification; a BIT STRING, or bare, on some tokens.
+
+    No form of one is as long as a bare point.
+    """
+    size = curve.coordinate_size
+    sizes = (1 + 2 * size, 1 + size) if curve.kind == "EC" else (size,)
+    if len(value) in sizes:
+        return value
+    for header in (b"\x04", b"\x03"):
+        unused = b"\x00" if header == b"\x03" else b""
+        for inner in sizes:
+            length = inner + len(unused)
+            wrapping = header + (bytes((length,)) if length < 0x80 else bytes((0x81, length))) + unused
+            if len(value) == len(wrapping) + inner and value.startswith(wrapping):
+                return value[len(wrapping) :]
+    return value
 
 
 def _flag(key: Any, name: str) -> bool:

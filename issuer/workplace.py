@@ -21,10 +21,11 @@ from issuer.operations import permitted, refusals
 from issuer.policy import IssuancePolicy
 from issuer.restoring import SKIPPED, Restored, Seen, compare, look, require_current, take_over
 from issuer.signers import CERTIFIED, Roots
-from issuer.store import Clock, PostgresStore, Reader, SqliteStore, Store, Transaction
+from issuer.store import Clock, PostgresStore, Reader, Role, SqliteStore, Store, Transaction
 from issuer.store.copies import identity, put_back, write_copy
 from issuer.token_keys import public_labels
 from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError
+from mdl.keys import PublicKey
 
 __all__ = ["SOFTHSM_FOLDER", "STATE_FILE", "STORE_FILE", "Backup", "Workplace"]
 
@@ -374,6 +375,30 @@ class Workplace:
                 for one, how in passed.items():
                     tx.record(Event.KEY_PASSED_OVER, label=one, kind=how.value)
         return label
+
+    def _take_key(self, reader: Reader, custody: Custody, key: str, role: Role, iaca_key: str) -> PublicKey:
+        """A key that the token's own tool made, if it may be taken for that role; its label stays.
+
+        Raises:
+            LocalProtocolError: The label makes no file name or is another role's (code ``authority.key_label``), or
+                the authority has the key already (``authority.key_taken``).
+            SigningError: There is no such key, or it is not protected.
+        """
+        own = is_own_label(key, iaca_key) and not key.startswith(f"{CERTIFIED[role].name}-")
+        if own or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", key) is None:
+            message = "a key is taken by a label of letters, digits, - and _ that is not as those of another role"
+            raise LocalProtocolError(message, code="authority.key_label")
+        known = reader.signers()
+        if any(one.key == key for one in known):
+            raise LocalProtocolError("the authority has this key already", code="authority.key_taken")
+        public_key = custody.examine(key)
+        if public_key.spki in {
+            *(one.public_key for one in known),
+            *(one.certificate.spki for one in reader.certificates()),
+        }:
+            message = "the authority has this key already, under another label: a key does one thing"
+            raise LocalProtocolError(message, code="authority.key_taken")
+        return public_key
 
     def half_pairs(self) -> dict[str, Held]:
         """The halves of key pairs that the token has under labels of this authority, by label.

@@ -110,6 +110,11 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "with a PIN in a file that only you can read, unless one is given)",
     )
     keys.add_argument("--key-label", default="iaca", metavar="LABEL", help="label of the root key (default: iaca)")
+    keys.add_argument(
+        "--take-key",
+        action="store_true",
+        help="take the key of that label, which the token's own tool made, on the curve that --curve names",
+    )
     keys.add_argument("--curve", default="P-256", choices=ROOT_CURVES, help="curve of the root key (default: P-256)")
     keys.add_argument(
         "--days", type=_count, default=3285, metavar="N", help="life of the root (default: 3285, 9 years)"
@@ -247,6 +252,7 @@ def _init(arguments: argparse.Namespace) -> int:
         crl_days=arguments.crl_days,
         token=arguments.token_uri,
         iaca_key=arguments.key_label,
+        take_key=arguments.take_key,
         pin=_pin_source(arguments),
         store=_store_place(arguments),
         policy=None if arguments.policy is None else read_policy(arguments.policy),

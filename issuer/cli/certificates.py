@@ -43,6 +43,7 @@ def add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentParse
     verb = add_verb(commands, "ds", text, text, _ds)
     verb.add_argument("--common-name", metavar="NAME", help="its name (default: the root's, DS and a number)")
     verb.add_argument("--curve", default="P-256", choices=_SIGNER_CURVES, help="curve of its key (default: P-256)")
+    _add_key(verb)
     verb.add_argument(
         "--days",
         type=count,
@@ -66,6 +67,7 @@ def add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentParse
     verb.add_argument("--common-name", metavar="NAME", help="its name (default: the root's, the role and a number)")
     verb.add_argument("--organization", metavar="NAME", help="for its name (default: the root's)")
     verb.add_argument("--curve", choices=_SIGNER_CURVES, help="curve of a key that is made (default: P-256)")
+    _add_key(verb)
     verb.add_argument("--days", type=count, metavar="N", help="its life (default: as long as its profile allows)")
     verb.add_argument("--crl-url", metavar="URL", help="for a root: where its CRLs will be served")
 
@@ -87,6 +89,7 @@ def add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentParse
     )
     verb.add_argument("--common-name", metavar="NAME", help="another name (default: the old root's, byte for byte)")
     verb.add_argument("--curve", default="P-256", choices=ROOT_CURVES, help="curve of its key (default: P-256)")
+    _add_key(verb)
     verb.add_argument("--days", type=count, default=3285, metavar="N", help="its life (default: 3285, 9 years)")
     verb.add_argument(
         "--crl-url", metavar="URL", help="where its CRLs will be served (default: beside the old root's, with a number)"
@@ -101,6 +104,12 @@ def add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentParse
     verb.set_defaults(command=lambda arguments: "rekey --link" if arguments.link else "rekey")
     verb.add_argument(
         "--link", action="store_true", help="have the old root certify the new key too, for who trusts only the old one"
+    )
+
+
+def _add_key(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--key", metavar="LABEL", help="take a key that the token's own tool made, by its label (default: one is made)"
     )
 
 
@@ -146,7 +155,7 @@ def _certify_command(arguments: argparse.Namespace) -> str:
 
 def _ds(arguments: argparse.Namespace) -> int:
     issued = open_authority(arguments).certify_signer(
-        at=now, common_name=arguments.common_name, curve=arguments.curve, days=arguments.days
+        at=now, common_name=arguments.common_name, curve=arguments.curve, days=arguments.days, key=arguments.key
     )
     then = "next: mdl issuer issue RECORD.json --device-key … --out …"
     return _tell_signer(arguments, issued, "The document signer is ready.", then)
@@ -175,6 +184,7 @@ def _certify(arguments: argparse.Namespace) -> int:
             organization=arguments.organization,
             curve=arguments.curve or "P-256",
             days=arguments.days,
+            key=arguments.key,
         )
     title = CERTIFIED[role].profile.title
     return _tell_signer(arguments, issued, f"The certificate is issued: {title}.", "next: hand it to whoever signs")
@@ -194,6 +204,7 @@ def _found_ca(arguments: argparse.Namespace, role: Role) -> int:
         common_name=arguments.common_name,
         curve=arguments.curve or "P-256",
         days=arguments.days or 3285,
+        key=arguments.key,
     )
     return _tell_root(
         arguments, issued, "The root is made.", "next: give it to whoever shall trust it, and serve its CRL"
@@ -210,6 +221,7 @@ def _rekey(arguments: argparse.Namespace) -> int:
         crl_uri=arguments.crl_url,
         crl_days=arguments.crl_days,
         link=arguments.link,
+        key=arguments.key,
     )
     then = "next: serve its CRL, announce the root, and make document signers when it certifies"
     return _tell_root(arguments, issued, "The next root is made.", then)
