@@ -1,6 +1,6 @@
-"""What the reader checks, by clause, and what it leaves to others: the tables of the documentation.
+"""The tables of the documentation: the checks of the reader by clause, and what the reader does not check.
 
-The rows about what is checked come from `reader.report`; here stands only what is not, and who has to look.
+The rows about checks come from `reader.report`; this module has only the rows about what is not checked.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["UNCHECKED", "Unchecked", "checks_as_markdown", "policies_as_markdown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unchecked:
-    """Something that matters and that `reader.verification` does not look at.
+    """A requirement that `reader.verification` does not check.
 
     Attributes:
-        clause: Where it stands, or the document that it comes from.
-        what: What is not checked.
-        why: Why not, and who has to.
+        clause: The clause that states it.
+        what: The requirement.
+        why: The reason, and the party that has to check it.
     """
 
     clause: str
@@ -117,7 +117,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def checks_as_markdown() -> str:
-    """The page about what is checked and what is not, by clause."""
+    """The page about checks and about what is not checked, by clause."""
     checked = [(clause, REQUIREMENTS[name], f"`{name}`") for name, clause in CHECKS.items()]
     unchecked = [(one.clause, one.what, one.why) for one in UNCHECKED]
     return "\n".join(
@@ -142,7 +142,7 @@ def checks_as_markdown() -> str:
 
 
 def policies_as_markdown() -> str:
-    """The page about what each policy makes of each deviation."""
+    """The page about the grade that each policy gives to each deviation."""
     policies = [policy.value for policy in Policy]
     rows = [
         (

@@ -1,12 +1,12 @@
-"""The doctor: what a refused response would have verified over, and so which input differs from what the reader used.
+"""Diagnosis of a refused response: which session transcript did the device authenticate instead of the reader's?
 
-A verifier has one session, decided before the response came, and a response made for another one is refused: that is
-what the session is for. This module is for the person who must find out why. It tries the handovers of `mdl.session`,
-as the standard has them and with the mistakes that are made in practice (`reader.candidates`), and says by name which
-one the device authenticated, or that it was none of them.
+A verifier has one session, fixed before the response arrived, and refuses a response for another session. This module
+is for the person who must find the cause. It tries the handovers of `mdl.session`, in the standard's form and with
+mistakes that occur in practice (`reader.candidates`), and names the one that the device authenticated, if it is among
+them.
 
-It decides nothing. Issuer, validity and revocation are not looked at; a `Diagnosis` has no element values, no
-transcript that could be used, and no truth value, and whatever it says, the refusal stands.
+A diagnosis decides nothing: issuer, validity and revocation are not checked. A `Diagnosis` has no element values, no
+usable transcript and no truth value, and the refusal stands whatever its content.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ __all__ = [
 ]
 
 MAX_CANDIDATES: Final = 1024
-"""How many candidates are tried for one document at most, inclusive."""
+"""Largest number of candidates that are tried for one document, inclusive."""
 MAX_DOCUMENTS: Final = 4
-"""How many documents of a response are looked at, inclusive."""
+"""Largest number of documents of a response that are diagnosed, inclusive."""
 MAX_SIGNED_SIZE: Final = 262_144
-"""Largest document type and device-signed elements of a document that is tried, in bytes together, inclusive."""
+"""Largest sum of the sizes of document type and device-signed elements that is tried, in bytes, inclusive."""
 
 _STANDS: Final = (
     "The refusal stands: a diagnosis accepts nothing. Mend the side that is wrong, and ask for a new response."
@@ -62,7 +62,7 @@ _STANDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Something that can be seen without trying anything.
+    """An observation that needs no candidate.
 
     Attributes:
         code: A stable dotted identifier.
@@ -75,11 +75,11 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Untried:
-    """A handover that could not be tried; for want of ``jwk_thumbprint`` only as for an answer that is not encrypted.
+    """A handover that could not be tried, or if only ``jwk_thumbprint`` is missing, only for an unencrypted answer.
 
     Attributes:
         form: The handover.
-        missing: What would have to be known.
+        missing: The missing inputs.
     """
 
     form: Form
@@ -88,17 +88,17 @@ class Untried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentDiagnosis:
-    """What was found out about one document.
+    """The diagnosis of one document.
 
     Attributes:
         index: Its index in the response.
         doctype: The document type that it claims.
-        proof: ``deviceSignature`` or ``deviceMac``; empty where it has not exactly one of them.
-        tried: How many different candidates were tried.
+        proof: ``deviceSignature`` or ``deviceMac``; empty if the document does not have exactly one of them.
+        tried: The number of different candidates that were tried.
         match: The candidate over which the proof verifies, or None.
-        differs: The parts of the reader's transcript that the match has otherwise: ``DeviceEngagementBytes``,
-            ``EReaderKeyBytes``, ``Handover``; empty where the transcript is the reader's own, or is not known.
-        observations: What else can be seen.
+        differs: The parts of the reader's transcript that differ from the match: ``DeviceEngagementBytes``,
+            ``EReaderKeyBytes``, ``Handover``; empty if the match is the reader's own transcript, or that is not known.
+        observations: Further observations.
     """
 
     index: int
@@ -119,7 +119,7 @@ class DocumentDiagnosis:
         return self.match is not None and self.match == Candidate(Form.GIVEN)
 
     def lines(self) -> tuple[str, ...]:
-        """What was found out, a line each."""
+        """The results, one line each."""
         lines = [f"document {self.index} ({self.doctype}), {self.proof or 'not exactly one device authentication'}"]
         if self.is_readers_own:
             lines.append("device authentication verifies over the reader's own transcript: a refusal has another cause")
@@ -136,16 +136,16 @@ class DocumentDiagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What was found out about a refused response. It is no verdict, and the refusal stands.
+    """The diagnosis of a refused response. It is no verdict, and the refusal stands.
 
     Attributes:
         documents: Document by document, at most `MAX_DOCUMENTS`.
-        omitted: How many documents more the response has.
-        readers_transcript: What the reader's transcript is, where it is one of the candidates; None where it is none
-            of them or is not known.
+        omitted: The number of further documents in the response.
+        readers_transcript: The candidate that is the reader's transcript; None if there is none, or the transcript is
+            not known.
         untried: The handovers that could not be tried.
-        refused_by: The checks that refuse, by the verifier's report; empty where none was given.
-        not_done: What of the response or of its session could not be looked at, besides.
+        refused_by: The checks that refuse, by the verifier's report; empty if no report was given.
+        not_done: Further parts of the response or of its session that could not be diagnosed.
     """
 
     documents: tuple[DocumentDiagnosis, ...]
@@ -161,7 +161,7 @@ class Diagnosis:
 
     @property
     def conclusion(self) -> str:
-        """The last word, which is always the same."""
+        """The conclusion, which is always the same."""
         return _STANDS
 
     def __str__(self) -> str:
@@ -174,7 +174,7 @@ class Diagnosis:
         return "\n".join((*lines, self.conclusion))
 
     def remarks(self) -> tuple[str, ...]:
-        """What was found out about the whole, a line each."""
+        """Remarks about the response as a whole, one line each."""
         lines = []
         if not self.documents:
             lines.append("the response holds no document")
@@ -189,24 +189,24 @@ class Diagnosis:
         return (*lines, *(f"not done: {one.detail} [{one.code}]" for one in self.not_done))
 
     def worth_knowing(self) -> tuple[Untried, ...]:
-        """The handovers that could not be tried, as long as some document is without an explanation."""
+        """The handovers that could not be tried, if a document is still without an explanation."""
         return self.untried if any(one.match is None for one in self.documents) else ()
 
 
 def diagnose(response: bytes, known: Known, *, report: Report | None = None) -> Diagnosis:
-    """Find out for which session a refused response was made.
+    """Find the session that a refused response was made for.
 
     At most `MAX_CANDIDATES` candidates are tried for each of the first `MAX_DOCUMENTS` documents, the likeliest first,
     and none after the one that verifies.
 
     Args:
         response: The encoded DeviceResponse that was refused.
-        known: What is known of the session.
-        report: The verifier's report on it, where there is one.
+        known: The known inputs of the session.
+        report: The verifier's report on the response, or None.
 
     Raises:
         DecodeError: The response is not what the CDDL says; ``.path`` tells where.
-        ValueError: The report accepts: there is no refusal to be explained.
+        ValueError: The report accepts the response, so there is no refusal to explain.
     """
     if report is not None and report.accepted:
         msg = "the report accepts: there is no refusal to be explained"
@@ -241,7 +241,7 @@ def _not_done(unsupported: tuple[str, ...], known: Known, *, unexplained: bool) 
 
 
 def _identify(given: SessionTranscript | None, tried: tuple[Session, ...]) -> Candidate | None:
-    """Which candidate the reader's own transcript is."""
+    """The candidate that is the reader's own transcript."""
     if given is None:
         return None
     same = (one.candidate for one in tried if one.written == given.encoded and one.candidate.form is not Form.GIVEN)
@@ -253,7 +253,7 @@ def _identify(given: SessionTranscript | None, tried: tuple[Session, ...]) -> Ca
 
 @dataclass(frozen=True, slots=True)
 class _Patient:
-    """A document, and what of its security object could be read. Nothing of it is verified."""
+    """A document, and the parts of its security object that decode. Nothing of it is verified."""
 
     document: Document
     mso: MobileSecurityObject | None
@@ -330,7 +330,7 @@ class _Attempt:
 
     @cached_property
     def mark(self) -> bytes:
-        """A digest of what is tried: the bytes themselves may be large, and there are many."""
+        """A digest of the bytes that are tried, which may be large and many."""
         digest = hashlib.sha256(hashlib.sha256(self.payload).digest())
         digest.update(self.session.transcript.encoded)
         return digest.digest()
@@ -360,7 +360,7 @@ def _search(
 def _attempts(
     signed: DeviceSigned, patients: list[_Patient], index: int, tried: tuple[Session, ...]
 ) -> Iterator[_Attempt]:
-    """What the device may have authenticated: each session, then the plain ones with a mistake in what is around."""
+    """The bytes that the device may have authenticated: each session, then plain ones with a mistake around them."""
     document = patients[index].document
     spaces = signed.name_spaces_bytes.raw
     for session in tried:
@@ -376,7 +376,7 @@ def _attempts(
 
 
 def _authentication(written: bytes, doctype: str, spaces: bytes) -> bytes:
-    """DeviceAuthenticationBytes with anything in the place of the transcript."""
+    """DeviceAuthenticationBytes with any bytes in the place of the transcript."""
     return wrap24(b"\x84" + encode("DeviceAuthentication") + written + encode(doctype) + spaces)
 
 
@@ -417,7 +417,7 @@ def _mistaken(
 def _signature_checks(
     seen: list[Observation], signature: CoseSign1, key: PublicKey, patients: list[_Patient], known: Known
 ) -> list[tuple[Deviation | None, _Check]]:
-    """The check with the device key, then with keys that are taken for it; what is odd is seen, and looked past."""
+    """Verification with the device key, then with keys that are often mistaken for it; oddities are only noted."""
     if signature.payload is not None:
         seen.append(_ATTACHED)
     if key.curve.algorithm is None:
@@ -503,7 +503,7 @@ def _mac_checks(
 
 
 def _is_other_key(reader_key: EphemeralKey, known: Known) -> bool:
-    """Whether the transcript, or what was given beside it, has another ephemeral key of the reader."""
+    """Whether the transcript, or an input beside it, has another ephemeral key of the reader."""
     raw = known.e_reader_key
     if raw is None and known.transcript is not None:
         slice_ = decode_view(known.transcript.encoded)[1]
@@ -545,7 +545,7 @@ _PARTS: Final = ("DeviceEngagementBytes", "EReaderKeyBytes", "Handover")
 
 
 def _differences(given: SessionTranscript | None, session: Session | None) -> tuple[str, ...]:
-    """The parts in which the transcript that was authenticated is not the reader's."""
+    """The parts in which the authenticated transcript differs from the reader's."""
     if given is None or session is None or session.transcript == given:
         return ()
     ours, theirs = decode_view(given.encoded), decode_view(session.transcript.encoded)

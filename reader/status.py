@@ -1,8 +1,8 @@
-"""What a status list or identifier list says about a security object, and whether that list is to be believed.
+"""Verification of status lists and identifier lists, and the look-up of a security object in them.
 
-Nothing is fetched here. A list is believed when its signer chains to the root that issued the document signer, or to
-the certificate which the security object itself names. Believing costs some signatures and is remembered by the bytes
-of the token; looking up one security object afterwards costs next to nothing.
+Nothing is fetched here. A list is accepted if its signer chains to the root that issued the document signer, or to the
+certificate that the security object names. Verification costs some signatures, and the result is remembered by the
+bytes of the token; looking up a security object afterwards costs almost nothing.
 
      (1) decode the token; its ``sub`` is the address in the security object, its kind the kind asked for
      (2) the signature, by the first certificate of the protected x5chain; the algorithm goes with the key's curve
@@ -14,9 +14,9 @@ of the token; looking up one security object afterwards costs next to nothing.
      (7) the status at the index, or the identifier
      (8) exp is there; at the time of verification: certificates valid, iat not later, exp not reached; no newer list
 
-A list that passes (1) to (6) and says "revoked" refuses whatever (8) finds: revocation is final, so an old list is as
-good for that as a new one. One that says "suspended" is held against the newer ones: the newest decides. A list that
-neither revokes nor clears counts as absent (docs/adr/0017).
+A list that passes (1) to (6) and says "revoked" refuses the document whatever (8) finds: revocation is final, so an old
+list is as good as a new one. If a list says "suspended", the newest list decides. A list that neither revokes nor
+clears counts as absent (docs/adr/0017).
 
 Spec:
     18013-5 second edition (draft) 12.3.6; pki.md §2.8 and §7.
@@ -91,16 +91,17 @@ _PLACE_RULES: Final = frozenset(("revocation-list.issuer.country", "revocation-l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedList:
-    """A list whose signer is authorised; `refusal` tells whether it may be used at some time.
+    """A list whose signer is authorised; `refusal` says whether it may be used at a given time.
 
     Attributes:
         content: The list.
         issued_at: ``iat``.
-        begins: From when the token is valid, inclusive: ``iat`` or, where that is later, ``nbf``.
-        expires: ``exp``: not to be used from then on; None where it does not say: then it clears nobody.
+        begins: The start of the token's validity, inclusive: the later of ``iat`` and ``nbf``.
+        expires: ``exp``: the end of the token's use, exclusive; None if it is missing, and then the list clears
+            nothing.
         ttl: How long a copy may be kept before a newer one is looked for, or None.
-        not_before: From when every certificate is valid, inclusive.
-        not_after: Until when every certificate is valid, inclusive.
+        not_before: The start of the validity of all certificates, inclusive.
+        not_after: The end of the validity of all certificates, inclusive.
         chain: Certificate and issuer, from the list signer to the trust point.
         deviations: Harmless deviations: code ``status.…`` and detail.
     """
@@ -121,11 +122,11 @@ class VerifiedList:
         return Age(self.issued_at)
 
     def is_early(self, at: datetime, skew: timedelta = timedelta(0)) -> bool:
-        """Whether the list is from the future; `skew` is how far the clock may be off."""
+        """Whether the list is from the future; `skew` is the tolerance for the clock."""
         return self.begins - at > skew
 
     def refusal(self, at: datetime, skew: timedelta = timedelta(0)) -> str | None:
-        """Why the list clears nobody at that time, or None; `skew` is how far the clock may be off."""
+        """The reason why the list clears nothing at that time, or None; `skew` is the tolerance for the clock."""
         if self.expires is None:
             return "the status list does not say when it expires"
         if at - self.expires >= skew:
@@ -138,16 +139,16 @@ class VerifiedList:
 
 
 def verify_status_token(token: StatusToken, *, issuer: Certificate, certificate: bytes | None = None) -> VerifiedList:
-    """Verify who signed a list, and decode it: steps (2) to (6).
+    """Verify the signer of a list, and decode the list: steps (2) to (6).
 
     Args:
         token: The token.
         issuer: The root that issued the document signer.
-        certificate: The certificate that the security object names (DER), or None where it names none.
+        certificate: The certificate that the security object names (DER), or None.
 
     Raises:
-        VerificationError: Its signer is not authorised (codes ``status.…``, ``signature.…``).
-        UnsupportedError: An algorithm or key that is not of the standard.
+        VerificationError: The signer is not authorised (codes ``status.…``, ``signature.…``).
+        UnsupportedError: The standard does not have an algorithm or key.
         DecodeError: A certificate or the list is malformed.
     """
     if not token.x5chain:
@@ -220,12 +221,12 @@ _OTHER: Final = "the status list says something else than valid"
 
 @dataclass(slots=True, eq=False)
 class _Known:
-    """A token that has been seen: what it is for, or that it is none, and what verifying it came to.
+    """A remembered token with the results of its verification.
 
     Attributes:
-        place: Kind and address, or None where the bytes are no token.
-        problem: Why they are none.
-        size: About how many bytes it takes to remember.
+        place: Kind and address, or None if the bytes are no token.
+        problem: The reason why they are no token.
+        size: About how many bytes of memory the entry takes.
         verified: The verified list by trust point: root and pinned certificate.
     """
 
@@ -237,12 +238,12 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _AtHand:
-    """The tokens of one `Evidence`, by what they are for.
+    """The tokens of one `Evidence`, by kind and address.
 
     Attributes:
         places: The tokens for each kind and address.
         addresses: The addresses of all of them.
-        problem: Why one does not decode, whom it concerns cannot be told; empty where all do.
+        problem: The reason why a token does not decode, so that its address is unknown; empty if all tokens decode.
     """
 
     places: dict[tuple[ListKind, str], tuple[bytes, ...]]
@@ -251,7 +252,7 @@ class _AtHand:
 
 
 class StatusJudge:
-    """Says whether a security object is revoked; remembers which tokens it has verified. Threads may share one."""
+    """Judges whether a security object is revoked, and remembers verified tokens. Threads may share a judge."""
 
     def __init__(
         self,
@@ -260,12 +261,12 @@ class StatusJudge:
         max_bytes: int = _MAX_REMEMBERED_BYTES,
         crls: CrlJudge | None = None,
     ) -> None:
-        """Start with nothing remembered.
+        """Create a judge.
 
         Args:
-            skew: How far the clock may be off.
+            skew: The tolerance for the clock.
             max_bytes: About how many bytes of tokens and lists to remember.
-            crls: Who judges the lists' signers; None makes one for that skew.
+            crls: The judge of the lists' signers; None creates one with the same skew.
         """
         self._skew = skew
         self._crls = CrlJudge(skew=skew) if crls is None else crls
@@ -280,14 +281,14 @@ class StatusJudge:
         Args:
             status: Its ``status`` member as decoded; not None.
             issuer: The root that issued the document signer.
-            evidence: The evidence at hand; tokens for other addresses are ignored, and a list whose signer one of the
-                CRLs revokes is not believed.
+            evidence: The evidence at hand; tokens for other addresses are ignored, and a list whose signer is revoked
+                by one of the CRLs is not accepted.
             at: The time of verification.
 
         Returns:
-            FAILED if an authentic list says that it is revoked (an expired one too: revocation is final) or the newest
-            says that it is suspended, or if the status member is malformed. PASSED if for every list that the status
-            member names the newest one is fresh and calls it valid. INDETERMINATE otherwise, with the reason.
+            FAILED if an authentic list says "revoked" (an expired list counts too: revocation is final), if the newest
+            list says "suspended", or if the status member is malformed. PASSED if, for every list that the status
+            member names, the newest copy is fresh and says "valid". INDETERMINATE otherwise, with the reason.
         """
         try:
             reference = StatusReference.decode(status)
@@ -304,7 +305,7 @@ class StatusJudge:
     def _look_up(
         self, info: StatusInfo, issuer: Certificate, at_hand: _AtHand, at: datetime, evidence: Evidence
     ) -> Judgement:
-        """Look one place up, in every token for that address."""
+        """Look up one place in every token for its address."""
         reasons: list[str] = []
         suspended: Age | None = None
         valid: list[VerifiedList] = []
@@ -367,7 +368,7 @@ class StatusJudge:
         return found
 
     def _sort(self, evidence: Evidence) -> _AtHand:
-        """Sort tokens by what they are for; one that is known is not decoded again."""
+        """Sort tokens by kind and address; a remembered token is not decoded again."""
         places: dict[tuple[ListKind, str], tuple[bytes, ...]] = {}
         problem = ""
         for data in dict.fromkeys(evidence.status_tokens):
@@ -387,13 +388,13 @@ class StatusJudge:
         return _AtHand(places, frozenset(uri for _, uri in places), problem)
 
     def _forget(self) -> None:
-        """Forget what was not at hand for longest; the newest stays, whatever its size."""
+        """Forget the least recently used tokens; the newest token stays, whatever its size."""
         while len(self._known) > 1 and (self._size > self._max_bytes or len(self._known) > _MAX_TOKENS):
             self._size -= self._known.popitem(last=False)[1].size
 
 
 def _combined(results: Sequence[Judgement], reference: StatusReference) -> Judgement:
-    """All lists that a security object names must let it pass."""
+    """Combine the results of all lists that a security object names: each must pass."""
     for outcome in (Outcome.FAILED, Outcome.INDETERMINATE):
         for one in results:
             if one.outcome is outcome:
@@ -413,7 +414,7 @@ def _known(data: bytes) -> _Known:
 
 
 def _absence(info: StatusInfo, at_hand: _AtHand) -> str:
-    """Why there is no list to look into."""
+    """The reason why no list is at hand."""
     if info.uri in at_hand.addresses:
         return "the token for that address holds another kind of list"
     absent = "no status list at hand for this address"
@@ -429,10 +430,10 @@ def _size(found: VerifiedList) -> int:
 
 
 def _status(info: StatusInfo, content: StatusList | IdentifierList) -> str | None:
-    """What a list says of a security object, or None where that is "valid".
+    """The statement of a list about a security object, or None for "valid".
 
     Raises:
-        VerificationError: It says nothing about it.
+        VerificationError: The list has no statement about it.
     """
     if isinstance(info, StatusListInfo) and isinstance(content, StatusList):
         status = content.status(info.index)

@@ -1,8 +1,8 @@
-"""The harness protocol: how a test harness in any language puts this reader under test.
+"""The harness protocol, by which a test harness in any language tests this reader.
 
-One JSON object a line comes in, one a line goes out, with the same ``id`` and in the same order. The loop ends when the
-input does, and nothing that is sent ends it before: a line that is no task is answered with ``error``, a task that this
-reader does not know with ``unsupported``, and a response, however malformed, with ``accept`` or ``reject``.
+One JSON object a line comes in, one a line goes out, with the same ``id`` and in the same order. The loop ends
+only with the input: a line that is no task is answered with ``error``, a task that this reader does not know with
+``unsupported``, and a response, however malformed, with ``accept`` or ``reject``.
 
     → {"id": "1", "task": "verify", "response": B64U, "trust_anchors": [PEM…], "session_transcript": B64U,
        "reader_key": PEM | null, "request": B64U | null, "at": "2026-01-31T00:00:00Z", "crls": [B64U…],
@@ -67,22 +67,22 @@ _KindT = TypeVar("_KindT", Policy, Revocation)
 
 
 class _TaskError(Exception):
-    """The task itself cannot be understood; the text is the answer's message."""
+    """The task is malformed; the text is the message of the answer."""
 
 
 class _UnsupportedTaskError(Exception):
-    """The task asks for something that this reader does not know; the text is the answer's message."""
+    """This reader does not support the task; the text is the message of the answer."""
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer tasks until the input ends.
 
     Args:
-        source: Where tasks come from; it is never read further than the line at hand.
-        sink: Where answers go; each is flushed.
+        source: The stream of tasks; it is read line by line.
+        sink: The stream for answers; each answer is flushed.
 
     Raises:
-        OSError: One of the two fails, for example since whoever asked has gone.
+        OSError: A stream fails, for example because the harness has ended.
     """
     subject = ReaderSubject()
     while True:
@@ -103,7 +103,7 @@ def _ends_in_time(line: bytes) -> bool:
 
 
 class ReaderSubject:
-    """This reader as a subject: one task in, one answer out. It remembers verifiers, not tasks."""
+    """Answers tasks, one answer for each. It remembers verifiers, not tasks."""
 
     def __init__(self) -> None:
         self._verifiers: OrderedDict[bytes, Verifier] = OrderedDict()
@@ -115,7 +115,7 @@ class ReaderSubject:
             line: The line, with or without its end.
 
         Returns:
-            The answer; whatever the line holds, this does not raise.
+            The answer. No line makes this method raise.
         """
         try:
             task = _parse(line)
@@ -172,7 +172,7 @@ class ReaderSubject:
         return _answer(number, "accept", indeterminate=list(verified.report.indeterminate), documents=documents)
 
     def _verifier(self, task: Mapping[str, Any], policy: Policy, revocation: Revocation) -> Verifier | None:
-        """A verifier for those anchors, made now or before; None where there is no anchor."""
+        """A verifier for the anchors, new or remembered; None if there is no anchor."""
         given = _anchors(task)
         if not given:
             return None
@@ -219,7 +219,7 @@ def _answer(
 
 
 def _document(document: VerifiedDocument) -> dict[str, Any]:
-    """A verified document, its elements in diagnostic notation, those of the device among those of the issuer."""
+    """A verified document with its elements, issuer-signed and device-signed, in diagnostic notation."""
     elements: dict[str, dict[str, str]] = {}
     for signed in (document.elements, document.device_elements):
         for namespace, values in signed.items():
@@ -232,10 +232,10 @@ def _document(document: VerifiedDocument) -> dict[str, Any]:
 
 
 def _parse(line: bytes) -> dict[str, Any]:
-    """A line as a JSON object with an id.
+    """Decode a line as a JSON object with an id.
 
     Raises:
-        ValueError: It is none: not UTF-8, not JSON, a member twice, a number that is none.
+        ValueError: The line is not UTF-8 or not JSON, or has a member twice or a number such as NaN.
     """
     task = json.loads(line.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
     if isinstance(task, dict) and isinstance(task.get("id"), str):
@@ -304,7 +304,7 @@ def _base64url(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Anchor:
-    """An anchor of a task: PEM, and what its roots are trusted for."""
+    """An anchor of a task: PEM, and the scope of the trust in its roots."""
 
     pem: str
     doctypes: frozenset[str] | AnyDoctype
@@ -312,7 +312,7 @@ class _Anchor:
     proof: tuple[tuple[str, str], ...]
 
     def key(self) -> list[Any]:
-        """What tells it from others, for JSON."""
+        """A value for JSON that is different for different anchors."""
         doctypes = None if isinstance(self.doctypes, AnyDoctype) else sorted(self.doctypes)
         purposes = {name: sorted(one) if isinstance(one, frozenset) else None for name, one in self.purposes.items()}
         return [self.pem, doctypes, sorted(purposes.items()), self.proof]

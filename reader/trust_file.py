@@ -1,13 +1,12 @@
-"""The file in which a reader keeps whom it trusts: roots that its user chose, and VICALs of providers that he chose.
+"""The trust file of a reader: roots that its user chose, and VICALs of providers that its user chose.
 
-What the file can promise: an anchor comes either from a root that stands in it as its user's own choice, or from a list
-that is verified again, signature, chain, age and every entry, each time the file is put to use. So nobody who cannot
-sign as the provider adds a root to a list, widens what one is good for, or makes an old list young. What it cannot
-promise: nothing signs the file itself, and whoever may write it is its user. He can add a root of his own, pin another
-provider, or put back the whole file of last month with what it remembered then. Keep it where only its user may write;
-`mdl reader trust list` and ``diff`` show what is in it.
+An anchor comes either from a root that the user added to the file, or from a list that is verified again (signature,
+chain, age and every entry) each time the file is used. An attacker who cannot sign as the provider can therefore not
+add a root to a list, extend its scope, or make an old list new. The file itself is not signed: everybody who may write
+it can add a root, pin another provider, or restore an older file with the memory that it had. Keep it where only its
+user may write; `mdl reader trust list` and ``diff`` show its content.
 
-For each provider the file remembers the last list that was accepted, so that no older one takes its place.
+For each provider the file stores the last list that was accepted, so that no older list replaces it.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ class HeldVical:
     Attributes:
         provider: The pinned root of its provider, with the limits that the user set.
         data: The list as received.
-        accepted: The last list that was accepted from this provider: this one, or a newer one that is gone.
-        max_stale: How long after its nextUpdate it may be used.
+        accepted: The last list that was accepted from this provider: this list, or a newer one that is no longer held.
+        max_stale: Longest time after its nextUpdate that it may be used.
     """
 
     provider: TrustAnchor
@@ -69,11 +68,11 @@ class HeldVical:
 
 @dataclass(frozen=True, slots=True)
 class TrustRefusal:
-    """Something in the file that is not trusted at that time.
+    """A root or list in the file that is not trusted at that time.
 
     Attributes:
-        what: The root that was given, or the list.
-        error: Why.
+        what: The root or the list.
+        error: The reason.
     """
 
     what: TrustAnchor | HeldVical
@@ -82,13 +81,13 @@ class TrustRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssembledTrust:
-    """What a file amounts to at one time.
+    """The trust that follows from a file at one time.
 
     Attributes:
-        given: The roots of the user's own choice that may be trusted then.
-        imports: The lists that verify then.
-        refusals: What is not trusted then: an expired root, a list that is too old.
-        distrusted: The keys (DER of SubjectPublicKeyInfo) that the file says not to trust, whoever vouches for them.
+        given: The roots of the user's choice that are trusted at that time.
+        imports: The lists that verify at that time.
+        refusals: Roots and lists that are not trusted, for example an expired root or a list that is too old.
+        distrusted: The keys (DER of SubjectPublicKeyInfo) that the file excludes, even if a list has them.
     """
 
     given: tuple[TrustAnchor, ...]
@@ -98,14 +97,14 @@ class AssembledTrust:
 
     @property
     def anchors(self) -> tuple[TrustAnchor, ...]:
-        """All anchors: those given, then those of the lists."""
+        """All anchors: first those of the user's roots, then those of the lists."""
         return self.given + tuple(anchor for one in self.imports for anchor in one.anchors)
 
     def store(self) -> TrustStore:
         """The anchors as a trust store.
 
         Raises:
-            VerificationError: There is none (code ``trust.nothing``, or that of the first refusal).
+            VerificationError: There is no anchor (code ``trust.nothing``, or that of the first refusal).
         """
         if not self.anchors:
             first = self.refusals[0].error if self.refusals else None
@@ -116,12 +115,12 @@ class AssembledTrust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustFile:
-    """The content of the file; changes give another one.
+    """The content of the file. It is immutable: a change returns a new object.
 
     Attributes:
-        roots: IACA roots of the user's own choice, each certificate once.
+        roots: IACA roots of the user's choice, each certificate once.
         vicals: Lists, at most one for each pinned root.
-        distrusted: Roots whose keys are not to be trusted, whoever vouches for them: a list, say, that still has them.
+        distrusted: Roots whose keys are not trusted, even if a list still has them.
     """
 
     roots: tuple[TrustAnchor, ...] = ()
@@ -140,11 +139,11 @@ class TrustFile:
         signer_purposes: SignerPurposes | None = None,
         at: datetime,
     ) -> TrustFile:
-        """Add a root, or replace what it was trusted for.
+        """Add a root, or replace its scope.
 
         Raises:
-            ProfileError: It may not be admitted; see `TrustAnchor.admit`.
-            LocalProtocolError: Its key is distrusted (code ``trust.distrusted``).
+            ProfileError: The root breaks its profile; see `TrustAnchor.admit`.
+            LocalProtocolError: The root's key is distrusted (code ``trust.distrusted``).
         """
         if certificate.spki in self._distrusted_keys:
             raise LocalProtocolError(_DISTRUSTED, code="trust.distrusted")
@@ -164,20 +163,20 @@ class TrustFile:
         revocation: Revocation = Revocation.IF_GIVEN,
         crls: tuple[bytes, ...] = (),
     ) -> tuple[TrustFile, VicalImport]:
-        """Import a list; it takes the place of the last one from the same pinned root.
+        """Import a list, which replaces the last one from the same pinned root.
 
         Args:
             data: The list as received.
-            provider: The pinned root, with what to limit the list to.
-            at: When.
-            max_stale: How long after its nextUpdate it may be used; whole days are kept.
+            provider: The pinned root, with the limits for the list.
+            at: The time of the import, aware.
+            max_stale: Longest time after its nextUpdate that the list may be used; whole days are stored.
             revocation: See `reader.vical.import_vical`, as for `crls`; the evidence is not kept.
             crls: Certificate revocation lists, as for `assemble`.
 
         Raises:
             VerificationError: The list is refused; nothing changes.
-            DecodeError: It is no VICAL.
-            ValueError: It may be used for longer than the file can say.
+            DecodeError: The bytes are no VICAL.
+            ValueError: `max_stale` is longer than the file can store.
         """
         if max_stale > timedelta(days=_MAX_STALE_DAYS):
             msg = f"a list that may be used for more than {_MAX_STALE_DAYS} days after it was due never ages"
@@ -196,11 +195,11 @@ class TrustFile:
         return replace(self, vicals=(*(one for one in self.vicals if one is not held), new)), found
 
     def without(self, certificate: Certificate) -> TrustFile:
-        """Take a root out: one of the user's own choice, or a provider's with its list and what is remembered of it.
+        """Remove a root of the user's choice, or a provider's root with its list and the memory of it.
 
         Raises:
-            LocalProtocolError: The file has no such root; one that only a list names can be distrusted (code
-                ``trust.unknown``).
+            LocalProtocolError: The file has no such root (code ``trust.unknown``). A root that only a list names can be
+                distrusted.
         """
         roots = tuple(one for one in self.roots if one.certificate != certificate)
         vicals = tuple(one for one in self.vicals if one.provider.certificate != certificate)
@@ -211,16 +210,16 @@ class TrustFile:
         return replace(self, roots=roots, vicals=vicals)
 
     def with_distrust(self, certificate: Certificate) -> TrustFile:
-        """Trust no root with that one's key any more, whoever vouches for it; it goes from the roots, too."""
+        """Distrust every root with the key of this one, even if a list has it, and remove it from the roots."""
         others = tuple(one for one in self.distrusted if one != certificate)
         roots = tuple(one for one in self.roots if one.certificate.spki != certificate.spki)
         return replace(self, roots=roots, distrusted=(*others, certificate))
 
     def without_distrust(self, certificate: Certificate) -> TrustFile:
-        """Lift it: what lists say of the root counts again. A root of the user's own choice must be added again.
+        """End the distrust of a root, so that lists count again. A root of the user's choice must be added again.
 
         Raises:
-            LocalProtocolError: It is not distrusted (code ``trust.unknown``).
+            LocalProtocolError: The root is not distrusted (code ``trust.unknown``).
         """
         if certificate not in self.distrusted:
             raise LocalProtocolError("the trust store does not distrust that root", code="trust.unknown")
@@ -237,12 +236,12 @@ class TrustFile:
     # use
 
     def assemble(self, *, at: datetime, crls: tuple[bytes, ...] = ()) -> AssembledTrust:
-        """Verify everything in the file again, and take what is trusted at that time.
+        """Verify the whole content again, and return the trust at that time.
 
         Args:
-            at: When, aware.
-            crls: The providers' revocation lists at hand, DER or PEM; those of others are ignored, and one that
-                does not decode counts as absent.
+            at: The time, aware.
+            crls: The providers' revocation lists at hand, DER or PEM. Lists of others are ignored; a list that does not
+                decode counts as absent.
 
         Raises:
             ValueError: `at` is naive.
@@ -312,10 +311,10 @@ class TrustFile:
 
     @classmethod
     def decode(cls, content: bytes) -> TrustFile:
-        """Read a file's content; nothing in it is trusted before `assemble`.
+        """Decode a file's content. Nothing in it is trusted before `assemble`.
 
         Raises:
-            DecodeError: It is no such file, of another version, or damaged (codes ``trust.…``).
+            DecodeError: The content is of another kind or version, or damaged (codes ``trust.…``).
         """
         if len(content) > _MAX_BYTES:
             raise _damaged("too large")
@@ -350,7 +349,7 @@ class TrustFile:
         """Read the file; see `decode`.
 
         Raises:
-            DecodeError: It cannot be read (code ``trust.unreadable``), or see `decode`.
+            DecodeError: The file cannot be read (code ``trust.unreadable``), or see `decode`.
         """
         try:
             with path.open("rb") as stream:
@@ -365,7 +364,7 @@ class TrustFile:
         """Write the file, whole or not at all.
 
         Raises:
-            FetchError: It cannot be written (code ``trust.unwritable``); what was there before is still there.
+            FetchError: The file cannot be written (code ``trust.unwritable``); the old file is unchanged.
         """
         write_whole(path, self.encode(), code="trust.unwritable", what="the trust store")
 
@@ -389,7 +388,7 @@ def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
 
 
 class _Fields:
-    """One JSON object with exactly the members that it is to have."""
+    """One JSON object that must have exactly the expected members."""
 
     def __init__(self, value: object, path: str, names: set[str], optional: frozenset[str] = frozenset()) -> None:
         if not isinstance(value, dict) or value.keys() - optional != names:
@@ -416,7 +415,7 @@ class _Fields:
             raise _damaged("not base64", self.path(name)) from exc
 
     def made(self, name: str, make: Callable[[], T]) -> T:
-        """What a member gives, whatever may be wrong with its value."""
+        """The value made of a member. An error about its value becomes a DecodeError."""
         try:
             return make()
         except (MdlError, TypeError, ValueError) as exc:
@@ -464,7 +463,7 @@ def _base64(data: bytes) -> str:
 
 
 def _as_error(exc: Exception) -> MdlError:
-    """What kept a part of the file from being used; of an error that nobody foresaw its kind, and not its text."""
+    """The reason why a part of the file is not used. Of an unexpected error only its type is kept, not its text."""
     if isinstance(exc, MdlError):
         return exc
     return VerificationError(f"it could not be examined ({type(exc).__name__})", code="trust.unexamined")

@@ -1,7 +1,7 @@
-"""Importing a VICAL: the roots of many issuing authorities on the word of one provider whom the reader has chosen.
+"""Import of a VICAL: a list of the roots of many issuing authorities, by a provider that the reader trusts.
 
-`import_vical` raises or gives a `VicalImport`; `examine_vical` explains. Both run the same numbered checks, every one
-of them. There is no way around them: what does not verify gives no anchor.
+`import_vical` returns a `VicalImport` or raises; `examine_vical` returns a report. Both run all numbered checks. A list
+that does not verify gives no anchor.
 
     (1) the signature's algorithm is one of the standard's and fits the signer's key
     (2) the signature verifies under the key of the first certificate in x5chain
@@ -10,11 +10,11 @@ of them. There is no way around them: what does not verify gives no anchor.
     (5) the version is 1.x, compared as numbers, and the list was issued before now, while its signer was valid
     (6) the list is not older than the last one that was accepted
     (7) it is fresh, or stale for no longer than the reader allows; ``notAfter`` has not passed
-    (8) each entry says what its certificate says, and its certificate is an IACA root that is valid now
+    (8) each entry has the values of its certificate, and its certificate is an IACA root that is valid now
     (9) each root is trusted for the entry's document types, country and state only, within the provider's own scope,
         and while all of its proof is valid
 
-An entry that fails (8) or (9) is refused alone, and told; the others are used.
+An entry that fails (8) or (9) is refused alone, and reported; the others are used.
 
 Spec:
     18013-5 first edition C.1.7; pki.md §5.3.
@@ -54,13 +54,13 @@ __all__ = [
 ]
 
 DEFAULT_MAX_STALE: Final = timedelta(days=120)
-"""How long after its nextUpdate a list may still be used: one provider has left gaps of up to 93 days.
+"""Longest time after its nextUpdate that a list may be used.
 
-That is by one source (pki.md §5.3 no. 7); a month is added to the longest gap.
+By one source (pki.md §5.3 no. 7) lists came up to 93 days late; a month is added.
 """
 
 _ASSUMED_INTERVAL: Final = timedelta(days=90)
-"""When the next list is due where the list does not say: providers publish at least that often (pki.md §5.4)."""
+"""Time until the next list is due if the list does not say: providers publish at least that often (pki.md §5.4)."""
 
 _CLOCK_TOLERANCE: Final = timedelta(minutes=3)
 """How far a provider's clock may be ahead."""
@@ -82,27 +82,27 @@ VICAL_CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "vical.scope": "18013-5 C.1.7.1",
     }
 )
-"""The checks in order, and the clause that each serves."""
+"""The checks in order, each with its clause."""
 
 
 class Freshness(Enum):
-    """How old a list is."""
+    """Whether a list is fresh, stale or too old."""
 
     FRESH = "fresh"
-    """The next one is not due yet."""
+    """The next list is not due yet."""
     STALE = "stale"
-    """The next one is due: look for it. The list may still be used."""
+    """The next list is due: fetch it. This list may still be used."""
     EXPIRED = "expired"
-    """The list must not be used any more."""
+    """The list must not be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedVical:
-    """What the reader remembers of the last list that it has accepted from a provider.
+    """The reader's memory of the last list that it accepted from a provider.
 
     Attributes:
-        issue_id: Its vicalIssueID, or None where it had none.
-        date: When it was issued; None: none was ever accepted.
+        issue_id: The vicalIssueID of that list, or None if it had none.
+        date: The time of issue of that list, or None if no list was accepted yet.
     """
 
     issue_id: int | None
@@ -110,18 +110,18 @@ class AcceptedVical:
 
 
 NOTHING_ACCEPTED: Final = AcceptedVical(issue_id=None, date=None)
-"""No list of the provider was ever accepted."""
+"""No list of the provider was accepted yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class VicalCheck:
-    """One check and what came of it.
+    """One check and its outcome.
 
     Attributes:
         id: A key of `VICAL_CHECKS`.
-        outcome: What came of it.
-        detail: Why, in one line; empty where it simply passed.
-        warnings: Codes of what was tolerated.
+        outcome: The outcome.
+        detail: The reason, in one line; empty for a check that passed without remark.
+        warnings: Codes of tolerated deviations.
     """
 
     id: str
@@ -131,7 +131,7 @@ class VicalCheck:
 
     @property
     def clause(self) -> str:
-        """Where the rule stands."""
+        """The clause of the standard that states the rule."""
         return VICAL_CHECKS[self.id]
 
 
@@ -140,11 +140,11 @@ class RefusedEntry:
     """An entry whose root is not used.
 
     Attributes:
-        index: Which one, counted from 0.
-        code: Why: a contradiction of `mdl.vical.CONTRADICTIONS`, a rule of the root's profile, ``scope.doctype``,
-            ``scope.country``, ``scope.state``, or the code with which the entry did not decode.
-        detail: The same for people, without the text of names.
-        certificate: The root, or None where there is none to be read.
+        index: The index of the entry, counted from 0.
+        code: The reason: a contradiction of `mdl.vical.CONTRADICTIONS`, a rule of the root's profile,
+            ``scope.doctype``, ``scope.country``, ``scope.state``, or the code with which the entry did not decode.
+        detail: The reason in words, without the text of names.
+        certificate: The root, or None if it does not decode.
     """
 
     index: int
@@ -159,9 +159,9 @@ class VicalReport:
 
     Attributes:
         checks: In the order of `VICAL_CHECKS`.
-        revocation: What was demanded of revocation evidence about the signer.
-        refused: The entries that are not used; where nothing refuses the list, the others are.
-        deviations: What was tolerated in reading list and entries.
+        revocation: Whether revocation evidence about the signer was required.
+        refused: The entries that are not used. If the list is accepted, the other entries are used.
+        deviations: Tolerated deviations of list and entries.
     """
 
     checks: tuple[VicalCheck, ...]
@@ -177,14 +177,14 @@ class VicalReport:
         return iter(self.checks)
 
     def refuses(self, check: VicalCheck) -> bool:
-        """Whether this outcome keeps the list from being used."""
+        """Whether the outcome of this check refuses the list."""
         if check.outcome is Outcome.INDETERMINATE and check.id == "vical.signer_revocation":
             return self.revocation is Revocation.REQUIRED
         return check.outcome is not Outcome.PASSED
 
     @property
     def accepted(self) -> bool:
-        """Whether nothing refuses."""
+        """Whether the list is accepted: no check refuses."""
         return not any(map(self.refuses, self.checks))
 
     @property
@@ -198,10 +198,10 @@ class VicalReport:
         return tuple(check.id for check in self.checks if check.outcome is Outcome.INDETERMINATE)
 
     def require(self) -> None:
-        """Refuse unless nothing refuses.
+        """Return if the list is accepted, else raise.
 
         Raises:
-            VerificationError: Something refuses; the code is the first such check's id, the report is attached.
+            VerificationError: A check refuses. The code is the id of the first such check; the report is attached.
         """
         refusing = [check for check in self.checks if self.refuses(check)]
         if refusing:
@@ -215,22 +215,22 @@ class VicalReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VicalImport:
-    """A list that passed every check, and the anchors that it gives.
+    """A list that passed every check, and the anchors from it.
 
     Attributes:
-        anchors: The roots, each trusted for what its entry says, and at no time when the list, the certificate of its
-            signer, a CA above it, the pinned root or the trust in that are not valid; one for each pinned anchor. Each
-            carries signer and CAs as its proof, which every verification holds against its own evidence.
+        anchors: The roots, one for each pinned anchor. Each is trusted for the scope of its entry, and only while the
+            list, the certificate of its signer, the CAs above it, the pinned root and the trust in that root are valid.
+            Each has signer and CAs as its proof, which every verification compares with its own evidence.
         refused: The entries that are not used.
-        deviations: What was tolerated in reading list and entries.
-        provider: What the list calls its provider.
-        root: The pinned root of the provider that it leads to.
-        signer: The certificate of its signer.
+        deviations: Tolerated deviations of list and entries.
+        provider: The name of the provider in the list.
+        root: The pinned root of the provider at the end of the path.
+        signer: The certificate of the signer.
         issue_id: vicalIssueID, or None.
-        date: When it was issued.
-        next_update: When the next one is due, or None where it does not say.
-        until: Until when it may be used, inclusive: the earliest end of list, path and pinned trust.
-        freshness: How old it is.
+        date: The time of issue.
+        next_update: The time at which the next list is due, or None if the list does not say.
+        until: The end of the use, inclusive: the earliest end of list, path and pinned trust.
+        freshness: Whether the list is fresh or stale.
         fingerprint: SHA-256 of the file, 32 bytes.
         report: The outcome of every check.
     """
@@ -251,7 +251,7 @@ class VicalImport:
 
     @property
     def accepted(self) -> AcceptedVical:
-        """What to remember until the next import from this provider, so that no older list takes this one's place."""
+        """The values to store until the next import from this provider, so that no older list replaces this one."""
         return AcceptedVical(issue_id=self.issue_id, date=self.date)
 
 
@@ -265,21 +265,21 @@ def import_vical(
     revocation: Revocation = Revocation.IF_GIVEN,
     crls: tuple[bytes, ...] = (),
 ) -> VicalImport:
-    """Verify a list and take its roots, or refuse it.
+    """Verify a list and return its roots, or raise.
 
     Args:
         data: The list as received.
-        providers: The pinned roots: anchors of purpose `Purpose.VICAL_PROVIDER`, others have no say. Their document
-            types and country limit what the list can bring.
+        providers: The pinned roots: anchors of purpose `Purpose.VICAL_PROVIDER`; others are ignored. Their document
+            types and country limit the scope of the list.
         accepted: The last list that was accepted from the provider, or `NOTHING_ACCEPTED`.
         at: The time of the import, an aware datetime.
-        max_stale: How long after its nextUpdate the list may still be used; zero for not at all.
-        revocation: What to demand of evidence about the signer's certificate and the CAs above it.
+        max_stale: Longest time after its nextUpdate that the list may be used; zero for none.
+        revocation: Whether evidence about the signer's certificate and the CAs above it is required.
         crls: Certificate revocation lists at hand, DER or PEM.
 
     Raises:
-        VerificationError: Some check refuses; ``.report`` has every outcome, ``.failed`` the ids.
-        DecodeError: It is no VICAL.
+        VerificationError: A check refuses; ``.report`` has every outcome, ``.failed`` the ids of the checks.
+        DecodeError: The bytes are no VICAL.
         ValueError: A naive time, a negative age, or no provider among the anchors.
     """
     examination = _Examination(data, providers, accepted, at, max_stale, revocation, crls)
@@ -297,10 +297,10 @@ def examine_vical(
     revocation: Revocation = Revocation.IF_GIVEN,
     crls: tuple[bytes, ...] = (),
 ) -> VicalReport:
-    """Run every check and report, without handing out any anchor; the arguments are those of `import_vical`.
+    """Run every check and return the report, without anchors; the arguments are those of `import_vical`.
 
     Raises:
-        DecodeError: It is no VICAL.
+        DecodeError: The bytes are no VICAL.
         ValueError: A naive time, a negative age, or no provider among the anchors.
     """
     return _Examination(data, providers, accepted, at, max_stale, revocation, crls).report
@@ -351,7 +351,7 @@ class _Examination:
         self.report = VicalReport(tuple(self._results.values()), revocation, tuple(self._refused), vical.deviations)
 
     def result(self) -> VicalImport:
-        """What the list gives, once the report has been required."""
+        """The import, after `VicalReport.require` has returned."""
         vical = self._vical
         return VicalImport(
             anchors=tuple(self._anchors),
@@ -378,7 +378,7 @@ class _Examination:
     # (1), (2)
 
     def _certificates(self) -> list[Certificate]:
-        """The certificates of x5chain; empty where the first one is none. Others that are none do not matter."""
+        """The certificates of x5chain; empty if the first does not decode. Others that do not decode are ignored."""
         found: list[Certificate] = []
         for der in self._vical.x5chain:
             try:
@@ -416,9 +416,9 @@ class _Examination:
     # (3)
 
     def _find_path(self, pinned: list[TrustAnchor]) -> tuple[list[TrustAnchor], list[Certificate]]:
-        """The anchors of the pinned root that the signer leads to, and the way there, the root included.
+        """The anchors of the pinned root at the end of the signer's path, and the path, the root included.
 
-        Where there are several ways, it is the one whose certificates last longest.
+        Of several paths, the one whose certificates are valid longest is taken.
         """
         if not self._chain:
             if self._results["vical.path"].outcome is not Outcome.FAILED:
@@ -443,7 +443,7 @@ class _Examination:
             path.append(upper)
 
     def _within_list(self, pinned: TrustAnchor) -> TrustAnchor:
-        """The trust in the provider while every certificate of the path is valid, and the list is issued and in use."""
+        """The anchor of the provider, limited to the validity of all certificates of the path and of the list."""
         proven = pinned.within(self._path)
         since, until = proven.since, proven.until
         with suppress(OverflowError):  # at the begin of the calendar: it was issued at any time
@@ -452,7 +452,7 @@ class _Examination:
         return replace(proven, since=since, until=self._until if until is None else min(until, self._until))
 
     def _has_issued(self, upper: Certificate, path: list[Certificate]) -> bool:
-        """Whether a CA has issued the last certificate of a path that begins with the signer, and was allowed to."""
+        """Whether a CA issued the last certificate of a path that begins with the signer, and was permitted to."""
         lower = path[-1]
         constraints = upper.basic_constraints
         below = len(path) - 1
@@ -542,7 +542,7 @@ class _Examination:
             self._judge("vical.scope", None if self._anchors else "no entry is in the scope of the provider")
 
     def _admit(self, entry: CertificateInfo | MalformedInfo) -> TrustAnchor | tuple[str, str]:
-        """The anchor that an entry gives by itself; or why it gives none, code and detail."""
+        """The anchor of an entry by itself, or the reason why there is none, as code and detail."""
         if isinstance(entry, MalformedInfo):
             return entry.code, f"{entry.message} at {entry.path}"
         for contradiction in entry.contradictions:
@@ -564,7 +564,7 @@ def _end(certificate: Certificate) -> datetime:
 
 
 def _within_scope(anchor: TrustAnchor, provider: TrustAnchor) -> TrustAnchor | tuple[str, str]:
-    """The anchor within what the provider is trusted for, and when; or what is not."""
+    """The anchor limited to the provider's scope and time, or the reason why it lies outside."""
     doctypes, limit = anchor.doctypes, provider.doctypes
     if isinstance(doctypes, frozenset) and isinstance(limit, frozenset):  # mutants: same
         doctypes &= limit
@@ -585,7 +585,7 @@ def _within_scope(anchor: TrustAnchor, provider: TrustAnchor) -> TrustAnchor | t
 
 
 def _age(vical: Vical, at: datetime, max_stale: timedelta) -> tuple[Freshness, datetime]:
-    """How old a list is, and until when it may be used."""
+    """The freshness of a list, and the end of its use."""
     due = vical.next_update
     try:
         if due is None:
@@ -601,7 +601,7 @@ def _age(vical: Vical, at: datetime, max_stale: timedelta) -> tuple[Freshness, d
 
 
 def _version(text: str) -> tuple[str | None, tuple[str, ...]]:
-    """Why a version is not understood, or None; and what is tolerated: any minor version of the major one is."""
+    """The reason why a version is not supported, or None; and warnings. Any minor version of major 1 is supported."""
     try:
         version = Version.parse(text)
     except DecodeError:
@@ -613,7 +613,7 @@ def _version(text: str) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _rollback(vical: Vical, accepted: AcceptedVical) -> str | None:
-    """Why a list must not follow the one that was accepted before; None where it may."""
+    """The reason why a list must not replace the one that was accepted before, or None."""
     if accepted.issue_id is not None:
         if vical.issue_id is None:
             return "the list has no number, and the last one that was accepted had one"
