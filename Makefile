@@ -1,6 +1,6 @@
 # Every target sets up what it needs; a second run installs nothing. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint format vectors vectors-check bench fuzz mutants coverage lock clean distclean
+.PHONY: help demo test check setup lint format vectors vectors-check bench fuzz mutants coverage lock clean distclean
 
 BIN := .venv/bin
 # What mypy checks: whatever of this exists.
@@ -18,6 +18,9 @@ demo: setup  ## the whole story on this machine: set up, issue, present, verify,
 test: lint  ## every check: ruff, mypy, import rules, then pytest
 	@scripts/setup.sh tests
 	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
+
+check: lint  ## a quick round: lint, types, and the tests without a token and without the slow
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -q -m "not hsm and not slow"
 
 setup:  ## make .venv from the lock file and check the system tools (quick when nothing changed)
 	@scripts/setup.sh

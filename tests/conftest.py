@@ -7,6 +7,7 @@ the tests in each, the same way whenever the number is the same.
 import os
 import random
 import sys
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,23 @@ settings.load_profile(os.environ.get("MDL_HYPOTHESIS_PROFILE") or "moderate")
 # what most of them do.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def _use_memory(place: str = "/dev/shm", wanted: int = 4 << 30) -> None:
+    """Keep temporary files in memory where there is enough, unless TMPDIR says where they belong.
+
+    A store waits for the disk at each commit, and the stories commit tens of thousands of times; what they kill are
+    processes, not the machine.
+    """
+    if "TMPDIR" in os.environ or not os.access(place, os.W_OK | os.X_OK):
+        return
+    found = os.statvfs(place)
+    if found.f_bavail * found.f_frsize >= wanted and not found.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = place
+        tempfile.tempdir = None  # it is looked up again
+
+
+_use_memory()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

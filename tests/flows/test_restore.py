@@ -99,7 +99,7 @@ def dies_at(step: int, work: Callable[[], object]) -> bool:
 
         for module in (sqlite, postgres):
             module._Statements.run = counted(module._Statements.run, only="COMMIT")
-        for name in ("replace", "mkdir", "unlink"):  # what `Path` does of these it does with these
+        for name in ("replace", "link", "mkdir", "unlink"):  # what `Path` does of these it does with these
             setattr(os, name, counted(getattr(os, name)))
         for name in ("_finish", "_make_private"):
             setattr(copies, name, counted(getattr(copies, name)))

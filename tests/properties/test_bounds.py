@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 5.0  # of the processor for 4 MiB; the slowest takes a tenth of it on a quiet machine
 MEGABYTES = 128  # of resident memory beyond the message itself, for all bombs of a process
