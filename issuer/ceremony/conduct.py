@@ -30,7 +30,7 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias
@@ -48,6 +48,7 @@ from issuer.ceremony.script import (
     Script,
     SignRequest,
     Step,
+    asked_of,
 )
 from issuer.certificate_files import make_folder
 from issuer.certificates import Iaca, contacts_of
@@ -278,6 +279,7 @@ class Ceremony:
         at: Clock,
         tell: Callable[[str], None] = lambda _: None,
         actor: Acting | None = None,
+        modules: Collection[str | os.PathLike[str]] = (),
     ) -> None:
         """Take up a ceremony, or go on with one that was broken off.
 
@@ -290,7 +292,12 @@ class Ceremony:
             at: The clock.
             tell: Gets a line for each thing that happens.
             actor: In which role it is held; None for the ceremony officer's.
+            modules: PKCS#11 modules that the script may name beside those of the system's own libraries.
+
+        Raises:
+            DecodeError: The script names another module (code ``ceremony.module``).
         """
+        script.check_module(modules)
         self._actor = actor or Acting(Actor.CEREMONY_OFFICER)
         self._script = script
         self._authority = Path(authority).absolute()
@@ -449,7 +456,7 @@ class Ceremony:
             step=number,
             do=step.do,
             says=step.says,
-            asked=_asked(step),
+            asked=asked_of(step),
             confirmed=entry.confirmed,
             began=entry.began,
             ended=None,
@@ -460,7 +467,7 @@ class Ceremony:
     # --- a step ---
 
     def _perform(self, number: int, step: Step) -> None:
-        asked = _asked(step)
+        asked = asked_of(step)
         began = self._now()
         announced = Announcement(
             number=number, count=len(self._script.steps), do=step.do, says=step.says, asked=asked, time=began
@@ -789,11 +796,6 @@ def _changed() -> NoReturn:
 def _identity_of(script: Script) -> bytes:
     """By what the log knows a ceremony: its script and policy."""
     return hashlib.sha256(b"mdl-sdk ceremony 1\x00" + script.digest + (script.policy_digest or b"")).digest()
-
-
-def _asked(step: Step) -> dict[str, Any]:
-    """A step's parameters, as the record has them."""
-    return {name: [*value] if type(value) is tuple else value for name, value in asdict(step).items()}
 
 
 def _is_as_meant(authority: Authority, founding: Founding) -> bool:

@@ -20,6 +20,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NoReturn
 
+from issuer.ceremony.names import are_distinct, shown_name
+from issuer.ceremony.script import Script, asked_of
 from mdl.cbor import TDate, decode
 from mdl.cose import CoseSign1, decode_sign1, protected_header, sig_structure
 from mdl.errors import DecodeError, MdlError, SigningError, VerificationError
@@ -222,19 +224,22 @@ class CeremonyRecord:
             raise SigningError(text, code="signing.wrong_signature") from exc
         return replace(self, signature=message.encode())
 
-    def verify(self, root: Certificate | None = None) -> tuple[str, ...]:
+    def verify(self, root: Certificate | None = None, *, script: Script | None = None) -> tuple[str, ...]:
         """Check the record: signature, confirmations, order, and every certificate and CRL in it.
 
         Args:
             root: The root as the verifier knows it. None takes the record's own: then it proves nothing until the
                 fingerprint is compared with one that came another way.
+            script: The script that the ceremony was held by: the record must be of it, step by step. None leaves open
+                what was meant to be done.
 
         Returns:
             What was checked, a line each.
 
         Raises:
             VerificationError: Something is not as it must be (codes ``ceremony.unfinished``, ``ceremony.root``,
-                ``ceremony.signature``, ``ceremony.confirmations``, ``ceremony.sequence``, ``ceremony.result``).
+                ``ceremony.signature``, ``ceremony.confirmations``, ``ceremony.sequence``, ``ceremony.result``,
+                ``ceremony.other_script``).
         """
         if self.signature is None or self.root is None:
             _untrue("it is not finished, and nobody has signed it", "unfinished")
@@ -260,11 +265,32 @@ class CeremonyRecord:
             f"{len(self.done)} steps, all confirmed by {self.confirmations} of {len(self.operators)} operators",
             f"{results} certificates and CRLs in it, all signed by that root",
         ]
+        if script is not None:
+            self._verify_script(script)
+            facts.append(
+                f"every step is one of the script {script.digest.hex()}, as it stands there, and none is missing"
+            )
         broken = [one.step for one in self.transcript if one.outcome is Outcome.BEGUN]
         if broken:
             steps = ", ".join(map(str, broken))
             facts.append(f"step {steps} was broken off and begun again; that it was confirmed, the record alone says")
         return tuple(facts)
+
+    def _verify_script(self, script: Script) -> None:
+        own = (self.title, self.place, self.script, self.policy, self.confirmations, self.token, self.key)
+        meant = (
+            script.title, script.place, script.digest, script.policy_digest, script.confirmations, script.token,
+            script.key,
+        )  # fmt: skip
+        people = [(one.name, one.duty) for one in script.operators]
+        if own != meant or [(one.name, one.duty) for one in self.operators] != people:
+            _untrue("it is of another script or policy, or names what that does not", "other_script")
+        if len(self.done) != len(script.steps):
+            _untrue("it does not have the steps of its script", "other_script")
+        for one in self.transcript:
+            step = script.steps[one.step - 1] if 1 <= one.step <= len(script.steps) else None
+            if step is None or (one.do, one.says, dict(one.asked)) != (step.do, step.says, asked_of(step)):
+                _untrue(f"step {one.step} is not the one of its script", "other_script")
 
     def _verify_sequence(self) -> None:
         steps = [one.step for one in self.transcript if one.outcome is Outcome.DONE]
@@ -280,7 +306,7 @@ class CeremonyRecord:
 
     def _verify_confirmations(self) -> None:
         names = {one.name for one in self.operators}
-        if len(names) != len(self.operators) or not 2 <= self.confirmations <= len(names):
+        if not are_distinct(one.name for one in self.operators) or not 2 <= self.confirmations <= len(names):
             _untrue("it does not name two operators", "confirmations")
         for one in self.transcript:
             theirs = [given.operator for given in one.confirmed]
@@ -318,12 +344,14 @@ class CeremonyRecord:
             f"Each step that was done was confirmed by {self.confirmations} of them, or more.",
             "",
         ]
-        lines += _table(("Name", "Duty", "Signature by hand"), [(one.name, one.duty, "") for one in self.operators])
+        lines += _table(
+            ("Name", "Duty", "Signature by hand"), [(shown_name(one.name), one.duty, "") for one in self.operators]
+        )
         lines += ["", "## Transcript"]
         for one in self.transcript:
             lines += ["", f"### Step {one.step}: {one.do} ({one.outcome.value})", "", _plain(one.says), ""]
             told = [(f"asked: {name}", _shown(value)) for name, value in one.asked.items()]
-            told += [("confirmed", f"{c.operator}, {_text(c.time)}, {c.means}") for c in one.confirmed]
+            told += [("confirmed", f"{shown_name(c.operator)}, {_text(c.time)}, {c.means}") for c in one.confirmed]
             told += [("began", _text(one.began)), ("ended", "never" if one.ended is None else _text(one.ended))]
             told += [(name, _shown(value)) for name, value in one.came.items() if name not in ("certificate", "crl")]
             told += [] if one.code is None else [("ended by", one.code)]

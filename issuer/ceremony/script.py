@@ -22,21 +22,24 @@
     curve = "P-384"
 
 Files are named by their path from the script's folder. What comes in from outside is pinned by its SHA-256, so that the
-operators confirm that request, and not one that was put in its place.
+operators confirm that request, and not one that was put in its place. The module is code that runs with the PIN: one in
+a folder of the system's own libraries is taken, and any other only if it is named beside the script (`check_module`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn, TypeAlias
 
+from issuer.ceremony.names import are_distinct
 from issuer.folder import read_file
 from issuer.keystore import Pkcs11Uri
 from issuer.policy import IssuancePolicy
@@ -49,6 +52,7 @@ from mdl.keys import CURVES
 from mdl.pki import Subject
 
 __all__ = [
+    "MODULE_FOLDERS",
     "STEPS",
     "CheckToken",
     "LinkRoot",
@@ -60,9 +64,12 @@ __all__ = [
     "SignRequest",
     "Step",
     "WriteRecord",
+    "asked_of",
     "enrol",
 ]
 
+MODULE_FOLDERS: Final = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64", "/lib", "/lib64", "/opt")
+"""Where a PKCS#11 module lies that a script may name: only an administrator writes there."""
 _MAX_SCRIPT_BYTES: Final = 256 * 1024
 _MAX_STEPS: Final = 100
 _MAX_OPERATORS: Final = 20
@@ -336,6 +343,26 @@ class Script:
         """The step that makes the root, if this ceremony does."""
         return next((one for one in self.steps if isinstance(one, MakeRoot)), None)
 
+    def check_module(self, named: Collection[str | os.PathLike[str]] = ()) -> None:
+        """Refuse a PKCS#11 module that is neither in a folder of the system's libraries nor named beside the script.
+
+        Args:
+            named: Paths of modules that whoever holds the ceremony has named.
+
+        Raises:
+            DecodeError: It is none of these (code ``ceremony.module``).
+        """
+        path = Path(Pkcs11Uri.parse(self.token).module_path)
+        if str(path) in map(os.path.abspath, named):
+            return
+        for place in {path, Path(os.path.realpath(path))}:
+            if ".." in place.parts or not any(place.is_relative_to(one) for one in MODULE_FOLDERS):
+                message = (
+                    "the script names a PKCS#11 module outside the folders of the system's libraries: if it is the one "
+                    "that is meant, name it with --module"
+                )
+                raise DecodeError(message, code="ceremony.module", path="token.uri")
+
     @classmethod
     def read(cls, file: Path) -> Script:
         """Read a script and the policy that it names.
@@ -347,6 +374,11 @@ class Script:
         data = read_file(file)
         document = load_toml(data, source=str(file), code="ceremony.toml", most=_MAX_SCRIPT_BYTES)
         return _Reading(file).script(document, hashlib.sha256(data).digest())
+
+
+def asked_of(step: Step) -> dict[str, Any]:
+    """A step's parameters, as a record has them."""
+    return {name: [*value] if type(value) is tuple else value for name, value in asdict(step).items()}
 
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -419,9 +451,11 @@ class _Reading:
             name = self.text(one.get("name"), f"{path}.name")
             duty = self.text(one.get("duty", "operator"), f"{path}.duty")
             found.append(Operator(name=name, duty=duty, phrase=phrase))
-        for path, distinct in (("name", {_folded(one.name) for one in found}), ("phrase", {o.phrase for o in found})):
-            if len(distinct) != len(found):
-                self._refuse("operators", f"operators.{path}", "the same operator is named twice")
+        if not are_distinct(one.name for one in found):
+            reason = "the same operator is named twice, or in letters of another script that look the same"
+            self._refuse("operators", "operators.name", reason)
+        if len({one.phrase for one in found}) != len(found):
+            self._refuse("operators", "operators.phrase", "the same operator is named twice")
         return tuple(found)
 
     def _steps(self, value: Any) -> tuple[Step, ...]:
@@ -531,8 +565,3 @@ _MEMBERS: Final[Mapping[str, Callable[[_Reading, Any, str], Any]]] = {
     "file": _Reading.file_name,
     "revoke": _Reading.revoke,
 }
-
-
-def _folded(name: str) -> str:
-    """A name as two spellings of it are compared."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

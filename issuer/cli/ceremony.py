@@ -23,6 +23,7 @@ from issuer.ceremony import (
     enrol,
     rehearse,
 )
+from issuer.ceremony.names import shown_name
 from issuer.cli.audit import secret_source
 from issuer.cli.clock import now
 from issuer.cli.policy import acting_as
@@ -47,7 +48,7 @@ def add_ceremony(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Hold a key ceremony for an offline root, or go on with one that was broken off. With --check the "
         "script is rehearsed with throwaway keys, and nothing is made. 'verify' checks the record of a ceremony: exit "
         "status 0 if it is true, 1 if not. 'enrol' turns an operator's phrase into what a script holds of it.",
-        usage="%(prog)s SCRIPT.toml [--check] [options] | verify RECORD.json [--root FILE] | enrol",
+        usage="%(prog)s SCRIPT.toml [--check] [options] | verify RECORD.json [--root FILE] [--script FILE] | enrol",
         allow_abbrev=False,
     )
     verb.set_defaults(run=_run, command=_command)
@@ -69,6 +70,14 @@ def add_ceremony(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME=FILE",
         help="take an operator's phrase from a file, for a rehearsal or a test; the record says so",
     )
+    verb.add_argument(
+        "--module",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="take this PKCS#11 module, though it lies outside the folders of the system's libraries",
+    )
+    verb.add_argument("--script", metavar="FILE", help="with verify: the script that the ceremony must be of")
     verb.add_argument("--root", metavar="FILE", help="with verify: the root that must have signed the record")
     verb.add_argument("--json", action="store_true", help="print the result as JSON")
     pin = verb.add_mutually_exclusive_group()
@@ -96,6 +105,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(script: Script, arguments: argparse.Namespace) -> int:
+    script.check_module(arguments.module)
     rehearse(script, Path(arguments.dir).absolute(), at=now())
     if arguments.json:
         steps = [{"do": one.do, "says": one.says} for one in script.steps]
@@ -105,7 +115,7 @@ def _check(script: Script, arguments: argparse.Namespace) -> int:
         )
         return 0
     rows = [("script", f"SHA-256 {script.digest.hex()}"), ("token", script.token)]
-    rows += [("operator", f"{one.name}, {one.duty}") for one in script.operators]
+    rows += [("operator", f"{shown_name(one.name)}, {one.duty}") for one in script.operators]
     rows += [(f"step {number}", one.says) for number, one in enumerate(script.steps, 1)]
     headline = terminal.paint("The script is sound", "bold") + ": every step was rehearsed, and nothing was made."
     terminal.write([headline, *terminal.columns(rows, indent="  "), "next: the same without --check"])
@@ -123,6 +133,7 @@ def _hold(script: Script, arguments: argparse.Namespace) -> int:
         at=now,
         tell=said,
         actor=acting_as(arguments),
+        modules=arguments.module,
     )
     record = ceremony.hold()
     out = Path(arguments.out).absolute()
@@ -145,17 +156,22 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.root is not None:
         with terminal.labelled("root"):
             root = Certificate.decode_any(terminal.read_input(arguments.root, label="root"))
-    checked = record.verify(root)
+    script = None if arguments.script is None else Script.read(Path(arguments.script))
+    checked = record.verify(root, script=script)
     document = Path(arguments.record).with_suffix(".md")
     if document.exists() and document.read_bytes() != record.document().encode():
         message = f"{document.name} beside the record is not the document that is made from it"
         raise VerificationError(message, code="ceremony.document")
     if arguments.json:
-        terminal.write_json(_record_json(record) | {"true": True, "root_given": root is not None})
+        terminal.write_json(
+            _record_json(record) | {"true": True, "root_given": root is not None, "script_given": script is not None}
+        )
         return 0
     lines = [terminal.paint("The record is true.", "green"), *(f"  {one}" for one in checked)]
     if root is None:
         lines.append("next: compare the root's fingerprint with one that came to you another way, or give --root")
+    if script is None:
+        lines.append("NOT COMPARED: what the script says that was to be done; give it with --script")
     terminal.write(lines)
     return 0
 
@@ -226,7 +242,9 @@ def _confirm(script: Script, given: list[str], said: Callable[[str], None]) -> C
             return Phrase(text=text, means="file")
         if files and not _is_attended():
             return None
-        phrase = _typed(f"{operator.name}, your phrase to confirm step {step.number} (empty: not confirmed)")
+        phrase = _typed(
+            f"{shown_name(operator.name)}, your phrase to confirm step {step.number} (empty: not confirmed)"
+        )
         return Phrase(text=phrase, means="typed") if phrase else None
 
     return ask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from issuer.keystore import SecretHandler, open_signer
 from issuer.notifying import check_webhook, notify_command, notify_webhook, split_command
 from issuer.operations import permitted
 from issuer.publishing import Item, Publication, Publisher, published_folder, remember_folder, vical_item
+from issuer.records import read_below
 from issuer.revocation import Evidence, sign_due
 from issuer.store import Role
 from issuer.vical import MAX_INTERVAL, SignedVical, VicalEntry, parse_entries, sign_vical
@@ -36,7 +37,7 @@ from issuer.watching import Observation, fetch_http, fetch_tree, watch, watched_
 from mdl.cbor import TDate
 from mdl.cli import terminal
 from mdl.cli.outputs import file_argument, folder_argument
-from mdl.errors import DecodeError, LocalProtocolError, SigningError
+from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, SigningError
 from mdl.keys import Signer
 from mdl.pki import Certificate
 
@@ -337,15 +338,13 @@ def _entries(arguments: argparse.Namespace) -> tuple[VicalEntry, ...]:
     entries: list[VicalEntry] = []
     if arguments.entries is not None:
         data = terminal.read_input(arguments.entries, label="--entries")
-        folder = Path(arguments.entries).parent
+        read = read_below(Path(arguments.entries).parent)
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as exc:
             raise DecodeError("the file is not UTF-8", code="vical.entries", path="--entries") from exc
         with terminal.labelled("--entries"):
-            entries += parse_entries(
-                text, read_file=lambda name: terminal.read_input(str(folder / name), label="certificate")
-            )
+            entries += parse_entries(text, read_file=lambda name: _read_entry(read, name))
     if bool(arguments.root) != bool(arguments.doctype):
         message = "roots and the document types that they are listed for come together: --root with --doctype"
         raise LocalProtocolError(message, code="vical.entries")
@@ -355,6 +354,14 @@ def _entries(arguments: argparse.Namespace) -> tuple[VicalEntry, ...]:
         message = "a list names at least one root: --entries or --root"
         raise LocalProtocolError(message, code="vical.entries")
     return tuple(entries)
+
+
+def _read_entry(read: Callable[[str], bytes], name: str) -> bytes:
+    try:
+        return read(name)
+    except IssuanceError as exc:
+        message = "a certificate is a regular file in the folder of the entries or below, and no link"
+        raise DecodeError(f"{message}: {exc.message}", code="vical.entries", path="certificate") from exc
 
 
 def _certificate(name: str, label: str) -> Certificate:
