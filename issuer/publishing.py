@@ -548,12 +548,12 @@ class Publisher:
             SigningError: It cannot be made.
         """
         versions = self._folder / _VERSIONS
-        try:
-            for place in (self._folder, versions, versions / _INDEX):
+        for place in (self._folder, versions, versions / _INDEX):
+            try:
                 check_output(place)
-        except OSError as exc:
-            message = f"{self._folder} is no folder to publish in: {exc.strerror or type(exc).__name__}"
-            raise LocalProtocolError(message, code="publish.foreign") from exc
+            except OSError as exc:
+                message = f"{place} is no place to publish in: {exc.strerror or type(exc).__name__}"
+                raise LocalProtocolError(message, code="publish.foreign") from exc
         try:
             versions.mkdir(parents=True, exist_ok=True)
         except OSError as exc:

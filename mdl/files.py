@@ -101,7 +101,7 @@ def check_output(path: Path) -> Path:
         OSError: The output is a symbolic link, or its folder cannot be read.
     """
     if path.is_symlink():
-        raise OSError(errno.ELOOP, "it is a symbolic link: name the file itself")
+        raise OSError(errno.ELOOP, "it is a symbolic link: name what it leads to")
     try:
         inner = path.parent.resolve()
     except RuntimeError as exc:  # a loop of links, up to Python 3.12
@@ -158,7 +158,7 @@ def _require_file(folder: int, name: str, *, replace: bool = True) -> os.stat_re
     if not replace:
         raise FileExistsError(errno.EEXIST, "it is there already")
     if stat.S_ISLNK(there.st_mode):
-        raise OSError(errno.ELOOP, "it is a symbolic link: name the file itself")
+        raise OSError(errno.ELOOP, "it is a symbolic link: name what it leads to")
     if not stat.S_ISREG(there.st_mode):
         raise OSError(errno.EINVAL, "no regular file: name another output file")
     return there

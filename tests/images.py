@@ -12,6 +12,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 
 
 APP0 = segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0")
+START = b"\xff\xd8" + APP0
 FRAME = segment(0xC0, b"\x08\0\x10\0\x10\1\1\x11\0")
 SCAN = segment(0xDA, b"\1\1\0\0\x3f\0") + bytes(8)
 JPEG = b"\xff\xd8" + APP0 + FRAME + SCAN + b"\xff\xd9"

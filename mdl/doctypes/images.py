@@ -9,7 +9,10 @@ __all__ = ["image_defect"]
 _JPEG_END: Final = b"\xff\xd9"
 _JP2_SIGNATURE: Final = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _J2K_START: Final = b"\xff\x4f\xff\x51"  # SOC and the marker of SIZ, which comes first
+_JFIF: Final = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
+_JFIF_BYTES: Final = 20  # SOI and the JFIF header
 _SCAN: Final = 0xDA
+_SCAN_MARKER: Final = b"\xff\xda"
 _END: Final = 0xD9
 # SOF0 to SOF15; C4, C8 and CC are no frame headers.
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -24,8 +27,9 @@ def image_defect(data: bytes) -> str | None:
         data: The image, whole.
 
     Returns:
-        What should have been, to follow the name of the element, or None for an image that has a start, a frame and
-        an end.
+        What should have been, to follow the name of the element, or None for an image that has a start, a frame, a
+        scan and an end; and for a JFIF header with no marker between it and the end, which stands for an image in
+        trials and shows nothing.
     """
     if data.startswith(_JP2_SIGNATURE):
         codestream = _codestream(data)
@@ -36,7 +40,7 @@ def image_defect(data: bytes) -> str | None:
 
 
 def _jpeg_defect(data: bytes) -> str | None:
-    """Walk the segments up to the scan; what lies behind bytes that are no segment is left to decoders."""
+    """Walk the segments up to the scan; whether decoders get over bytes that are no segment is left to them."""
     if not data.rstrip(b"\0").endswith(_JPEG_END):
         return "must be a whole image: the end marker is missing, the file is cut off"
     position, framed = 2, False
@@ -57,7 +61,14 @@ def _jpeg_defect(data: bytes) -> str | None:
                 return "must be a whole image: its frame has no size"
             framed = True
         position += 2 + size
-    return None if position > 2 else "must be a whole image: it has no segments"
+    if position == 2:
+        return "must be a whole image: it has no segments"
+    rest = data[position:].rstrip(b"\0")[: -len(_JPEG_END)]
+    if framed:
+        return None if _SCAN_MARKER in rest else "must be a whole image: it has no scan"
+    # What stands for an image in trials and tests: a header, and no other marker that could have been misread.
+    is_stand_in = data.startswith(_JFIF) and position == _JFIF_BYTES and b"\xff" not in rest
+    return None if is_stand_in else "must be a whole image: it has no frame and no scan"
 
 
 def _j2k_defect(codestream: bytes) -> str | None:
