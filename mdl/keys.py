@@ -1,14 +1,14 @@
-"""Keys, curves and algorithms: the only table of them in the project.
+"""Keys, curves and algorithms, with the only tables of them in the project.
 
-A curve decides its signature algorithm: ES256 goes with P-256 and brainpoolP256r1, and so on (18013-5 9.1.2.4, first
-edition). A pair outside the table is refused everywhere.
+The curve determines the signature algorithm: ES256 goes with P-256 and brainpoolP256r1, and so on (18013-5 9.1.2.4,
+first edition). A pair outside the table is refused everywhere.
 
 Signatures here are COSE signatures: for ECDSA the integers r and s side by side, each as wide as the curve's field.
-X.509 and most key custodians speak DER; `raw_to_der` and `der_to_raw` translate.
+X.509 and most key stores use DER; `raw_to_der` and `der_to_raw` convert.
 
-ML-DSA stands in a table of its own, for the post-quantum rehearsal: no edition of 18013-5 permits it. Such a key is
-made or loaded only for a caller who gives `UnsafePostQuantum`, and even then has no `algorithm`: to all code that does
-not know of the rehearsal it is a key that cannot sign.
+ML-DSA has a table of its own, for the post-quantum rehearsal: no edition of 18013-5 permits it. Such a key is generated
+or loaded only if the caller passes `UnsafePostQuantum`, and even then it has no `algorithm`, so that code which does
+not take part in the rehearsal treats it as a key that cannot sign.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ AgreementKey: TypeAlias = ec.EllipticCurvePublicKey | x25519.X25519PublicKey | x
 @final
 @dataclass(frozen=True, slots=True)
 class UnsafePostQuantum:
-    """Given to take part in the post-quantum rehearsal: ML-DSA keys are made, loaded and believed.
+    """The argument that permits ML-DSA keys, for the post-quantum rehearsal.
 
-    Unsafe, because no edition of 18013-5 permits ML-DSA: nobody else reads what is issued so, and whoever accepts it
-    accepts what the standard refuses. An experiment, which may change or go.
+    Unsafe, because no edition of 18013-5 permits ML-DSA: other readers do not accept such documents, and a reader that
+    does accepts what the standard refuses. This experiment may change or be removed.
     """
 
 
@@ -127,9 +127,9 @@ class Curve:
         signature_size: Width of a raw signature in bytes; 0 for curves that only agree keys.
         oid: Dotted object identifier of the curve (EC) or of the key algorithm (OKP, AKP).
         algorithm: The signature algorithm that goes with the curve, or None for X25519, X448 and ML-DSA.
-        experimental: The signature algorithm of the rehearsal, or None for whatever the standard knows.
-        fully_specified: The number that names curve and algorithm in one (RFC 9864), which the standard does not use;
-            None where there is none.
+        experimental: The signature algorithm of the rehearsal, or None for curves of the standard.
+        fully_specified: The number that names curve and algorithm together (RFC 9864), which the standard does not use,
+            or None.
     """
 
     name: str
@@ -265,7 +265,7 @@ _CLAUSE: Final = "18013-5 9.1.5.2"
 
 
 def _foreign_curve(name: str) -> UnsupportedError:
-    """A key on a curve that is not in the table: one that the standard has, or one that it has not."""
+    """The error for a key on a curve that is not in the table; the text says whether the standard has the curve."""
     if name in NOT_IMPLEMENTED.values():
         msg = f"the key is on {name}, a curve of the standard that is not implemented here"
     else:
@@ -274,14 +274,14 @@ def _foreign_curve(name: str) -> UnsupportedError:
 
 
 def _foreign_key(kind: str) -> UnsupportedError:
-    """A key that is on no curve at all, of a kind that has a name or a number."""
+    """The error for a key of another kind, which has no curve, by its name or number."""
     named = f"of the kind {kind}" if kind[0].isdigit() else f"{'an' if kind[0] in 'RHM' else 'a'} {kind} key"
     msg = f"the key is {named}, and keys of the standard are on curves"
     return UnsupportedError(msg, code="key.unsupported", clause=_CLAUSE)
 
 
 def _foreign_object(key: object) -> UnsupportedError:
-    """Another kind of key of the `cryptography` package, public or private, or anything else."""
+    """The error for another kind of object, such as a key of the `cryptography` package that is not supported."""
     name = type(key).__name__
     kind = name.removesuffix("PublicKey").removesuffix("PrivateKey")
     if kind == name:
@@ -292,11 +292,11 @@ def _foreign_object(key: object) -> UnsupportedError:
 
 
 def unsupported_cose_key(key_type: int, curve: object) -> UnsupportedError:
-    """The refusal of a COSE_Key whose type and curve are not in the tables, in words.
+    """The error for a COSE_Key whose type and curve are not in the tables.
 
     Args:
-        key_type: Its kty.
-        curve: Its crv, whatever it is.
+        key_type: The kty.
+        curve: The crv, of any type.
     """
     if key_type in COSE_KEYS_WITHOUT_CURVE or type(curve) is not int:
         return _foreign_key(COSE_KEYS_WITHOUT_CURVE.get(key_type, f"{integer_text(key_type)} (COSE)"))
@@ -310,7 +310,7 @@ class _SubjectPublicKeyInfo:
 
 
 def _object_identifiers(spki: bytes) -> Iterator[str]:
-    """The key algorithm of a SubjectPublicKeyInfo, dotted, and the curve where one is named."""
+    """The key algorithm of a SubjectPublicKeyInfo, dotted, and its curve if it names one."""
     content = bytes(asn1.decode_der(_SubjectPublicKeyInfo, spki).algorithm.data)
     while content[:1] == b"\x06":
         end = 2 + content[1]
@@ -319,7 +319,7 @@ def _object_identifiers(spki: bytes) -> Iterator[str]:
 
 
 def unsupported_spki(spki: bytes) -> UnsupportedError:
-    """The refusal of a SubjectPublicKeyInfo that is not of the tables, in words.
+    """The error for a SubjectPublicKeyInfo that is not in the tables.
 
     Args:
         spki: The DER.
@@ -365,7 +365,7 @@ _ECDSA: Final = {name: ec.ECDSA(value) for name, value in _HASHES.items()}
 
 
 def raw_to_der(signature: bytes) -> bytes:
-    """Translate a raw ECDSA signature (r and s side by side) to DER.
+    """Convert a raw ECDSA signature (r and s side by side) to DER.
 
     Raises:
         ValueError: The length is odd or zero.
@@ -378,10 +378,10 @@ def raw_to_der(signature: bytes) -> bytes:
 
 
 def der_to_raw(signature: bytes, curve: Curve) -> bytes:
-    """Translate a DER ECDSA signature to r and s side by side, each as wide as the field of `curve`.
+    """Convert a DER ECDSA signature to r and s side by side, each as wide as the field of `curve`.
 
     Raises:
-        SigningError: The bytes are no DER signature for that curve (code ``signing.malformed_signature``).
+        SigningError: The bytes are not a DER signature for that curve (code ``signing.malformed_signature``).
     """
     try:
         r, s = decode_dss_signature(signature)
@@ -407,7 +407,7 @@ _EDWARDS: Final[Mapping[str, _Edwards]] = {
 
 
 def _edwards_defect(name: str, encoded: bytes) -> str | None:
-    """What is wrong with the encoding of a point (RFC 8032: y, little-endian, and the sign of x in the last bit)."""
+    """The defect in the encoding of a point, or None (RFC 8032: y, little-endian; the last bit is the sign of x)."""
     p, a, d, doublings = _EDWARDS[name]
     y = int.from_bytes(encoded, "little") & ~(1 << (8 * len(encoded) - 1))
     if y >= p:
@@ -443,7 +443,7 @@ def _jacobi(value: int, modulus: int) -> int:
 
 
 def _refuse_hybrid_point(key: object, spki: bytes) -> None:
-    """Refuse the third form of a point (first byte 6 or 7), which `cryptography` takes in SubjectPublicKeyInfo only."""
+    """Reject the hybrid form of a point (first byte 6 or 7), which `cryptography` accepts in a SubjectPublicKeyInfo."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
         if spki.endswith(point[1:]) and spki[-len(point)] != point[0]:
@@ -456,9 +456,9 @@ class PublicKey:
 
     Attributes:
         curve: The curve.
-        key: The key as `cryptography` holds it. It is a point of its curve, canonically encoded; under a key that
-            verifies signatures, no signature goes with every message. (An X25519 or X448 key may be any number: what
-            leads to no secret is refused when a secret is agreed.)
+        key: The key as `cryptography` holds it. It is a point of its curve, canonically encoded. No signature verifies
+            for every message under a key for signatures. An X25519 or X448 key may be any number: one that leads to no
+            secret is refused at key agreement.
 
     Spec:
         RFC 8032 §5.1.7 and §5.2.7, RFC 7748 §6, SEC 1 §3.2.2; pki.md §8.4.
@@ -506,7 +506,7 @@ class PublicKey:
         """Load a DER SubjectPublicKeyInfo; one of ML-DSA for the rehearsal only.
 
         Raises:
-            DecodeError: The bytes are no SubjectPublicKeyInfo, or its point is none of a curve's public keys (code
+            DecodeError: The bytes are no SubjectPublicKeyInfo, or its point is no public key of its curve (code
                 ``key.malformed``).
             UnsupportedError: The curve is not in the table.
         """
@@ -547,11 +547,11 @@ class PublicKey:
         Args:
             curve: The curve that the point must be on.
             point: SEC 1 form, compressed or not (EC), or the key itself (OKP, AKP).
-            post_quantum: Asks for the rehearsal, without which there are no AKP keys.
+            post_quantum: Permits AKP keys, for the rehearsal.
 
         Raises:
-            DecodeError: No such point on that curve (code ``key.malformed``).
-            UnsupportedError: An ML-DSA key outside the rehearsal (code ``key.unsupported``).
+            DecodeError: The curve has no such point (code ``key.malformed``).
+            UnsupportedError: The key is of ML-DSA, outside the rehearsal (code ``key.unsupported``).
         """
         if curve.experimental is not None and not isinstance(post_quantum, UnsafePostQuantum):
             raise _foreign_key(curve.name)
@@ -591,7 +591,7 @@ class PublicKey:
         """The signature algorithm that goes with the curve.
 
         Raises:
-            UnsupportedError: The curve only agrees keys, or the key is one of ML-DSA (code ``key.cannot_sign``).
+            UnsupportedError: The curve is for key agreement only, or the key is of ML-DSA (code ``key.cannot_sign``).
         """
         if self.curve.algorithm is None:
             msg = f"{self.curve.name} keys cannot sign"
@@ -599,7 +599,7 @@ class PublicKey:
         return self.curve.algorithm
 
     def algorithm_for(self, post_quantum: UnsafePostQuantum | None) -> Algorithm:
-        """The same, and for the rehearsal the algorithm of an ML-DSA key too.
+        """The signature algorithm, for the rehearsal that of an ML-DSA key too.
 
         Raises:
             UnsupportedError: See `algorithm`.
@@ -614,11 +614,11 @@ class PublicKey:
         Args:
             signature: r and s side by side (ECDSA), or the EdDSA or ML-DSA signature, exactly as wide as the curve
                 demands.
-            data: What was signed, whole; the digest is taken here.
+            data: The whole signed message; the digest is computed here.
 
         Raises:
-            VerificationError: The signature is not this key's over that data (code ``signature.invalid``).
-            UnsupportedError: The curve only agrees keys.
+            VerificationError: The signature does not verify (code ``signature.invalid``).
+            UnsupportedError: The curve is for key agreement only.
         """
         curve = self.curve
         # An ML-DSA key is held only by somebody who has asked for the rehearsal.
@@ -655,7 +655,7 @@ class PublicKey:
 
 @runtime_checkable
 class Signer(Protocol):
-    """Whoever holds a private key: software, an HSM, a cloud service."""
+    """A key store that signs with one private key: software, an HSM, a cloud service."""
 
     @property
     def public_key(self) -> PublicKey:
@@ -665,7 +665,7 @@ class Signer(Protocol):
         """Sign `data` with the algorithm of the key's curve.
 
         Args:
-            data: The message, whole. The signer takes the digest.
+            data: The whole message. The signer computes the digest.
 
         Returns:
             The raw signature: r and s side by side (ECDSA), or the EdDSA or ML-DSA signature.
@@ -693,7 +693,7 @@ class SoftwareSigner:
             key: An EC, Ed25519 or Ed448 private key; for the rehearsal an ML-DSA key too, whose signatures are never
                 reproducible.
             deterministic: Draw the ECDSA nonce from key and message (RFC 6979), for reproducible test vectors.
-            post_quantum: Asks for the rehearsal.
+            post_quantum: Permits ML-DSA keys, for the rehearsal.
 
         Raises:
             UnsupportedError: The key is not in the table or cannot sign.
@@ -744,8 +744,8 @@ class SoftwareSigner:
         """Load a PKCS#8 private key, PEM or DER; one of ML-DSA for the rehearsal only.
 
         Raises:
-            SigningError: The password does not open it (code ``signing.secret_incorrect``), or the bytes are no private
-                key (code ``signing.key_malformed``).
+            SigningError: The password does not decrypt the key (code ``signing.secret_incorrect``), or the bytes are no
+                private key (code ``signing.key_malformed``).
             UnsupportedError: The key is not in the table.
         """
         try:
@@ -765,7 +765,7 @@ class SoftwareSigner:
         return cls(key, post_quantum=post_quantum)
 
     def to_pkcs8(self, *, password: bytes | None) -> bytes:
-        """Export the key as PKCS#8 PEM, encrypted under `password`; None leaves it readable by anyone."""
+        """Export the key as PKCS#8 PEM, encrypted under `password`; with None it is not encrypted."""
         protection: serialization.KeySerializationEncryption = (
             serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password)
         )
@@ -794,7 +794,7 @@ class SoftwareSigner:
 
 
 class KeyAgreement(Protocol):
-    """Whoever can agree a secret with a peer's public key: an ephemeral key, or a device key that serves MACs."""
+    """A private key for key agreement: an ephemeral key, or a device key that makes MACs."""
 
     def agree(self, peer: PublicKey) -> bytes:
         """Agree a shared secret: the x coordinate at full field width, or the X25519 / X448 output.
@@ -803,7 +803,7 @@ class KeyAgreement(Protocol):
             peer: The other side's public key, on the same curve.
 
         Raises:
-            UnsupportedError: The two keys are not on one curve that agrees keys (code ``key.curves_differ``).
+            UnsupportedError: The two keys are not on one curve for key agreement (code ``key.curves_differ``).
             DecodeError: The peer's key leads to no usable secret (code ``key.malformed``).
 
         Spec:
@@ -830,7 +830,7 @@ def _agree(private_key: object, peer: PublicKey) -> bytes:
 
 
 class EphemeralKey:
-    """A private key that only agrees secrets: the reader's or the device's ephemeral key of one session."""
+    """A private key for key agreement only: the reader's or the device's ephemeral key of one session."""
 
     __slots__ = ("_key", "_public_key")
 
@@ -934,7 +934,7 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 
 
 def _answer_of(call: Callable[[], T]) -> T:
-    """What a custodian answers; whatever it raises becomes a `SigningError`, which says nothing of what it said."""
+    """The answer of a key store. Any exception becomes a `SigningError`, without the text of the exception."""
     try:
         return call()
     except SigningError:
@@ -947,10 +947,10 @@ def _answer_of(call: Callable[[], T]) -> T:
 
 
 def signing_key_of(signer: Signer) -> PublicKey:
-    """The public half that a signer names, whoever wrote it.
+    """The public key of a signer of any origin.
 
     Raises:
-        SigningError: It failed in whatever way (code ``signing.failed``), or named something else (code
+        SigningError: The signer raised (code ``signing.failed``), or returned something else (code
             ``signing.wrong_key``).
     """
     answer: object = _answer_of(lambda: signer.public_key)
@@ -960,18 +960,17 @@ def signing_key_of(signer: Signer) -> PublicKey:
 
 
 def signature_of(signer: Signer, data: bytes) -> bytes:
-    """Have a signer sign, whoever wrote it.
+    """Sign with a signer of any origin.
 
     Args:
         signer: The signer.
-        data: The message, whole.
+        data: The whole message.
 
     Returns:
-        What it answered, bytes. Whether that is a signature is still to be verified, with the key that is known from
-        elsewhere.
+        The bytes that it returned. The caller must verify them with a public key from another source.
 
     Raises:
-        SigningError: It refused, failed in whatever way (code ``signing.failed``), or answered no bytes (code
+        SigningError: The signer refused or raised (code ``signing.failed``), or returned no bytes (code
             ``signing.malformed_signature``).
     """
     answer: object = _answer_of(lambda: signer.sign(data))
@@ -982,11 +981,11 @@ def signature_of(signer: Signer, data: bytes) -> bytes:
 
 
 def signatures_of(sign_many: Callable[[list[bytes]], Iterable[bytes]], messages: list[bytes]) -> list[bytes]:
-    """Have many messages signed at once; what is answered is still to be verified.
+    """Sign many messages at once. The caller must verify the signatures.
 
     Raises:
-        SigningError: The custodian refused, failed in whatever way (code ``signing.failed``), or gave another number of
-            signatures than it was asked for (code ``signing.wrong_count``).
+        SigningError: The signer refused or raised (code ``signing.failed``), or returned another number of signatures
+            than there are messages (code ``signing.wrong_count``).
     """
     # One more than there may be is enough of an endless answer.
     answers = _answer_of(lambda: list(islice(sign_many(list(messages)), len(messages) + 1)))
@@ -997,7 +996,7 @@ def signatures_of(sign_many: Callable[[list[bytes]], Iterable[bytes]], messages:
 
 
 class _Steady:
-    """A signer whose public half stays what it was when a certificate was begun."""
+    """A signer whose public key cannot change while a certificate is built."""
 
     __slots__ = ("_signer", "public_key")
 
@@ -1057,10 +1056,10 @@ class _CustodianEcKey(ec.EllipticCurvePrivateKey):
 
 
 def x509_signing_key(signer: Signer, *, post_quantum: UnsafePostQuantum | None = None) -> SigningPrivateKey:
-    """Dress a signer as a private key of `cryptography`, for its certificate, CSR and CRL builders.
+    """Wrap a signer as a private key of `cryptography`, for its certificate, CSR and CRL builders.
 
     Raises:
-        UnsupportedError: The signer's key cannot sign X.509 here (code ``key.cannot_sign``); one of ML-DSA can for the
+        UnsupportedError: The signer's key cannot sign X.509 here (code ``key.cannot_sign``); an ML-DSA key can, for the
             rehearsal only.
     """
     signer = _Steady(signer)

@@ -2,10 +2,10 @@
 
 Decoded objects are views over the received bytes: an item keeps its tag-24 bytes, a security object its payload, a
 device-signed part its namespace bytes. Members that a structure's CDDL does not name are ignored where it leaves room
-for them. Nothing is judged here; that is the reader's work.
+for them. Decoding verifies nothing; that is the reader's work.
 
-What is of another type than the CDDL says is refused. What is of its type and breaks a rule of the standard, such as an
-array without an entry, is read, and noted in the `mdl.cbor.Reading` that a reader gives.
+A value of another type than the CDDL says is refused. A value of the right type that breaks a rule of the standard,
+such as an array without an entry, is accepted, and noted in the `mdl.cbor.Reading` that the caller passes.
 
 Spec:
     18013-5 first edition 8.3.2.1.2 (request, response), 9.1.2.4 (MSO), 9.1.3.4 (device authentication), 9.1.4 (reader
@@ -67,7 +67,7 @@ MAX_DIGEST_ID: Final = 1 << 31
 """A digest id is below this bound (mdoc.md §1.3)."""
 
 MAX_DOCUMENTS: Final = 128
-"""Most documents of one response that are decoded, inclusive: each costs its reader some signatures."""
+"""Largest number of documents in a response, inclusive: each costs the reader some verifications of signatures."""
 
 EMPTY: Final = "structure.empty"
 """The deviation of an array or a map without an entry, where the standard wants one."""
@@ -233,7 +233,7 @@ class ValidityInfo:
 
 @dataclass(frozen=True, slots=True)
 class KeyAuthorizations:
-    """What the device key may sign by itself.
+    """The elements that the device key may sign.
 
     Attributes:
         name_spaces: Namespaces of which every element is authorised.
@@ -296,14 +296,14 @@ def _names(value: Any, path: str, reading: Reading) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class MobileSecurityObject:
-    """What the issuing authority signed: digests, device key, document type and validity.
+    """The security object, which the issuing authority signed: digests, device key, document type and validity.
 
     Attributes:
         version: The structure's version as received; `Version.parse` reads it.
         digest_algorithm: The digest's name as received; one of `DIGEST_ALGORITHMS` in a conforming MSO.
         value_digests: Digest by digest id, by namespace.
         device_key: The decoded COSE_Key map of the device key; `device_public_key` loads it.
-        key_authorizations: What the device key may sign, or None: nothing.
+        key_authorizations: The elements that the device key may sign; None for none.
         doctype: The document type.
         validity_info: The ValidityInfo map as received; `validity` reads it.
         status: The ``status`` member as received, or None (a null counts as absent: issuers in the field send it).
@@ -689,12 +689,12 @@ def _requested(value: Any, path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ItemsRequest:
-    """Which elements of which document type a reader asks for.
+    """The elements of a document type that a reader requests.
 
     Attributes:
         doctype: The document type.
         name_spaces: Intent to retain, by namespace and element identifier.
-        request_info: The ``requestInfo`` member as decoded; its meaning is the reader's and wallet's affair.
+        request_info: The ``requestInfo`` member as decoded; it is not interpreted here.
     """
 
     doctype: str
@@ -703,9 +703,9 @@ class ItemsRequest:
 
     @property
     def alternatives(self) -> dict[tuple[str, str], list[frozenset[tuple[str, str]]]]:
-        """Which sets of elements may stand for a requested one, each as namespace and identifier, the preferred first.
+        """The sets of elements (namespace and identifier) that may replace a requested element, preferred sets first.
 
-        They are the ``alternativeDataElements`` of the request info; whatever there is not of their form is left out.
+        They are the ``alternativeDataElements`` of the request info. Malformed entries are left out.
 
         Spec:
             18013-5 second edition (draft) 10.2; mdoc.md §2.6.
@@ -721,10 +721,10 @@ class ItemsRequest:
 
     @property
     def issuer_identifiers(self) -> frozenset[bytes] | None:
-        """The key identifiers of the roots of which one must have issued the document; None where any root may.
+        """The key identifiers of the roots that may have issued the document; None for any root.
 
-        They are the ``issuerIdentifiers`` of the request info. Entries that are not byte strings are left out; where
-        none is left, no root may.
+        They are the ``issuerIdentifiers`` of the request info. Entries that are not byte strings are left out; if no
+        entry is left, no root is permitted.
 
         Spec:
             18013-5 second edition (draft) 10.2; mdoc.md §2.6.
@@ -735,7 +735,7 @@ class ItemsRequest:
 
     @property
     def wants_one_document(self) -> bool:
-        """Whether no more than one document may answer: ``uniqueDocSetRequired`` is there and not false."""
+        """Whether at most one document may answer: ``uniqueDocSetRequired`` is present and not false."""
         return self.request_info.get("uniqueDocSetRequired", False) is not False
 
     @classmethod
@@ -788,7 +788,7 @@ class DocRequest:
     """One requested document.
 
     Attributes:
-        items_request: What is asked for.
+        items_request: The requested elements.
         items_request_bytes: ItemsRequestBytes, tag 24, as received or as it will be sent.
         reader_auth: The reader's signature, or None.
     """
@@ -819,7 +819,7 @@ class DocRequest:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRequest:
-    """What a reader asks.
+    """A reader's request.
 
     Attributes:
         doc_requests: The requested documents, at least one.
@@ -886,7 +886,7 @@ class DeviceRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionTranscript:
-    """The encoded SessionTranscript array: what ties an answer to one session.
+    """The encoded SessionTranscript array, which binds an answer to one session.
 
     Attributes:
         encoded: The array's bytes, made of the messages as transmitted; not the tag-24 form.
@@ -895,10 +895,10 @@ class SessionTranscript:
     encoded: bytes
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a session transcript, or would be the same in every session.
+        """Reject bytes that cannot be a session transcript.
 
         Raises:
-            TypeError: What is given is no bytes.
+            TypeError: The argument is not bytes.
             DecodeError: The bytes are no CBOR array of three (codes ``cbor.…``, ``mdoc.structure``).
         """
         value = decode_view(self.encoded)
@@ -907,7 +907,7 @@ class SessionTranscript:
 
     @property
     def is_of_the_reader(self) -> bool:
-        """Whether something in it is of the reader's choice: its key, or a handover online.
+        """Whether the reader chose a part of the transcript: its key, or an online handover.
 
         Otherwise an answer could be replayed to every reader.
         """
@@ -916,7 +916,7 @@ class SessionTranscript:
 
     @property
     def reader_key_bytes(self) -> bytes | None:
-        """The content of EReaderKeyBytes, an encoded COSE_Key; None where the session has none, as online."""
+        """The content of EReaderKeyBytes, an encoded COSE_Key; None if the session has none, as online."""
         member = decode_view(self.encoded)[1]
         return member.content if type(member) is Tagged24 else None
 

@@ -1,8 +1,8 @@
-"""How a SessionTranscript is made: one class for each handover, from what both sides have seen of the session.
+"""Construction of a SessionTranscript: one class for each handover, with the inputs that both sides know.
 
-In person, the transcript is put together of slices of the messages as transmitted; nothing is encoded again. Online,
-the first two members are null and the handover names what the request said, mostly by a hash. Which handover a session
-has follows from what the reader sent; a reader decides it once and never tries several (online.md §1.4).
+In person, the transcript consists of slices of the messages as transmitted; nothing is encoded again. Online, the first
+two members are null, and the handover has values of the request, mostly as a hash. The request determines the handover;
+a reader decides on one handover and never tries several (online.md §1.4).
 
     in person                   QrHandover, NfcHandover
     to a website, REST          ReaderEngagementHandover            18013-7 Annex A
@@ -51,14 +51,14 @@ _THUMBPRINT_SIZE: Final = 32
 
 
 class Handover(Protocol):
-    """How a session came about, which decides how its transcript is made."""
+    """The kind of a session, which determines its transcript."""
 
     def transcript(self) -> SessionTranscript:
         """The SessionTranscript."""
 
 
 def _demand(kind: type[Any], **values: object) -> None:
-    """Refuse a value of another type: text where bytes belong would silently give another transcript."""
+    """Reject a value of another type: text in place of bytes would silently give another transcript."""
     for name, value in values.items():
         if type(value) is not kind:
             msg = f"{name} is {kind.__name__}, not {type(value).__name__}"
@@ -80,7 +80,7 @@ def _sha256(value: object) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _InPerson(ABC):
-    """The two slices which every session in person has.
+    """The two members that every session in person has.
 
     Attributes:
         device_engagement_bytes: DeviceEngagementBytes, tag 24: `mdl.cbor.wrap24` of the DeviceEngagement as received
@@ -88,7 +88,7 @@ class _InPerson(ABC):
         e_reader_key_bytes: EReaderKeyBytes, tag 24, as sent in SessionEstablishment.
 
     Raises:
-        DecodeError: One of them is not in tag 24 (codes ``cbor.…``).
+        DecodeError: A member is not in tag 24 (codes ``cbor.…``).
     """
 
     device_engagement_bytes: bytes
@@ -129,8 +129,8 @@ class NfcHandover(_InPerson):
 
     Attributes:
         handover_select: The Handover Select message of the mdoc, the whole NDEF message.
-        handover_request: The Handover Request message of the reader, the whole NDEF message; None for static handover,
-            which has none.
+        handover_request: The Handover Request message of the reader, the whole NDEF message; None for a static
+            handover.
 
     Spec:
         18013-5 first edition 9.1.5.1; mdoc.md §3.3, §3.4.
@@ -156,7 +156,7 @@ class ReaderEngagementHandover(_InPerson):
     """The reader is a website that engaged by a URI: the handover is a hash of its ReaderEngagement.
 
     Attributes:
-        reader_engagement: The ReaderEngagement as it stood in the URI, encoded, not in tag 24.
+        reader_engagement: The encoded ReaderEngagement of the URI, not in tag 24.
 
     Spec:
         18013-7 second edition (draft) Annex A; online.md §2.1. The reader's key is the one from which the
@@ -183,7 +183,7 @@ def _online(handover: object) -> SessionTranscript:
 
 
 class HashedHandover(ABC):
-    """A handover that is a label beside the SHA-256 of some values."""
+    """A handover of a label and the SHA-256 of some values."""
 
     __slots__ = ()
 
@@ -191,7 +191,7 @@ class HashedHandover(ABC):
 
     @abstractmethod
     def info(self) -> list[object]:
-        """What is encoded and hashed."""
+        """The values that are encoded and hashed."""
 
     def transcript(self) -> SessionTranscript:
         """The SessionTranscript: null, null, and the label with the hash."""
@@ -205,7 +205,7 @@ class OpenId4VpHandover(HashedHandover):
     Attributes:
         client_id: The verifier's client identifier with its prefix, as in the request.
         nonce: The request's nonce.
-        jwk_thumbprint: `jwk_thumbprint` of the key that the response is encrypted to, 32 bytes; None where it is not.
+        jwk_thumbprint: `jwk_thumbprint` of the key that the response is encrypted to, 32 bytes; None for no encryption.
         response_uri: The request's response_uri, or its redirect_uri.
 
     Spec:
@@ -280,7 +280,7 @@ class OpenId4VpDraft24Handover(HashedHandover):
         _demand(str, origin=self.origin, client_id=self.client_id, nonce=self.nonce)
 
     def info(self) -> list[object]:
-        """What draft 24 hashes."""
+        """The values that draft 24 hashes."""
         return [self.origin, self.client_id, self.nonce]
 
 
@@ -309,7 +309,7 @@ class OpenId4VciHandover(HashedHandover):
         _demand_thumbprint(self.jwk_thumbprint)
 
     def info(self) -> list[object]:
-        """What the draft hashes."""
+        """The values that the draft hashes."""
         return [self.endpoint, self.nonce, self.jwk_thumbprint]
 
 
@@ -319,7 +319,7 @@ class AnnexCHandover(HashedHandover):
 
     Attributes:
         encryption_info: The text of EncryptionInfo as it was sent: base64url without padding. The text is hashed, not
-            what it decodes to.
+            its decoded form.
         origin: The origin of the page that asked, for example ``https://example.com``.
 
     Spec:
@@ -381,10 +381,10 @@ def jwk_thumbprint(jwk: Mapping[str, Any]) -> bytes:
     """The SHA-256 thumbprint of a public key in JWK form, 32 bytes.
 
     Args:
-        jwk: The JWK as sent to the wallet; members beyond the key itself do not count.
+        jwk: The JWK as sent to the wallet; members that are not part of the key are ignored.
 
     Raises:
-        UnsupportedError: The key is of no type that a response is encrypted to, or a member is missing (code
+        UnsupportedError: The key has a type that is not used for encryption, or a member is missing (code
             ``key.unsupported``).
 
     Spec:

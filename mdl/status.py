@@ -1,8 +1,8 @@
-"""Status lists and identifier lists: where a security object says it can be revoked, and the signed list that tells.
+"""Status lists and identifier lists: the reference in a security object, and the signed list that it leads to.
 
 A security object names its place in a list (`StatusReference`). The list comes as a CWT (`StatusToken`): one bit for
-each security object (`StatusList`), or the identifiers of the revoked ones (`IdentifierList`). Decoding judges nothing
-and trusts nobody; a list is inflated only when it is asked for, so that a reader can verify the signature before.
+each security object (`StatusList`), or the identifiers of the revoked ones (`IdentifierList`). Decoding verifies
+nothing. A list is inflated only on request, so that a reader can verify the signature before.
 
 The issuing side goes `prepare_status_token` → ``to_be_signed`` → `PreparedStatusToken.complete`.
 
@@ -76,7 +76,7 @@ class ListKind(StrEnum):
     STATUS_LIST = "status_list"
     """A status for each index."""
     IDENTIFIER_LIST = "identifier_list"
-    """The identifiers of what is revoked."""
+    """The identifiers of revoked security objects."""
 
     @property
     def claim(self) -> int:
@@ -123,9 +123,9 @@ class StatusListInfo:
 
     Attributes:
         index: The place, counted from 0.
-        uri: Where the list is; the list's ``sub`` repeats it.
-        certificate: DER of the certificate whose key must have signed the top of the list's chain, or None: then that
-            is the root which issued the document signer.
+        uri: The address of the list, which the list's ``sub`` repeats.
+        certificate: DER of the certificate whose key must have signed the top of the list's chain. None stands for the
+            root that issued the document signer.
     """
 
     index: int
@@ -134,7 +134,7 @@ class StatusListInfo:
 
     @property
     def kind(self) -> ListKind:
-        """Which kind of list it is."""
+        """The kind of list."""
         return ListKind.STATUS_LIST
 
     def to_cbor(self) -> dict[str, Any]:
@@ -169,12 +169,12 @@ def _list_info(uri: str, certificate: bytes | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReference:
-    """The ``status`` member of a security object: where its status is told.
+    """The ``status`` member of a security object: references to lists.
 
     Attributes:
         status_list: The place in a status list, or None.
-        identifier_list: The identifier that an identifier list may name, or None. An issuer uses one of the two; where
-            both are there, both must say that it is not revoked.
+        identifier_list: The identifier that an identifier list may name, or None. An issuer uses one of the two; if
+            both are present, both must say that it is not revoked.
         unknown: Names of members that this version does not know; the draft reserves them.
     """
 
@@ -187,7 +187,7 @@ class StatusReference:
         """Read the decoded ``status`` member; see `mdl.mdoc.MobileSecurityObject.status`.
 
         Raises:
-            DecodeError: It is no such map (code ``status.reference``).
+            DecodeError: The value is no such map (code ``status.reference``).
         """
         members = _text_map(value, path, _REFERENCE)
         status_list = identifier_list = None
@@ -241,10 +241,10 @@ class StatusList:
     Attributes:
         bits: Width of a status: 1, 2, 4 or 8. A list for mdocs has 1.
         packed: The statuses, index 0 in the least significant bits of the first byte.
-        aggregation_uri: Where the issuer names all its lists, or None.
+        aggregation_uri: The address of the issuer's index of all its lists, or None.
 
     Raises:
-        ValueError: No such width, or no status at all.
+        ValueError: The width is not permitted, or there is no status.
     """
 
     bits: int
@@ -257,14 +257,14 @@ class StatusList:
             raise ValueError(msg)
 
     def __len__(self) -> int:
-        """How many indices there are; those that no credential has are valid too."""
+        """The number of indices, including those that no credential has."""
         return len(self.packed) * 8 // self.bits
 
     def status(self, index: int) -> int:
         """The status at an index: 0 valid, 1 invalid, 2 suspended, others the application's own.
 
         Raises:
-            VerificationError: The list has no such index (code ``status.index``); that is never the same as valid.
+            VerificationError: The list has no such index (code ``status.index``), which never means "valid".
         """
         position = index * self.bits
         if not 0 <= position < 8 * len(self.packed):
@@ -273,11 +273,11 @@ class StatusList:
         return self.packed[position >> 3] >> (position & 7) & ((1 << self.bits) - 1)
 
     def masks(self) -> tuple[int, int]:
-        """All statuses at once: which are neither valid nor suspended, and which are suspended.
+        """All statuses at once: those that are neither valid nor suspended, and those that are suspended.
 
         Returns:
-            Two numbers; the lowest bit of the status at an index is set where it is one of these. Those of two lists
-            of one width can be compared.
+            Two numbers, in which the lowest bit of each such status is set. The numbers of two lists of one width can
+            be compared.
         """
         if self.bits == 1:
             return int.from_bytes(self.packed, "little"), 0
@@ -288,16 +288,17 @@ class StatusList:
     def of(
         cls, size: int, statuses: Mapping[int, int], *, bits: int = 1, aggregation_uri: str | None = None
     ) -> StatusList:
-        """Make a list.
+        """Build a list.
 
         Args:
-            size: How many indices; rounded up to whole bytes.
+            size: The number of indices; rounded up to whole bytes.
             statuses: The statuses that are not 0, by index.
             bits: Width of a status.
             aggregation_uri: Where the issuer names all its lists, or None.
 
         Raises:
-            ValueError: An index beyond `size`, a status too large for the width, or no such width.
+            ValueError: An index is not below `size`, a status is too large for the width, or the width is not
+                permitted.
         """
         if type(bits) is not int or bits not in _WIDTHS or size < 1:
             msg = "a status list has statuses of 1, 2, 4 or 8 bits"
@@ -321,7 +322,7 @@ class StatusList:
             max_size: Most bytes to inflate, inclusive.
 
         Raises:
-            DecodeError: It is no StatusList (code ``status.list``), or its statuses are not one whole zlib stream
+            DecodeError: The map is no StatusList (code ``status.list``), or its statuses are not one whole zlib stream
                 (``status.deflate``) of at most `max_size` bytes (``status.too_large``).
         """
         members = _text_map(value, path, _LIST)
@@ -341,7 +342,7 @@ class StatusList:
 
 @cache
 def _mask_tables(bits: int) -> tuple[bytes, bytes]:
-    """What a byte of statuses becomes: a 1 for each that is neither 0 nor 2, and in the second table each that is 2."""
+    """For each byte of statuses, a 1 for each status that is neither 0 nor 2, and in the second table for each 2."""
 
     def table(is_one: Callable[[int], bool]) -> bytes:
         places = range(0, 8, bits)
@@ -378,7 +379,7 @@ def _aggregation_uri(members: Mapping[str, Any], path: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentifierList:
-    """The identifiers of what is revoked; what it does not name is not revoked.
+    """The identifiers of revoked security objects. An identifier that is not in the list is not revoked.
 
     Attributes:
         identifiers: The identifiers.
@@ -396,7 +397,7 @@ class IdentifierList:
         """Read the decoded IdentifierList map of claim 65530.
 
         Raises:
-            DecodeError: It is none (code ``status.list``).
+            DecodeError: The value is no such map (code ``status.list``).
         """
         members = _text_map(value, path, _LIST)
         identifiers = members.get("identifiers")
@@ -425,15 +426,15 @@ class StatusToken:
     Attributes:
         message: The COSE_Sign1; its payload is as received.
         kind: Which kind of list it holds.
-        x5chain: The certificates of the protected header, the leaf first, DER; empty where that has none. What stands
-            in the unprotected header is not looked at.
-        subject: ``sub``: the address that the list is for.
+        x5chain: The certificates of the protected header, the leaf first, DER; empty if there are none. The unprotected
+            header is ignored.
+        subject: ``sub``: the address of the list.
         issued_at: ``iat``.
         not_before: ``nbf``, or None.
         expires: ``exp``, or None; 18013-5 asks for it.
-        ttl: How long a copy may be kept before a newer one is looked for, or None.
+        ttl: Longest time to keep a copy before a newer one is fetched, or None.
         content: The list's map as decoded.
-        deviations: In what harmless way it deviates from the draft: ``typ.short`` (no ``application/``),
+        deviations: Harmless deviations from the draft: ``typ.short`` (no ``application/``),
             ``typ.claim`` (``typ`` among the claims and not in the header), ``ttl`` (not a positive number of seconds).
     """
 
@@ -504,13 +505,13 @@ class StatusToken:
         )
 
     def decode_list(self, *, max_size: int = MAX_LIST_SIZE) -> StatusList | IdentifierList:
-        """Decode the list that the token holds; verify the signature first.
+        """Decode the list in the token. Verify the signature first.
 
         Args:
             max_size: Most bytes of a status list to inflate, inclusive.
 
         Raises:
-            DecodeError: It is no such list; see `StatusList.decode` and `IdentifierList.decode`.
+            DecodeError: The content is no such list; see `StatusList.decode` and `IdentifierList.decode`.
         """
         path = f"claims[{self.kind.claim}]"
         if self.kind is ListKind.STATUS_LIST:
@@ -519,7 +520,7 @@ class StatusToken:
 
 
 def _kind(message: CoseSign1, claims: Mapping[Any, Any]) -> tuple[ListKind, tuple[str, ...]]:
-    """What ``typ`` says: in the protected header, or among the claims where some issuers put it."""
+    """The kind of list by ``typ``, in the protected header or, as some issuers do, among the claims."""
     deviations: tuple[str, ...] = ()
     typ = message.protected_map.get(_TYP, _MISSING)
     if typ is _MISSING:
@@ -544,14 +545,14 @@ def _moment(value: Any, claim: int) -> datetime:
 
 
 def _ttl(value: Any) -> timedelta | None:
-    """A positive number of seconds; what is none limits nothing, as little as a ttl that is not there."""
+    """A positive number of seconds. Any other value sets no limit, like a missing ttl."""
     if type(value) is not int or value <= 0:
         return None
     return timedelta(seconds=min(value, _LONGEST_TTL))
 
 
 def _other_form(data: bytes) -> str | None:
-    """What the bytes are, where they are text that is served in place of a token; None where they may be one."""
+    """The kind of text that was served in place of a token, or None if the bytes may be a token."""
     if data[:3] == b"eyJ" and b"." in data:
         return "a status list in the form of a JWT; the status list of an mdoc is a CWT"
     if data.lstrip()[:1] == b"<":
@@ -564,10 +565,10 @@ def _other_form(data: bytes) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class PreparedStatusToken:
-    """A token that lacks nothing but its signature.
+    """A complete token without its signature.
 
     Attributes:
-        to_be_signed: The encoded Sig_structure: what the list signer's key has to sign, whole.
+        to_be_signed: The encoded Sig_structure, which the list signer's key has to sign as a whole.
     """
 
     to_be_signed: bytes
@@ -576,13 +577,13 @@ class PreparedStatusToken:
     _key: PublicKey
 
     def complete(self, signature: bytes) -> bytes:
-        """Put the signature in, once it is proven right; gives the encoded token.
+        """Verify the signature, and return the encoded token with it.
 
         Args:
             signature: The raw signature over `to_be_signed`: r and s side by side, or the EdDSA signature.
 
         Raises:
-            SigningError: It is not the list signer's signature over these bytes (code ``signing.wrong_signature``).
+            SigningError: The signature does not verify under the list signer's key (code ``signing.wrong_signature``).
         """
         try:
             self._key.verify(signature, self.to_be_signed)
@@ -606,15 +607,15 @@ def prepare_status_token(
 
     Args:
         content: The list.
-        uri: Where the list will be; the very text that security objects have.
-        issued_at: When it is issued, aware; cut to the second.
-        expires: From when it is not to be used any more, aware; cut to the second.
-        ttl: How long a copy may be kept before a newer one is looked for, or None; cut to the second.
+        uri: The address of the list, exactly as in the security objects.
+        issued_at: The time of issue, aware; cut to the second.
+        expires: The end of its use, exclusive, aware; cut to the second.
+        ttl: Longest time to keep a copy before a newer one is fetched, or None; cut to the second.
         public_key: The list signer's key.
-        x5chain: The list signer's certificate, then those between it and the root, DER; not the root.
+        x5chain: The list signer's certificate, then the CAs between it and the root, DER; not the root.
 
     Raises:
-        ValueError: No certificate, no address, or times that are naive or not in order.
+        ValueError: There is no certificate or no address, or the times are naive or not in order.
 
     Spec:
         18013-5 second edition (draft) 12.3.6.3: chain and typ in the protected header, exp always.
@@ -651,7 +652,7 @@ def build_status_token(
     """Prepare a token and have it signed at once; see `prepare_status_token`.
 
     Raises:
-        SigningError: The custodian failed, or its signature does not verify.
+        SigningError: The key store failed, or its signature does not verify.
     """
     prepared = prepare_status_token(
         content,

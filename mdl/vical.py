@@ -1,9 +1,9 @@
 """The VICAL: the signed list of the roots of many issuing authorities.
 
-`Vical.decode` reads a list as views over the received bytes. It judges nothing and trusts nobody; what a list in use
-does otherwise than the standard is tolerated and named (`TOLERATED`), and what an entry says otherwise than its own
-certificate is named too (`CONTRADICTIONS`). An entry that is none at all is kept as `MalformedInfo`, so that one
-mistake does not take the others' roots away. Whether to believe any of it is decided by `reader.vical`.
+`Vical.decode` decodes a list as views over the received bytes, and verifies nothing. Deviations of lists in use are
+tolerated and reported (`TOLERATED`); contradictions between an entry and its certificate are reported too
+(`CONTRADICTIONS`). A malformed entry becomes a `MalformedInfo`, so that the roots of the other entries are not lost.
+`reader.vical` decides whether a list is accepted.
 
 The provider's side is strict: `CertificateInfo.of` makes an entry out of a certificate, and `prepare_vical` →
 ``to_be_signed`` → `PreparedVical.complete` makes the list.
@@ -75,7 +75,7 @@ TOLERATED: Final[Mapping[str, str]] = MappingProxyType(
         "state.short_form": "entry and certificate name the same state, one of them without its country",
     }
 )
-"""What a list may do otherwise than the standard without being refused: code to what it is."""
+"""Deviations from the standard that do not refuse a list: code to meaning."""
 
 CONTRADICTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -89,7 +89,7 @@ CONTRADICTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "state.mismatch": "stateOrProvinceName is not the state or province of the certificate",
     }
 )
-"""What an entry may say otherwise than its own certificate: code to what it is. Nothing of this may be tolerated."""
+"""Contradictions between an entry and its certificate: code to meaning. None of them may be tolerated."""
 
 _CLAUSE: Final = "18013-5 C.1.7.1"
 _STRUCTURE: Final = "vical.structure"
@@ -120,11 +120,11 @@ _NO_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VicalDeviation:
-    """One place where a list does otherwise than the standard, or than its own certificates.
+    """A deviation of a list from the standard, or a contradiction to one of its certificates.
 
     Attributes:
         code: A key of `TOLERATED` or of `CONTRADICTIONS`.
-        path: Where in the list, for example ``certificateInfos[3].ski``.
+        path: The place in the list, for example ``certificateInfos[3].ski``.
     """
 
     code: str
@@ -132,12 +132,12 @@ class VicalDeviation:
 
     @property
     def meaning(self) -> str:
-        """What the code says, for people."""
+        """The meaning of the code, in words."""
         return TOLERATED.get(self.code) or CONTRADICTIONS[self.code]
 
 
 class _Members:
-    """The members of one map; remembers what it had to tolerate."""
+    """The members of one map; collects the tolerated deviations."""
 
     def __init__(self, value: Any, path: str, code: str) -> None:
         if not isinstance(value, Mapping):
@@ -160,7 +160,7 @@ class _Members:
         return _fail(self.path(name), what, self._code)
 
     def get(self, name: str, kind: type) -> Any:
-        """The member of that name, None where it is absent."""
+        """The member of that name, or None if it is absent."""
         value = self._value.get(name)
         capital = _CAPITALS.get(name)
         if capital is not None and capital in self._value:
@@ -192,7 +192,7 @@ class _Members:
         return tuple(filter(None, values))
 
     def text(self, name: str) -> str | None:
-        """The text of that name; None where it is absent, or empty, which is tolerated."""
+        """The text of that name; None if it is absent, or empty (a tolerated deviation)."""
         value: str | None = self.get(name, str)
         if value == "":
             self.tolerate("text.empty", name)
@@ -233,15 +233,15 @@ def _fail(path: str, what: str, code: str) -> DecodeError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateInfo:
-    """One root of the list, and what it is good for.
+    """One root of the list, with its scope.
 
     Attributes:
         certificate: The root.
         serial: ``serialNumber``.
-        ski: ``ski``, out of its DER where it was wrapped.
+        ski: ``ski``, without the DER wrapping that some lists have.
         doctypes: ``docType``: the document types whose signers the root may issue; at least one.
         profiles: ``certificateProfile``: URNs or object identifiers.
-        issuing_authority: ``issuingAuthority``, or None where absent, as for all that follow.
+        issuing_authority: ``issuingAuthority``, or None if absent, like all that follow.
         issuing_country: ``issuingCountry``: ISO 3166-1 alpha-2, or ISO 3166-2.
         state: ``stateOrProvinceName``.
         issuer: ``issuer``, the DER of a name.
@@ -249,9 +249,9 @@ class CertificateInfo:
         not_before: ``notBefore``.
         not_after: ``notAfter``.
         extensions: ``extensions``; empty where absent.
-        unknown: Names of other members; they are reserved and say nothing here.
-        path: Where the entry stands in its list; empty for one that was made here.
-        deviations: What was tolerated in reading it.
+        unknown: Names of other members, which are reserved and ignored.
+        path: The place of the entry in its list; empty for an entry that was built here.
+        deviations: Tolerated deviations.
     """
 
     certificate: Certificate
@@ -276,7 +276,8 @@ class CertificateInfo:
         """Read the decoded map of one entry.
 
         Raises:
-            DecodeError: It is no entry (code ``vical.entry``), or its certificate is none (``certificate.…``).
+            DecodeError: The map is no entry (code ``vical.entry``), or its certificate does not decode
+                (``certificate.…``).
         """
         members = _Members(value, path, _ENTRY)
         der = members.need("certificate", bytes)
@@ -336,7 +337,7 @@ class CertificateInfo:
         issuing_authority: str | None = None,
         profiles: Iterable[str] = (),
     ) -> CertificateInfo:
-        """Make the entry of a root: whatever repeats the certificate is taken from it.
+        """Build the entry of a root. Members that repeat the certificate are taken from it.
 
         Args:
             certificate: The IACA root.
@@ -346,7 +347,7 @@ class CertificateInfo:
 
         Raises:
             ProfileError: The certificate breaks the profile of an IACA root (code ``vical.root``).
-            ValueError: No document type, or one of the texts is empty.
+            ValueError: There is no document type, or a text is empty.
 
         Spec:
             18013-5 C.1.7.1; pki.md §5.1: ``docType`` names at least one.
@@ -384,14 +385,14 @@ class CertificateInfo:
     def jurisdiction(self) -> str | None:
         """The state or province: ``stateOrProvinceName``, or ``issuingCountry`` where that is an ISO 3166-2 code.
 
-        Where the certificate names the same one in the other form, AK for US-AK, it is given as the certificate has it.
+        If the certificate has the same place in the other form, AK for US-AK, the certificate's form is returned.
         """
         place = _subdivision(self.issuing_country) if self.state is None else self.state
         return self.certificate.state if _is_short_form(place, self.certificate) else place
 
     @property
     def contradictions(self) -> tuple[VicalDeviation, ...]:
-        """What the entry says otherwise than its own certificate; empty where nothing."""
+        """The contradictions between the entry and its certificate; empty if there are none."""
         return tuple(self._contradictions())
 
     def _contradictions(self) -> Iterator[VicalDeviation]:
@@ -445,12 +446,12 @@ class CertificateInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MalformedInfo:
-    """An entry that is none, and what is wrong with it.
+    """A malformed entry, and its defect.
 
     Attributes:
         code: The code of the `DecodeError`, for example ``vical.entry`` or ``certificate.malformed``.
-        path: Where, for example ``certificateInfos[3].docType``.
-        message: What, for people.
+        path: The place, for example ``certificateInfos[3].docType``.
+        message: The defect, in words.
     """
 
     code: str
@@ -459,13 +460,13 @@ class MalformedInfo:
 
 
 def _key_identifier(certificate: Certificate) -> bytes:
-    """What ``ski`` must be: the certificate's own, or by method 1 of RFC 5280 4.2.1.2 where it has none."""
+    """The value that ``ski`` must have: the certificate's own, or if it has none, by method 1 of RFC 5280."""
     own = certificate.subject_key_identifier
     return hashlib.sha1(certificate.key_bits, usedforsecurity=False).digest() if own is None else own
 
 
 def _on_twelve_hours(moment: datetime) -> datetime:
-    """The moment as a clock of twelve hours writes it."""
+    """The time as a twelve-hour clock shows it."""
     return moment.replace(hour=moment.hour % 12 or 12)
 
 
@@ -518,15 +519,15 @@ class Vical:
             signature.
         version: ``version``.
         provider: ``vicalProvider``.
-        date: ``date``: when it was issued.
-        issue_id: ``vicalIssueID``, or None; where negative, that is tolerated.
+        date: ``date``: the time of issue.
+        issue_id: ``vicalIssueID``, or None; a negative number is a tolerated deviation.
         next_update: ``nextUpdate``, or None.
-        not_after: ``notAfter``: until when it may be used, or None.
-        url: ``vicalURL``: where the newest list is, or None.
+        not_after: ``notAfter``: the end of its use, or None.
+        url: ``vicalURL``: the address of the newest list, or None.
         entries: ``certificateInfos``, in order.
         extensions: ``extensions``; empty where absent.
         unknown: Names of other members.
-        own_deviations: What was tolerated in reading the list itself; see `deviations` for those of the entries too.
+        own_deviations: Tolerated deviations of the list itself; `deviations` has those of the entries too.
     """
 
     data: bytes
@@ -598,7 +599,7 @@ class Vical:
 
     @property
     def deviations(self) -> tuple[VicalDeviation, ...]:
-        """What was tolerated in reading the list and its entries."""
+        """Tolerated deviations of the list and its entries."""
         inner = (one.deviations for one in self.entries if isinstance(one, CertificateInfo))
         return self.own_deviations + tuple(deviation for found in inner for deviation in found)
 
@@ -609,13 +610,13 @@ class Vical:
 
 
 def _subdivision(country: str | None) -> str | None:
-    """The ISO 3166-2 code that stands in the place of a country, or None."""
+    """The ISO 3166-2 code in the place of a country, or None."""
     found = _COUNTRY.match(country or "")
     return country if found and found[2] else None
 
 
 def _is_short_form(place: str | None, certificate: Certificate) -> bool:
-    """Whether a place and the certificate's state are the same, but one of them has no country before it."""
+    """Whether a place and the certificate's state differ only in the country in front of one of them."""
     country, state = certificate.country, certificate.state
     if place is None or country is None or state is None:
         return False
@@ -636,10 +637,10 @@ def _entry(value: Any, path: str) -> CertificateInfo | MalformedInfo:
 
 @dataclass(frozen=True, slots=True)
 class PreparedVical:
-    """A list that lacks nothing but its signature.
+    """A complete list without its signature.
 
     Attributes:
-        to_be_signed: The encoded Sig_structure: what the provider's signer has to sign, whole.
+        to_be_signed: The encoded Sig_structure, which the provider's signer has to sign as a whole.
     """
 
     to_be_signed: bytes
@@ -649,13 +650,13 @@ class PreparedVical:
     _key: PublicKey
 
     def complete(self, signature: bytes) -> bytes:
-        """Put the signature in, once it is proven right; gives the encoded list.
+        """Verify the signature, and return the encoded list with it.
 
         Args:
             signature: The raw signature over `to_be_signed`: r and s side by side.
 
         Raises:
-            SigningError: It is not the signer's signature over these bytes (code ``signing.wrong_signature``).
+            SigningError: The signature does not verify under the signer's key (code ``signing.wrong_signature``).
         """
         try:
             self._key.verify(signature, self.to_be_signed)
@@ -680,20 +681,20 @@ def prepare_vical(
     """Prepare a list for signing.
 
     Args:
-        entries: The roots, as `CertificateInfo.of` makes them; at least one, each root once.
+        entries: The entries, as `CertificateInfo.of` builds them; at least one, each root once.
         provider: The provider's name.
-        date: When it is issued, aware; cut to the second.
+        date: The time of issue, aware; cut to the second.
         issue_id: A number that grows with every list.
-        next_update: When the next list comes at the latest, aware.
-        not_after: Until when it may be used, aware, or None; of the second edition (draft).
-        url: Where the newest list is, or None; of the second edition (draft).
-        x5chain: The signer's certificate, then those between it and the provider's root; not the root.
+        next_update: The latest time of the next list, aware.
+        not_after: The end of its use, aware, or None; of the second edition (draft).
+        url: The address of the newest list, or None; of the second edition (draft).
+        x5chain: The signer's certificate, then the CAs between it and the provider's root; not the root.
 
     Raises:
         ProfileError: The signer's certificate (code ``vical.signer``) or that of an entry (``vical.root``) breaks its
             profile, or is not valid at `date`.
-        ValueError: No entry, one that does not repeat its certificate, a root that occurs twice, a chain that is empty,
-            broken or has the root in it, or times that are naive or not in order.
+        ValueError: There is no entry, an entry contradicts its certificate, a root occurs twice, the chain is empty,
+            broken or has the root in it, or the times are naive or not in order.
 
     Spec:
         18013-5 C.1.7.1 and C.1.7.2; pki.md §5.1: never an empty list, always a number.
@@ -743,7 +744,7 @@ def build_vical(
     """Prepare a list and have it signed at once; see `prepare_vical`.
 
     Raises:
-        SigningError: The custodian failed, or its signature does not verify.
+        SigningError: The key store failed, or its signature does not verify.
     """
     prepared = prepare_vical(
         entries,

@@ -1,4 +1,4 @@
-"""The age_over_NN statements: what they prove to a reader, and which one a holder returns.
+"""The age_over_NN statements: the conclusion of a reader, and the choice of a holder.
 
 Spec: mdoc.md §4.5: a TRUE at nn proves every lower threshold too, a FALSE at nn disproves every higher one too, and
 nothing else follows. The statements hold at the MSO's validFrom.
@@ -17,7 +17,7 @@ _IDENTIFIERS = frozenset(_THRESHOLDS)
 
 
 class Answer(enum.Enum):
-    """Whether somebody has reached an age. Three answers do not fit a bool, so this refuses to be one."""
+    """Whether the holder has reached an age. There are three answers, so conversion to bool raises."""
 
     YES = "yes"
     NO = "no"
@@ -61,11 +61,11 @@ def age_over(statements: Mapping[int, bool], nn: int) -> Answer:
 
     Args:
         statements: Received statements by threshold, see `age_statements`.
-        nn: The age asked for, 0 to 99 inclusive.
+        nn: The requested age, 0 to 99 inclusive.
 
     Returns:
-        YES where a TRUE at `nn` or above proves it, NO where a FALSE at `nn` or below disproves it; otherwise
-        UNKNOWN, also where statements contradict each other.
+        YES if a TRUE at `nn` or above proves it, NO if a FALSE at `nn` or below disproves it; otherwise UNKNOWN, also
+        if statements contradict each other.
 
     Raises:
         ValueError: `nn` is out of range.
@@ -85,11 +85,11 @@ def answer_age_request(stored: Mapping[int, bool], nn: int) -> int | None:
 
     Args:
         stored: Issued statements by threshold.
-        nn: The threshold asked for, 0 to 99 inclusive.
+        nn: The requested threshold, 0 to 99 inclusive.
 
     Returns:
-        The threshold of the nearest statement that settles the question: the smallest TRUE not below `nn`, else
-        the largest FALSE not above it, else None: then nothing is returned.
+        The threshold of the nearest statement that answers the question: the smallest TRUE not below `nn`, else the
+        largest FALSE not above it, else None, and then no statement is returned.
 
     Raises:
         ValueError: `nn` is out of range.

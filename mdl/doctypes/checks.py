@@ -1,4 +1,4 @@
-"""The two uses of the table: everything wrong with an order, and whether a received element is plausible."""
+"""The two uses of the table: the violations of an order, and the plausibility of received elements."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _compile_orders(namespace: Namespace) -> _Orders:
 
 
 def _compile_reading(rule: ElementRule) -> Predicate:
-    """What is read of an element: a form that is read only, since issuers in the field write it, is told as one."""
+    """Compile the rule of an element for reading. A form that is read but never issued has a code of its own."""
     predicate = rule.shape.compile(strict=False)
     if not rule.read_also:
         return predicate
@@ -107,7 +107,7 @@ def find_doctype(name: str) -> DocumentType | None:
         name: A doctype, compared exactly.
 
     Returns:
-        The document type, or None where it is not known here.
+        The document type, or None if it is unknown.
     """
     return _BY_NAME.get(name)
 
@@ -119,18 +119,18 @@ def violations(
     valid_from: datetime | None = None,
     time_zone: tzinfo | None = None,
 ) -> tuple[Violation, ...]:
-    """Tell everything that is wrong with an order. Nothing is filled in and nothing is corrected.
+    """Return all violations of an order. Nothing is filled in and nothing is corrected.
 
     Args:
         doctype: The document type to be issued.
         namespaces: Values by namespace and element identifier, as decoded CBOR (`FullDate`, `TDate`, bytes …).
         valid_from: The validFrom that the MSO will have, an aware datetime; the age statements are compared with
-            the birth date as of then. None where it is not known yet: then with each other only.
-        time_zone: Where the authority's days begin; see `mdl.doctypes.rules.civil_day` for None.
+            the birth date as of then. None if it is not known yet: then they are compared with each other only.
+        time_zone: The time zone of the authority's calendar; see `mdl.doctypes.rules.civil_day` for None.
 
     Returns:
-        The violations: what is missing, then the elements in their order, then what contradicts. Empty for an
-        order that may be issued.
+        The violations: missing elements, then elements in their order, then contradictions. Empty for an order that
+        may be issued.
 
     Raises:
         ValueError: `valid_from` is naive.
@@ -172,7 +172,7 @@ def violations(
 
 
 def check_element(doctype: str, namespace: str, identifier: str, value: object) -> str | None:
-    """Tell whether a received value is plausible.
+    """Check whether a received value is plausible.
 
     Args:
         doctype: The doctype of the document, in any spelling.
@@ -181,8 +181,7 @@ def check_element(doctype: str, namespace: str, identifier: str, value: object) 
         value: The decoded value.
 
     Returns:
-        The code of what is wrong, or None where nothing is: also for every doctype, namespace or element that is
-        not known here.
+        The code of the defect, or None if the value is plausible, or the doctype, namespace or element is unknown.
 
     Spec: mdoc.md §4.1 no. 10, §1.2 (dates are read tolerantly).
     """
@@ -197,7 +196,7 @@ def check_element(doctype: str, namespace: str, identifier: str, value: object) 
 
 
 def faulty_part(doctype: str, namespace: str, identifier: str, value: object) -> str:
-    """Which part of a received value is not plausible, as ``[0].codes[1].value``; empty for the whole or for none.
+    """The part of a received value that is not plausible, as ``[0].codes[1].value``; empty for the whole or for none.
 
     The arguments are those of `check_element`.
     """
@@ -207,7 +206,7 @@ def faulty_part(doctype: str, namespace: str, identifier: str, value: object) ->
 
 
 def check_elements(doctype: str, namespace: str, items: Iterable[tuple[str, object]]) -> tuple[tuple[str, str], ...]:
-    """Tell which of the received values of one namespace are not plausible; `check_element` for many.
+    """Return the received values of one namespace that are not plausible; `check_element` for many.
 
     Args:
         doctype: The doctype of the document, in any spelling.
@@ -215,7 +214,7 @@ def check_elements(doctype: str, namespace: str, items: Iterable[tuple[str, obje
         items: Element identifiers with their decoded values.
 
     Returns:
-        Identifier and code of each that is not, in the order received.
+        Identifier and code of each such value, in the order received.
     """
     predicates = _READING.get((doctype, namespace))
     if predicates is None:
@@ -239,7 +238,7 @@ _CLOSED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
 
 
 def unknown_elements(doctype: str, namespace: str, identifiers: Iterable[str]) -> tuple[str, ...]:
-    """Tell which received elements a namespace does not have, where the standard says that it has no others.
+    """Return the received elements that a namespace does not have, if the standard permits no others in it.
 
     Args:
         doctype: The doctype of the document, in any spelling.
@@ -247,7 +246,7 @@ def unknown_elements(doctype: str, namespace: str, identifiers: Iterable[str]) -
         identifiers: Element identifiers, compared exactly.
 
     Returns:
-        Those that it does not have, in the order received; none for a namespace that may have others.
+        The unknown identifiers in the order received; none for a namespace that may have others.
 
     Spec: mdoc.md §5.1.
     """
@@ -286,7 +285,7 @@ def _missing(document_type: DocumentType, namespace: str, absent: frozenset[str]
 
 
 def _without(namespaces: Namespaces, found: Iterable[Violation]) -> Namespaces:
-    """The elements with which nothing is wrong: the others are not compared with anything."""
+    """The elements without a violation; only these are compared with others."""
     faulty = {(one.namespace, one.identifier) for one in found}
     return {
         name: {identifier: value for identifier, value in elements.items() if (name, identifier) not in faulty}

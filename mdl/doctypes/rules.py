@@ -1,4 +1,4 @@
-"""What a document type is made of: rules for elements, rules across elements, and what breaking one looks like."""
+"""The parts of a document type: rules for elements, rules across elements, and the violation of a rule."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LONGEST_NAME = 100
 
 
 def plain_name(name: object) -> str:
-    """Make a name from an order fit for a message: itself where it is short printable ASCII, else ``?``."""
+    """Make a name from an order safe for a message: the name itself if it is short printable ASCII, else ``?``."""
     if type(name) is str and 0 < len(name) <= _LONGEST_NAME and name.isascii() and name.isprintable():
         return name
     return "?"
@@ -49,14 +49,14 @@ def plain_name(name: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One thing that is wrong with an order. It holds no value.
+    """One violation of a rule by an order. It holds no value.
 
     Attributes:
-        namespace: The namespace, or empty where the order as a whole is meant.
-        identifier: The element identifier, or empty where the namespace as a whole is meant.
+        namespace: The namespace, or empty for the order as a whole.
+        identifier: The element identifier, or empty for the namespace as a whole.
         code: A stable id; from the table in `Code`, or ``record.…``.
-        message: What should have been, for a person.
-        where: Which part of the value, as ``[0].codes[1].value``; empty for the whole.
+        message: The requirement, in words.
+        where: The part of the value, as ``[0].codes[1].value``; empty for the whole.
     """
 
     namespace: str
@@ -67,7 +67,7 @@ class Violation:
 
     @property
     def path(self) -> str:
-        """Where: ``namespace/identifier`` and the part of the value."""
+        """The place: ``namespace/identifier`` and the part of the value."""
         return "/".join(filter(None, (self.namespace, self.identifier))) + self.where
 
     def __str__(self) -> str:
@@ -75,24 +75,24 @@ class Violation:
 
 
 class Presence(enum.Enum):
-    """Whether an element must be in the issued document. What a response shows is the holder's choice."""
+    """Whether an element must be in the issued document. The holder chooses the elements of a response."""
 
     MANDATORY = "M"
     OPTIONAL = "O"
     DISPUTED = "M?"
-    """Sources disagree; not enforced."""
+    """Disputed between sources; not enforced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementRule:
-    """What one data element, or one family of them, must be.
+    """The rule for one data element, or for one family of them.
 
     Attributes:
         identifier: The element identifier, or the name of the family as the standard has it (``age_over_NN``).
-        shape: What the value must look like.
+        shape: The required form of the value.
         presence: Whether an issued document must have it; a family is never mandatory.
-        read_also: Shapes that are never issued, but read, since deployed issuers send them.
-        issuable: False for what is only read: withdrawn and older names.
+        read_also: Forms that are read but never issued, since deployed issuers send them.
+        issuable: False for withdrawn and older names, which are only read.
         expands: The identifiers of a family; empty for a single element.
     """
 
@@ -121,8 +121,8 @@ class Namespace:
     Attributes:
         name: The namespace.
         rules: Its elements.
-        required: Whether its mandatory elements are missed where the whole namespace is absent.
-        closed: Whether the standard itself says so: an element that is not there is then a deviation when it is read.
+        required: Whether its mandatory elements are required even if the whole namespace is absent.
+        closed: Whether the standard permits no other elements: another element is then a deviation when it is read.
     """
 
     name: str
@@ -137,10 +137,10 @@ class DocumentType:
 
     Attributes:
         doctype: The name that is issued.
-        title: What it is, for a person.
-        namespaces: The defined namespaces; the first is the one meant where none is named.
+        title: The type in words.
+        namespaces: The defined namespaces; the first is the default.
         aliases: Other spellings that are read.
-        is_open_namespace: Tells which further namespaces may be issued, with elements of the issuer's own.
+        is_open_namespace: Returns whether a further namespace may be issued, with elements of the issuer's own.
         cross_rules: Rules over more than one element.
     """
 
@@ -153,7 +153,7 @@ class DocumentType:
 
     @property
     def default_namespace(self) -> str:
-        """The namespace meant where none is named."""
+        """The namespace for elements without one."""
         return self.namespaces[0].name
 
     def rule(self, namespace: str, identifier: str) -> ElementRule | None:
@@ -164,7 +164,7 @@ class DocumentType:
             identifier: An element identifier.
 
         Returns:
-            The rule, one that takes anything in an open namespace, or None where the element is not defined.
+            The rule; in an open namespace a rule that accepts any value; None if the element is not defined.
         """
         for candidate in self.namespaces:
             if candidate.name == namespace:
@@ -173,12 +173,12 @@ class DocumentType:
 
 
 class CivilDay(NamedTuple):
-    """Which day of the calendar a moment is of, where somebody looks at a calendar.
+    """The calendar day of a moment, which may be uncertain without the authority's time zone.
 
     Attributes:
-        certain: The day that has begun by then, wherever the authority is.
-        first: The earliest day that it may be called.
-        last: The latest day that it may be called.
+        certain: The latest day that has begun in any case.
+        first: The earliest day that is possible.
+        last: The latest day that is possible.
     """
 
     certain: date
@@ -192,12 +192,12 @@ _DAY: Final = timedelta(days=1)
 
 
 def civil_day(moment: datetime, time_zone: tzinfo | None) -> CivilDay:
-    """Tell which day of the calendar a moment is of.
+    """Return the calendar day of a moment.
 
     Args:
-        moment: Aware.
-        time_zone: Where the calendar hangs. None where that is not known: then the day in UTC and its neighbours may
-            all be meant, and only that day is certain which has begun in every time zone.
+        moment: The moment, aware.
+        time_zone: The time zone of the calendar. If it is None, the day in UTC and its neighbours are possible, and
+            only a day that has begun in every time zone is certain.
     """
     if time_zone is not None:
         try:
@@ -212,20 +212,20 @@ def civil_day(moment: datetime, time_zone: tzinfo | None) -> CivilDay:
 
 
 class CrossRule(ABC):
-    """A rule over more than one element of an order. Values of a wrong type are none of its business."""
+    """A rule over more than one element of an order. It ignores values of a wrong type."""
 
     __slots__ = ()
 
     @abstractmethod
     def violations(self, namespaces: Namespaces, day: CivilDay | None) -> Sequence[Violation]:
-        """Tell what is wrong.
+        """Return the violations.
 
         Args:
             namespaces: Values by namespace and element identifier.
-            day: The day of the MSO's validFrom, or None where that is not known yet.
+            day: The day of the MSO's validFrom, or None if it is not known yet.
 
         Returns:
-            What is wrong, most often nothing.
+            The violations, most often none.
         """
 
 
@@ -284,7 +284,7 @@ class JurisdictionInCountry(CrossRule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgesAgree(CrossRule):
-    """Whatever tells an age must tell the same one.
+    """All elements that state an age must agree.
 
     Spec: mdoc.md §4.5 and §1.4: age statements hold at validFrom.
     """
@@ -292,7 +292,7 @@ class AgesAgree(CrossRule):
     namespace: str
 
     def violations(self, namespaces: Namespaces, day: CivilDay | None) -> Sequence[Violation]:
-        """Compare whatever tells an age."""
+        """Compare all elements that state an age."""
         elements = namespaces.get(self.namespace)
         if elements is None:
             return ()
@@ -341,7 +341,7 @@ _OLDEST: Final = 150
 
 
 def _follows(born: date, day: CivilDay, reached: int) -> str:
-    """What should have been; `reached` is an age that would be right if only the day had begun everywhere."""
+    """The requirement in words; `reached` is an age that is right where the day has already begun."""
     message = "must follow from birth_date at validFrom"
     if day.certain < day.last and 0 < reached <= ages_at(born, day.last)[-1]:
         message += ", in every time zone as long as the authority's is not set (credentials.time_zone in the policy)"
@@ -350,7 +350,7 @@ def _follows(born: date, day: CivilDay, reached: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespacesAgree(CrossRule):
-    """What two namespaces of one order tell of the same person must be the same.
+    """Two namespaces of one order must state the same facts about the person.
 
     Attributes:
         namespace: The namespace that the others are compared with.
@@ -392,7 +392,7 @@ _NO_SEX: Final = (0, 9)
 
 
 def _agree(identifier: str, one: object, other: object) -> bool:
-    """Whether two values may be told of one person; what is of two kinds is not compared."""
+    """Whether two values can be true of one person. Values of different kinds are not compared."""
     one, other = _comparable(one), _comparable(other)
     if identifier == "sex" and one in _NO_SEX and other in _NO_SEX:
         return True  # not known, or not told: not every list has both
@@ -409,7 +409,7 @@ def _comparable(value: object) -> object:
 
 
 def _same_name(one: str, other: str) -> bool:
-    """Whether two spellings may be of one name: other letters, accents, and a name that is cut are no contradiction."""
+    """Whether two spellings may be of one name: other letters, accents and truncation are no contradiction."""
     if not (_is_latin(one) and _is_latin(other)):
         return True
     return (
@@ -445,8 +445,8 @@ class PrivilegesAfterBirth(CrossRule):
 
     Attributes:
         namespace: The namespace with ``birth_date``.
-        privileges: Where privileges are told: namespace, identifier, and the member that holds their dates, or None
-            where these stand beside it.
+        privileges: The places of privileges: namespace, identifier, and the member that holds their dates, or None if
+            the dates stand beside it.
     """
 
     namespace: str
@@ -480,7 +480,7 @@ class OwnPlace(CrossRule):
 
     Attributes:
         namespace: The namespace with ``issuing_country`` and ``issuing_jurisdiction``.
-        place_of: Gives the place that a namespace names, or None.
+        place_of: Returns the place that a namespace names, or None.
     """
 
     namespace: str
@@ -512,15 +512,15 @@ class OwnPlace(CrossRule):
 
 
 def ages_at(born: date, day: date) -> tuple[int, ...]:
-    """Tell how old somebody is on a day, in completed years.
+    """Return the age of a person on a day, in completed years.
 
     Args:
         born: The date of birth.
-        day: The day asked for.
+        day: The day.
 
     Returns:
-        One age; two for somebody born on 29 February, on the 28th of a year without a 29th: some laws count the
-        birthday then and some on 1 March, and which one the issuing authority follows is not ours to know.
+        One age; two ages for a person born on 29 February, on 28 February of a year without a 29th: some laws count the
+        birthday on that day and some on 1 March, and the issuing authority's law is not known here.
     """
     age = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
     if (born.month, born.day) == (2, 29) and (day.month, day.day) == (2, 28) and not isleap(day.year):
@@ -529,7 +529,7 @@ def ages_at(born: date, day: date) -> tuple[int, ...]:
 
 
 def _day(value: object) -> date | None:
-    """Give the birth date, whether written as a full-date or as the map with a mask of what is not known."""
+    """The birth date, from a full-date or from the map with a mask of the unknown digits."""
     if isinstance(value, dict) and "approximate_mask" not in value:
         value = value.get("birth_date")
     if type(value) is FullDate:
