@@ -3,14 +3,18 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from issuer import keystore
-from issuer.ceremony import Announcement, Operator, Phrase, enrol
+from issuer.ceremony import Announcement, Operator, Phrase, enrol, script
 from tests.hsm.tokens import Token, make_token
 from tests.parts import look_again
+
+# It takes a sixth of a second, on purpose, and the ceremonies of the tests confirm hundreds of times with two phrases.
+script._stretch = cache(script._stretch)
 
 PHRASES = {"Ada Sample": "a heron stands in the reeds", "Bo Sample": "seven lamps on the quay"}
 _ENROLLED = {name: enrol(phrase) for name, phrase in PHRASES.items()}
