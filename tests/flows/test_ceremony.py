@@ -568,10 +568,10 @@ def test_a_request_is_certified_once_though_its_file_cannot_be_written(
 ) -> None:
     script = founded.later_script(sign_csr(request(founded)))
 
-    def full(file: Path, data: bytes) -> None:
+    def full(file: Path, data: bytes, **how: bool) -> None:
         if file.name == "ds-1.pem":
             raise SigningError("no room", code="authority.unwritable")
-        write_file(file, data)
+        write_file(file, data, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(conduct, "write_file", full)
@@ -631,7 +631,7 @@ def test_a_link_is_signed_once_though_the_power_goes_right_behind_it(
         f'sha256 = "{successor.fingerprint.hex()}"\n'
     )
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
-        cut(patch, conduct, "write_file", when=lambda file, _: file.name == "link.pem")
+        cut(patch, conduct, "write_file", when=lambda file, *_, **_how: file.name == "link.pem")
         founded.ceremony(script, out="linking").hold()
     record = founded.ceremony(script, out="linking").hold()
     (link,) = certificates(founded, Role.LINK)
