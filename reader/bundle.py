@@ -1,4 +1,4 @@
-"""Evidence bundles: all that a verdict rested on, in one file, so that it can be reached again years later.
+"""Evidence bundles: one file with all inputs of a verdict, so that the verdict can be reached again years later.
 
     verified, bundle = keep(verifier, response, context=context, request=request, at=at, evidence=evidence)
     path.write_bytes(bundle.encode(signer))
@@ -7,34 +7,34 @@
     bundle.replay(trust=store)            # the same verdict, byte for byte, and what it proves to the caller
     smaller = bundle.redact([("org.iso.18013.5.1", "portrait")])
 
-A bundle holds the response, the session transcript, the request, the time, the policy, those anchors, revocation lists
-and status tokens that had a say, and the verdict. The reader's private key is not in it: where a deviceMac was checked,
-the secret that was agreed with that device key is, which opens no session. It holds personal data, all that was shown:
-the command writes it so that only its owner may read it, and what is not needed any more can be redacted.
+A bundle holds the response, the session transcript, the request, the time, the policy, the relevant anchors, revocation
+lists and status tokens, and the verdict. It does not hold the reader's private key. If a deviceMac was checked, it
+holds the secret that was agreed with that device key, which opens no session. It holds all presented personal data: the
+command writes it so that only its owner may read it, and elements that are no longer needed can be redacted.
 
-The seal is a hash, or a signature by a key of the reader's, over a list of commitments: one for each item, and one for
-each piece of everything else. A redacted item leaves its commitment behind, which is the very digest that the issuer
-signed if that was SHA-256; an item's random keeps it from being guessed, and one that cannot do so is not redacted. So
-a redacted bundle has the same seal.
+The seal is a hash, or a signature by a key of the reader, over a list of commitments: one for each item, and one for
+each piece of the rest. The commitment of a redacted item stays. It is the digest that the issuer signed, if that was
+SHA-256. The random of an item prevents guessing of its value; an item whose random cannot do so is not redacted. A
+redacted bundle therefore has the same seal.
 
-A seal shows that a bundle was not changed since; a hash alone shows it to whoever keeps the hash elsewhere. It does not
-show that the verdict was right: that is what `EvidenceBundle.replay` finds out anew, from the evidence.
+A seal shows that a bundle was not changed; with a hash, only to a party that stores the hash elsewhere. It does not
+show that the verdict was right: `EvidenceBundle.replay` verifies that again, from the evidence.
 
-Whoever makes a bundle chooses everything in it that nobody has signed: roots, time, policy, request, and which
-revocation lists are there. So the caller judges it by his own: a response that was accepted must be acceptable under
-his roots and his policy too. Part by part, this is proven to him:
+The maker of a bundle chooses every part of it that is not signed: roots, time, policy, request, and the set of
+revocation lists. The caller therefore judges it by inputs of the caller's own: a response that was accepted must also
+be acceptable under the caller's roots and policy. The parts are proven to the caller as follows:
 
-- issuer: the issuer's signature and the digests, under his roots.
-- device, session: a device signature over the transcript in the bundle. A MAC proves nothing to others than the reader
-  that agreed its secret, who can make any MAC himself; it counts only in a bundle signed by a key that the caller
-  knows.
-- policy: it is the caller's.
-- time: no proof. The caller may judge as of a time of his own.
+- issuer: the issuer's signature and the digests, under the caller's roots.
+- device, session: a device signature over the transcript in the bundle. A MAC proves nothing to other
+  parties than the reader that agreed its secret, since that reader can make any MAC. It counts only in a bundle that is
+  signed by a key that the caller knows.
+- policy: the caller's own.
+- time: no proof. The caller may choose another time.
 - request: no proof.
-- revocation: the revocation evidence that the caller himself brings. What it revokes is refused, whatever the time.
+- revocation: the caller's own revocation evidence. A document that it revokes is refused, whatever the time.
 
-A bundle signed by a key that the caller knows (`signed_by`) is its owner's word on all of it. `UnsafeBundleAnchors`
-takes the bundle's word, which is for those who know whose it is since it never left their hands.
+For a bundle signed by a key that the caller knows (`signed_by`), the owner of that key vouches for all of it.
+`UnsafeBundleAnchors` accepts the bundle's own statements; use it only for a bundle that never left the caller's hands.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _HOLE: Final = b"\xf6"
 
 
 class Seal(Enum):
-    """What vouches for a bundle."""
+    """The kinds of seal of a bundle."""
 
     HASH = "hash"
     SIGNATURE = "signature"
@@ -110,53 +110,53 @@ class Seal(Enum):
 
 @final
 class UnsafeBundleAnchors:
-    """Given in place of a trust store: the roots are those that the bundle itself brings.
+    """Given in place of a trust store: the roots are those in the bundle.
 
-    Unsafe, because anybody can make a bundle that is accepted on a root of his own: the caller must then know himself
-    who made it.
+    Unsafe, because anybody can make a bundle that is accepted under a root of their own. The caller must know the maker
+    of the bundle.
     """
 
 
 class Part(StrEnum):
-    """A part of what a bundle claims."""
+    """A part of the claims of a bundle."""
 
     ISSUER = "issuer"
     """An issuing authority signed the security object, and the elements are those that it signed."""
     DEVICE = "device"
     """The holder's device authenticated the response."""
     SESSION = "session"
-    """It did so in the session of the transcript in the bundle."""
+    """The authentication belongs to the session of the transcript in the bundle."""
     TIME = "time"
-    """When the response was judged."""
+    """The time at which the response was judged."""
     REQUEST = "request"
-    """What the reader asked for."""
+    """The reader's request."""
     POLICY = "policy"
-    """How strict the verdict is."""
+    """The policy of the verdict."""
     REVOCATION = "revocation"
     """Neither the document signer nor the document was revoked."""
 
 
 class Voucher(StrEnum):
-    """What a part of a bundle rests on."""
+    """The proof of a part of a bundle."""
 
     PROOF = "proof"
     """A signature that the caller can verify under roots that he trusts."""
     CALLER = "caller"
     """The caller's own input."""
     SEALER = "sealer"
-    """The word of the owner of the key that signed the bundle, which the caller named."""
+    """A statement of the owner of the key that signed the bundle and that the caller named."""
     NOBODY = "nobody"
-    """The word of whoever made the bundle."""
+    """A statement of the maker of the bundle, without proof."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartProof:
-    """What one part of a bundle rests on.
+    """The proof of one part of a bundle.
 
     Attributes:
         part: The part.
-        by: What vouches for it.
-        detail: The same in one sentence, without personal data.
+        by: The kind of proof.
+        detail: The proof in one sentence, without personal data.
     """
 
     part: Part
@@ -169,11 +169,11 @@ class Replay:
     """The outcome of `EvidenceBundle.replay`.
 
     Attributes:
-        report: The verdict for the caller: on his terms. Where the bundle's own verdict is a refusal, and where the
-            bundle's word is taken for everything, it is the verdict in the bundle, reached again.
+        report: The verdict on the caller's terms. If the bundle's own verdict is a refusal, or all of the bundle's
+            statements are accepted, it is the verdict in the bundle, reached again.
         recorded: The verdict in the bundle, reached again.
-        parts: What each part rests on, in the order of `Part`.
-        documents: The documents, where the report accepts them; nowhere else.
+        parts: The proof of each part, in the order of `Part`.
+        documents: The documents, if the report accepts them; otherwise none.
     """
 
     report: Report
@@ -192,12 +192,12 @@ class Replay:
 
     @property
     def refusal(self) -> VerificationError | None:
-        """Why the caller's terms refuse what was accepted then, or None; codes as in `EvidenceBundle.verify`."""
+        """The error if only the caller's terms refuse the response, or None; codes as in `EvidenceBundle.verify`."""
         return _refusal(self.report) if self.recorded.accepted and not self.accepted else None
 
     @property
     def vouched_for(self) -> tuple[Part, ...]:
-        """The parts that do not rest on the word of whoever made the bundle alone."""
+        """The parts that have a proof beside the statement of the maker of the bundle."""
         return tuple(one.part for one in self.parts if one.by is not Voucher.NOBODY)
 
 
@@ -304,9 +304,9 @@ def keep(
     at: datetime,
     evidence: Evidence = NO_EVIDENCE,
 ) -> tuple[VerifiedResponse, EvidenceBundle]:
-    """Verify a response, or refuse it, and keep what an acceptance rested on; arguments and errors as in `Verifier`.
+    """Verify a response, and return it with a bundle of all inputs; arguments and errors as in `Verifier.verify`.
 
-    Where a refusal is to be kept too, use `examine_and_keep`, which also says which verifiers keep no bundles.
+    To keep refusals too, use `examine_and_keep`, which also says which verifiers make no bundles.
     """
     recorded, recording = _recorded(verifier, context)
     verified = verifier.verify(response, context=recorded, request=request, at=at, evidence=evidence)
@@ -323,13 +323,13 @@ def examine_and_keep(
     at: datetime,
     evidence: Evidence = NO_EVIDENCE,
 ) -> EvidenceBundle:
-    """Run every check, and keep what the verdict rested on, whatever it is; the arguments are those of `Verifier`.
+    """Run every check, and return a bundle of the verdict and its inputs; the arguments are those of `Verifier`.
 
     Raises:
-        DecodeError: The response is not what the CDDL says: there is no verdict to keep.
-        UnsupportedError: The verifier takes part in the post-quantum rehearsal (code ``bundle.rehearsal``): what is
-            only rehearsed is not kept for years. Or the reader's key is not the one in the session transcript (code
-            ``bundle.session``): a bundle holds what the key agreed, not the key, so it could not show that again.
+        DecodeError: The response is not what the CDDL says, so there is no verdict.
+        UnsupportedError: The verifier takes part in the post-quantum rehearsal (code ``bundle.rehearsal``), whose
+            results are not kept. Or the reader's key is not the one in the session transcript (code
+            ``bundle.session``): a bundle holds the agreed secret and not the key, so that it could not show this again.
     """
     recorded, recording = _recorded(verifier, context)
     if recorded.fault is not None and recorded.transcript.is_of_the_reader:
@@ -474,22 +474,22 @@ def _address_of(token: bytes) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceBundle:
-    """All that a verdict rested on; see the module. `keep` and `decode` make one.
+    """All inputs of a verdict, and the verdict; see the module. `keep` and `decode` make a bundle.
 
     Attributes:
         pieces: The response in pieces, redacted where `redacted` says so.
         transcript: The encoded SessionTranscript.
-        agreed: What the reader's key agreed, or None where the session had no reader key.
-        request: The encoded DeviceRequest, or None where there was none to compare with.
+        agreed: The secrets that the reader's key agreed, or None if the session had no reader key.
+        request: The encoded DeviceRequest, or None if there was none to compare with.
         at: The time of verification, UTC.
         clock_skew: The clock skew that was allowed for.
         policy: The policy.
-        revocation: What was demanded of revocation evidence.
-        anchors: The anchors that had a say.
-        evidence: The revocation evidence that had a say.
-        verdict: The report as it was then, canonical JSON.
+        revocation: Whether revocation evidence was required.
+        anchors: The relevant anchors.
+        evidence: The relevant revocation evidence.
+        verdict: The report at that time, canonical JSON.
         redacted: Whether an item is missing.
-        sealed_by: The key that signed the bundle, once it was read and the signature verified; None for a hash.
+        sealed_by: The key that signed the bundle, after its signature was verified; None for a hash.
     """
 
     pieces: tuple[_Piece, ...]
@@ -523,22 +523,22 @@ class EvidenceBundle:
         evidence: Evidence = NO_EVIDENCE,
         signed_by: PublicKey | None = None,
     ) -> Replay:
-        """Reach the verdict again, make sure that it is the one in the bundle, and judge it on the caller's terms.
+        """Reach the verdict again, compare it with the recorded one, and judge the response on the caller's terms.
 
-        First every check runs on what the bundle holds, its anchors, time, policy and evidence included: the verdict
+        First every check runs on the content of the bundle, with its anchors, time, policy and evidence: the verdict
         must be the recorded one. A recorded refusal is the outcome. A recorded acceptance is then judged under the
         caller's roots and policy, at the bundle's time unless `at` is given, with the caller's revocation evidence in
-        place of the bundle's, and without the bundle's word on a deviceMac.
+        place of the bundle's, and without the bundle's statement about a deviceMac.
 
         Args:
-            trust: Whom the caller trusts. With `UnsafeBundleAnchors` and nothing else the bundle's verdict counts.
+            trust: The caller's trust store. With `UnsafeBundleAnchors` and nothing else the bundle's verdict counts.
             policy: The caller's policy. None: `Policy.ISO_STRICT`; with `UnsafeBundleAnchors`, the bundle's.
-            revocation: What the caller demands of revocation evidence. None: `Revocation.IF_GIVEN`; with
-                `UnsafeBundleAnchors`, what the bundle says.
-            at: Judge as of this time, an aware datetime, without clock skew. None: the time that the bundle names.
-            evidence: The caller's revocation evidence. What it revokes is refused, whatever the time.
-            signed_by: The key that must have signed the bundle. Its owner's word then counts for a deviceMac, and for
-                the bundle's revocation evidence beside the caller's.
+            revocation: Whether the caller requires revocation evidence. None: `Revocation.IF_GIVEN`; with
+                `UnsafeBundleAnchors`, the bundle's value.
+            at: Judge as of this time, an aware datetime, without clock skew. None: the bundle's time.
+            evidence: The caller's revocation evidence. A document that it revokes is refused, whatever the time.
+            signed_by: The key that must have signed the bundle. Its owner then vouches for a deviceMac, and for the
+                bundle's revocation evidence beside the caller's.
 
         Returns:
             The outcome. Of a bundle without redaction the `Report.as_json` of ``recorded`` is the verdict in the
@@ -546,9 +546,9 @@ class EvidenceBundle:
             outcome that it had, but for those that have passed and need a redacted item: they may be NOT_APPLICABLE.
 
         Raises:
-            VerificationError: The verdict is another one now (code ``bundle.verdict``): this program judges otherwise
-                than the one that made the bundle, or the bundle was changed. Or it is not signed by that key
-                (``bundle.seal``).
+            VerificationError: The verdict differs from the recorded one (code ``bundle.verdict``): this program judges
+                in another way than the one that made the bundle, or the bundle was changed. Or the bundle is not signed
+                by `signed_by` (``bundle.seal``).
             DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
         return self._replay(_Terms(trust, policy, revocation, at, evidence, signed_by))[0]
@@ -563,12 +563,12 @@ class EvidenceBundle:
         evidence: Evidence = NO_EVIDENCE,
         signed_by: PublicKey | None = None,
     ) -> VerifiedResponse:
-        """Verify anew what the bundle holds, or refuse it; the arguments are those of `replay`, and so is the report.
+        """Verify the content of the bundle again, or raise; arguments and report are those of `replay`.
 
         Raises:
-            VerificationError: The response is refused, as it was then (the code is a check's) or on the caller's terms
-                only (``bundle.trust``; ``bundle.unprovable`` where all that refuses is a deviceMac, which proves
-                nothing to others). Or see `replay`.
+            VerificationError: The response is refused, as it was then (the code is that of a check) or on the caller's
+                terms only (``bundle.trust``; ``bundle.unprovable`` if the only reason is a deviceMac, which proves
+                nothing to other parties). Or see `replay`.
             UnsupportedError: Every document is in a form that is not implemented.
             DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
@@ -581,7 +581,7 @@ class EvidenceBundle:
         return replace(verified, report=replay.report)
 
     def _replay(self, terms: _Terms) -> tuple[Replay, VerifiedResponse | MdlError]:
-        """What came of a replay, and of verifying on the caller's terms."""
+        """The results of a replay, and of verification on the caller's terms."""
         for value, kind in ((terms.evidence, Evidence), (terms.signed_by, PublicKey | None)):
             if not isinstance(value, kind):
                 msg = f"expected {kind}, not {type(value).__name__}"
@@ -635,7 +635,7 @@ class EvidenceBundle:
 
     @property
     def elements(self) -> tuple[tuple[str, str, bool], ...]:
-        """Namespace and identifier of each issuer-signed item, and whether it is still there."""
+        """Namespace and identifier of each issuer-signed item, and whether it is still present."""
         return tuple(
             (piece.namespace, piece.identifier, piece.raw is not None)
             for piece in self.pieces
@@ -643,16 +643,16 @@ class EvidenceBundle:
         )
 
     def redact(self, elements: Iterable[tuple[str, str]]) -> EvidenceBundle:
-        """Take the values of elements out of the bundle for good; the seal still holds.
+        """Return the bundle without the values of some elements. The seal still verifies.
 
         Args:
-            elements: Namespace and identifier of each. What the device signed cannot be redacted.
+            elements: Namespace and identifier of each. Device-signed elements cannot be redacted.
 
         Raises:
-            LocalProtocolError: There is no such element (code ``bundle.no_element``), its bytes stand elsewhere in the
-                bundle too (``bundle.copy``), its value could be guessed from its commitment, as its random is shorter
-                than 16 bytes or is that of an item which stays (``bundle.guessable``), or the verdict on the rest would
-                be another one (``bundle.verdict``): an item that is to blame for a refusal stays.
+            LocalProtocolError: There is no such element (code ``bundle.no_element``); its bytes also occur elsewhere in
+                the bundle (``bundle.copy``); its value could be guessed from its commitment, since its random is
+                shorter than 16 bytes or equal to that of an item that stays (``bundle.guessable``); or the verdict on
+                the rest would differ (``bundle.verdict``): an item that causes a refusal cannot be redacted.
             DecodeError: A document's security object is not what the CDDL says; `keep` makes no such bundle.
         """
         wanted = set(elements)
@@ -685,7 +685,7 @@ class EvidenceBundle:
 
     @property
     def commitment(self) -> bytes:
-        """What the seal is over, 32 bytes: the same before and after redaction."""
+        """The bytes that the seal covers, 32 bytes: the same before and after redaction."""
         response = [
             [piece.namespace, piece.identifier, piece.digest]
             if isinstance(piece, _Item)
@@ -698,7 +698,7 @@ class EvidenceBundle:
         """The file.
 
         Args:
-            signer: Who seals it; None seals it with a hash, or keeps the signature that it was read with.
+            signer: Signs the seal. None seals with a hash, or keeps the signature of the file that was read.
 
         Raises:
             SigningError: The signer failed.
@@ -719,11 +719,11 @@ class EvidenceBundle:
     def decode(cls, data: bytes) -> EvidenceBundle:
         """Read a file, and verify its seal.
 
-        Who signed it is told by `sealed_by`: whether that key is a reader's is the caller's knowledge.
+        `sealed_by` is the key that signed it; the caller must know whose key that is.
 
         Raises:
-            DecodeError: It is no bundle, or damaged (code ``bundle.damaged``).
-            VerificationError: The seal is not over what the bundle holds (code ``bundle.seal``).
+            DecodeError: The bytes are no bundle, or damaged (code ``bundle.damaged``).
+            VerificationError: The seal does not fit the content (code ``bundle.seal``).
         """
         if not data.startswith(_MAGIC) or len(data) > _MAX_BYTES:
             raise _fault("not the beginning of one, or too large")

@@ -1,8 +1,8 @@
-"""Which sessions a response may have been made for: every known handover, as the standard has it and with one mistake.
+"""The sessions that a response may have been made for: every known handover, correct and with one mistake.
 
-For the doctor (`reader.diagnosis`) and nobody else: a verifier has one session and never tries several. A candidate is
-the handover of `mdl.session` with what is known of the session put in, or the same with one input as it is mistaken in
-practice (mdoc.md §6, online.md §0, §1.4 and §8.4). What comes out has names and never the values.
+This module serves the diagnosis (`reader.diagnosis`) only: a verifier has one session and never tries several. A
+candidate is a handover of `mdl.session` with the known inputs of the session, or the same with one input mistaken as it
+happens in practice (mdoc.md §6, online.md §0, §1.4 and §8.4). A candidate has names, never values.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Form(Enum):
 
     @property
     def title(self) -> str:
-        """The name for people."""
+        """The name in words."""
         return _TITLES[self]
 
 
@@ -107,11 +107,11 @@ _NAMES: Final = {"device_engagement_bytes": "engagement", "e_reader_key_bytes": 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One thing that is otherwise than the standard has it.
+    """One difference from the standard.
 
     Attributes:
-        input: Which input: an attribute of `Known`, or a structure in which several come together.
-        how: In what way, without its value.
+        input: The input: an attribute of `Known`, or a structure of several inputs.
+        how: The difference, without the value.
     """
 
     input: str
@@ -123,11 +123,11 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a device may have authenticated, by name.
+    """A description of the bytes that a device may have authenticated.
 
     Attributes:
         form: The handover.
-        deviations: What is otherwise than the standard has it; empty where nothing is.
+        deviations: The differences from the standard; empty if there are none.
     """
 
     form: Form
@@ -141,13 +141,13 @@ class Candidate:
         return "; ".join((self.form.title, *map(str, self.deviations)))
 
     def with_(self, deviation: Deviation) -> Candidate:
-        """The same with one thing more that is otherwise."""
+        """This candidate with one more difference."""
         return Candidate(self.form, (*self.deviations, deviation))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of the session; every part may be unknown. Bytes are as they were sent or received.
+    """The known inputs of the session; every one may be unknown. Bytes are as they were sent or received.
 
     Attributes:
         transcript: The transcript over which the reader verified.
@@ -158,8 +158,8 @@ class Known:
         handover_request: The NFC Handover Request message.
         reader_engagement: ReaderEngagement, bare or in tag 24.
         client_id: The verifier's client identifier.
-        response_uri: Where the response was to go.
-        origin: The origin of the page that asked.
+        response_uri: The address for the response.
+        origin: The origin of the page that made the request.
         nonce: The request's nonce.
         mdoc_generated_nonce: The wallet's nonce (18013-7 Annex B).
         jwk: The key that the response is encrypted to.
@@ -186,7 +186,7 @@ class Known:
     endpoint: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be what it is called.
+        """Reject values that cannot be inputs of a session.
 
         Raises:
             TypeError: A value is of another type.
