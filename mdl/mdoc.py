@@ -291,7 +291,10 @@ def _names(value: Any, path: str, reading: Reading) -> frozenset[str]:
         raise _malformed(path, "not an array")
     if not value:
         reading.note(EMPTY, path)
-    return frozenset(_name(one, path, reading) for one in value)
+    names = frozenset(_name(one, path, reading) for one in value)
+    if len(names) < len(value):
+        reading.note(KEY_AUTHORIZATIONS, path)
+    return names
 
 
 @dataclass(frozen=True, slots=True)
