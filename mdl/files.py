@@ -149,7 +149,7 @@ def sync_folder(folder: Path) -> None:
 
 def _require_file(folder: int, name: str, *, replace: bool = True) -> os.stat_result | None:
     """Require that the place of an output holds a regular file or nothing."""
-    if name in {"", ".."}:
+    if not name:  # of the folder itself
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
     try:
         there = os.stat(name, dir_fd=folder, follow_symlinks=False)

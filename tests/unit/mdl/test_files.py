@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mdl.files import index_owner, output_file
+from mdl.files import check_output, index_owner, output_file
 
 
 def write(path: Path, content: bytes, *, private: bool = False) -> None:
@@ -155,6 +155,35 @@ def test_a_file_system_without_hard_links_takes_a_new_file_too(tmp_path: Path, m
     with output_file(tmp_path / "file", replace=False) as commit:
         commit(b"new")
     assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"new"]
+
+
+def test_there_too_a_file_that_is_not_to_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_names: str, **_folders: int) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    (tmp_path / "file").write_bytes(b"there")
+    with pytest.raises(FileExistsError), output_file(tmp_path / "file", replace=False) as commit:
+        commit(b"new")
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"there"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/"])
+def test_a_folder_is_no_output_by_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    reached = []
+    with pytest.raises(OSError), output_file(Path(name)):
+        reached.append(name)
+    assert reached == []
+
+
+def test_a_link_is_no_place_whatever_is_written_there(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="symbolic link"):
+        check_output(tmp_path / "link")
+    assert check_output(tmp_path / "link" / "file") == tmp_path.resolve() / "folder"
 
 
 @pytest.mark.parametrize(
