@@ -265,11 +265,36 @@ def read_request(name: str | None) -> DeviceRequest | UnsafeNoRequest:
         return DeviceRequest.decode(data)
 
 
+def read_list(name: str, label: str) -> bytes:
+    """The bytes of a revocation list or status token; of a file that holds none, nothing.
+
+    A file that says nothing counts as absent, as a list does that can neither revoke nor clear; only what cannot be
+    read as a file is an error.
+
+    Raises:
+        DecodeError: The file cannot be read, or is too large (codes ``input.…``).
+    """
+    try:
+        return read_bytes(name, label)
+    except DecodeError as exc:
+        if exc.code in {"input.unreadable", "input.too_large"}:
+            raise
+        terminal.write_error(f"{label}: no evidence, so it speaks for nothing: {exc.message}")
+        return b""
+
+
+def read_crls(arguments: argparse.Namespace) -> list[bytes]:
+    """The revocation lists that ``--crl`` names."""
+    return [read_list(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl)]
+
+
 def read_evidence(arguments: argparse.Namespace, trust: TrustStore, at: datetime) -> Evidence:
     """The revocation evidence at hand."""
-    crls = [read_bytes(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl)]
-    tokens = [read_bytes(name, f"--status-token[{index}]") for index, name in enumerate(arguments.status_token)]
+    crls = read_crls(arguments)
+    tokens = [read_list(name, f"--status-token[{index}]") for index, name in enumerate(arguments.status_token)]
     for index, token in enumerate(tokens):
+        if not token:
+            continue  # it was told when it was read
         try:
             StatusToken.decode(token)
         except MdlError as exc:

@@ -19,7 +19,7 @@ from mdl.cli.outputs import file_argument
 from mdl.errors import LocalProtocolError, MdlError, ProfileError, VerificationError
 from mdl.pki import IACA, Certificate, Severity
 from mdl.vical import CertificateInfo, MalformedInfo, Vical
-from reader.cli.inputs import expecting, read_bytes
+from reader.cli.inputs import expecting, read_bytes, read_crls
 from reader.report import Revocation
 from reader.trust import (
     ANY_DOCTYPE,
@@ -312,7 +312,7 @@ def _profile_lines(anchor: TrustAnchor) -> list[str]:
 
 
 def _read_crls(arguments: argparse.Namespace) -> tuple[bytes, ...]:
-    return tuple(read_bytes(name, f"--crl[{index}]") for index, name in enumerate(arguments.crl))
+    return tuple(read_crls(arguments))
 
 
 def _read_provider_root(arguments: argparse.Namespace) -> Certificate | None:

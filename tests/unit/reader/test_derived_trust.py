@@ -401,3 +401,20 @@ def test_what_rests_on_a_distrusted_key_is_not_trusted_either(folder: Path, caps
 def test_a_judgement_of_nothing_finds_nothing_revoked() -> None:
     found = CrlJudge().judge_all((), NO_EVIDENCE, TEST_TIME)
     assert (found.outcome, found.until, found.deviations) == (Outcome.PASSED, None, ())
+
+
+@pytest.mark.parametrize("option", ["--crl", "--status-token"])
+def test_a_file_that_says_nothing_counts_as_absent_evidence(
+    folder: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a list does that can neither revoke nor clear; only what cannot be read as a file ends the command."""
+    for content in (b"", b"\xef\xbb\xbf", "list".encode("utf-16"), b"\xff", b"<html>404</html>"):
+        (folder / "nothing").write_bytes(content)
+        assert verify(folder, option, str(folder / "nothing")) == 0
+        assert verify(folder, option, str(folder / "nothing"), "--revocation", "required") == 1
+        revoking = folder / "revoking"
+        revoking.write_bytes(PROOFS["list"][2][0])
+        assert verify(folder, option, str(folder / "nothing"), "--crl", str(revoking)) == 1
+    capsys.readouterr()
+    assert verify(folder, option, str(folder / "absent")) == 3
+    assert f"{option}[0]" in capsys.readouterr().err
