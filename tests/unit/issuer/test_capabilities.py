@@ -1,6 +1,7 @@
 """Who can do what: one table, judged by the library and by the command alike, and told by the audit log."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -41,6 +42,7 @@ from tests.stores import NOW
 
 DS = AUTHORITY.ds_certificate
 ROOT = AUTHORITY.iaca_certificate
+LOCK = re.compile(r"(^|/)\.mdl\.([a-z]+\.)?lock$")
 ADA = Acting(Actor.SIGNER_OPERATOR, "Ada Sample", "desk-1")
 
 
@@ -67,6 +69,11 @@ def put(world: World, policy: IssuancePolicy) -> None:
 
 def names(folder: Path) -> set[str]:
     return {one.name for one in folder.iterdir()}
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    """What lies in a folder, but for the empty files of locks."""
+    return {name: data for name, data in content(folder).items() if not LOCK.search(name)}
 
 
 def last(folder: Path) -> AuditRecord:
@@ -244,12 +251,12 @@ def test_an_actor_without_the_capability_is_refused_in_the_library(
     put(world, role_with(*(one for one in Capability if one is not lacking)))
     with SqliteStore(world.folder / STORE_FILE) as store:
         write_copy(store, tmp_path / "kept")
-    before, outside = content(world.folder), {*names(tmp_path), "script.toml"}
+    before, outside = kept(world.folder), {*names(tmp_path), "script.toml"}
     for number, run in enumerate(runs):
         with pytest.raises(IssuanceError) as caught:
             run(Authority(world.folder, actor=ADA))
         assert (caught.value.code, lacking.value in caught.value.message) == ("policy.role", True)
-        assert content(world.folder) == before
+        assert kept(world.folder) == before
         assert names(tmp_path) <= outside
         with Authority(world.folder).audit_records() as records:
             told = [AuditRecord.decode(one.record) for one in records][-number - 2 :]
@@ -396,51 +403,51 @@ def test_a_service_that_lost_its_capability_stops_at_the_next_batch(world: World
 def test_a_copy_is_put_back_only_by_whom_its_policy_and_the_stores_allow(
     world: World, tmp_path: Path, who: Actor | None, lost: bool
 ) -> None:
-    kept, code = tmp_path / "kept", "policy.role"
+    copy, code = tmp_path / "kept", "policy.role"
     if who is None:
         put(world, IssuancePolicy(role_required=True))
         code = "policy.role_required"
     with SqliteStore(world.folder / STORE_FILE) as store:
-        write_copy(store, kept)
+        write_copy(store, copy)
         if not lost:
             issue(store, 1, world.clock)
     if lost:
         (world.folder / STORE_FILE).unlink()
-    before = content(world.folder)
+    before = kept(world.folder)
     with pytest.raises(IssuanceError) as caught:
-        Workplace(world.folder, actor=who).restore(at=later, copy=kept)
+        Workplace(world.folder, actor=who).restore(at=later, copy=copy)
     assert caught.value.code == code
-    assert content(world.folder) == before
+    assert kept(world.folder) == before
     if not lost:
         assert last(world.folder).subjects == {"verb": "restore", "code": code}
     # Who may, is not kept from it by the role.
     operator = Workplace(world.folder, actor=Actor.SIGNER_OPERATOR)
     if lost:
-        assert operator.restore(at=later, copy=kept).skipped
+        assert operator.restore(at=later, copy=copy).skipped
         assert last(world.folder).acting == Acting(Actor.SIGNER_OPERATOR)
     else:
         with pytest.raises(LocalProtocolError, match=r"store\.conflict"):
-            operator.restore(at=later, copy=kept)
+            operator.restore(at=later, copy=copy)
 
 
 @pytest.mark.parametrize("where", ["copy", "store"])
 def test_one_policy_that_refuses_a_restore_is_enough(world: World, tmp_path: Path, where: str) -> None:
     closed = role_with(*(one for one in Capability if one is not Capability.STORE_RESTORE))
     put(world, closed if where == "copy" else IssuancePolicy())
-    kept = tmp_path / "kept"
+    copy = tmp_path / "kept"
     with SqliteStore(world.folder / STORE_FILE) as store:
-        write_copy(store, kept)
+        write_copy(store, copy)
     put(world, IssuancePolicy() if where == "copy" else closed)
-    before = content(world.folder)
+    before = kept(world.folder)
     with pytest.raises(MdlError) as caught:
-        Workplace(world.folder, actor=Actor.SIGNER_OPERATOR).restore(at=later, copy=kept)
+        Workplace(world.folder, actor=Actor.SIGNER_OPERATOR).restore(at=later, copy=copy)
     # A store that is there and newer is never replaced; a policy that forbids it is asked first.
     assert caught.value.code == ("store.conflict" if where == "copy" else "policy.role")
-    assert content(world.folder) == before
+    assert kept(world.folder) == before
     (world.folder / STORE_FILE).write_bytes(b"no store")
     if where == "copy":
         with pytest.raises(IssuanceError, match=r"policy\.role"):
-            Workplace(world.folder, actor=Actor.SIGNER_OPERATOR).restore(at=later, copy=kept)
+            Workplace(world.folder, actor=Actor.SIGNER_OPERATOR).restore(at=later, copy=copy)
         assert (world.folder / STORE_FILE).read_bytes() == b"no store"
 
 
@@ -489,14 +496,14 @@ def test_an_actor_without_the_capability_is_refused_by_the_command(
     (tmp_path / "policy.toml").write_text("version = 1\n")
     with SqliteStore(world.folder / STORE_FILE) as store:
         write_copy(store, tmp_path / "kept")
-    before, outside = content(world.folder), names(tmp_path)
+    before, outside = kept(world.folder), names(tmp_path)
     for words in [words for capability, words in COMMANDS if capability is lacking]:
         argv = [one.format(policy=tmp_path / "policy.toml", folder=tmp_path) for one in words.split()]
         who = ("--as", ADA.role.value, "--person", "Ada Sample")
         status = main(["issuer", *argv, "--dir", str(world.folder), *who])
         said = capsys.readouterr().err
         assert (status, "[policy.role]" in said, lacking.value in said) == (1, True, True), (words, said)
-        assert content(world.folder) == before
+        assert kept(world.folder) == before
         assert names(tmp_path) == outside
         record = last(world.folder)
         assert (record.event, record.subjects["code"]) == (Event.REFUSAL, "policy.role")
@@ -530,8 +537,8 @@ def test_who_may_not_found_is_refused_by_the_command(tmp_path: Path, capsys: pyt
 def test_the_log_says_whether_a_role_was_named_and_by_whom(world: World) -> None:
     for actor in (None, Actor.SIGNER_OPERATOR, ADA):
         set_rules(Authority(world.folder, actor=actor), Rules(), at=later)
-    with Authority(world.folder).audit_records() as kept:
-        records = [*kept][-3:]
+    with Authority(world.folder).audit_records() as found:
+        records = [*found][-3:]
     assert [AuditRecord.decode(one.record).acting for one in records] == [None, Acting(Actor.SIGNER_OPERATOR), ADA]
     lines = [encode_line(one) for one in records]
     assert '"actor": "signer-operator", "named": false, "event"' in lines[0]
