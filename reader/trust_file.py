@@ -289,7 +289,11 @@ class TrustFile:
     # the file
 
     def encode(self) -> bytes:
-        """The file's content: one JSON document, the same for the same content."""
+        """The file's content: one JSON document, the same for the same content.
+
+        Raises:
+            ValueError: A root rests on a link or a list: the file keeps no proof.
+        """
         document = {
             _FORMAT: _VERSION,
             "roots": [_anchor_fields(one) for one in self.roots],
@@ -373,6 +377,9 @@ class TrustFile:
 
 
 def _anchor_fields(anchor: TrustAnchor) -> dict[str, Any]:
+    if anchor.proof:
+        msg = "the file holds roots of the user's own choice: one that rests on a link or a list would lose its proof"
+        raise ValueError(msg)
     doctypes = anchor.doctypes
     purposes = {
         name: _ANY if isinstance(one, AnyPurpose) else sorted(one)

@@ -238,6 +238,13 @@ def test_a_proof_is_pairs_of_certificates(proof: Any) -> None:
         chosen(SECOND, proof=proof)
 
 
+def test_a_trust_file_takes_no_root_whose_proof_it_would_lose() -> None:
+    for store in (linked(), listed()):
+        derived = next(one for one in store if one.proof)
+        with pytest.raises(ValueError, match="lose its proof"):
+            TrustFile(roots=(derived,)).encode()
+
+
 def kept(name: str, *crls: bytes) -> EvidenceBundle:
     store, authority, _, clearing = PROOFS[name]
     verifier = Verifier(store(), policy=Policy.ISO_STRICT, revocation=Revocation.IF_GIVEN)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -1064,3 +1065,21 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     assert refusal(FetchError, kept((LIST_NEED, TOKEN)).save, path).code == "evidence.unwritable"
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_list_is_kept_only_for_what_none_of_its_rivals_says() -> None:
+    """Of three lists of one series the oldest is kept only for what neither of the newer two says."""
+    serials = [11, 12, 13]
+    newest, middle = HOUSE.crl(number=3, revoked=serials[:1]), HOUSE.crl(number=2, revoked=serials[1:2])
+    for oldest, kept in (
+        (HOUSE.crl(number=1, revoked=serials[1:2]), False),
+        (HOUSE.crl(number=1, revoked=serials[:1]), False),
+        (HOUSE.crl(number=1, revoked=serials[2:]), True),
+    ):
+        for order in permutations([newest, middle, oldest]):
+            store = EvidenceStore()
+            for crl in order:
+                with suppress(VerificationError):
+                    store.add(CRL_NEED, CRL_URL, crl, at=TEST_TIME)
+            assert (oldest in store.evidence(at=TEST_TIME).crls) is kept
+            assert {newest, middle} <= {*store.evidence(at=TEST_TIME).crls}
