@@ -61,6 +61,9 @@ _CREDENTIAL: Final = (
     " c.identifier, c.state, c.state_at, c.reason"
     " FROM credentials c LEFT JOIN status_lists l ON l.list_id = c.list_id"
 )
+MAX_CRL_NUMBER: Final = 1 << 62
+"""Highest CRL number that is taken: what both databases hold, with as many above it for the CRLs that follow."""
+
 _CERTIFICATE: Final = (
     "SELECT fingerprint, role, issuer, key_label, der, issued_at, revoked_at, reason FROM certificates"
 )
@@ -697,8 +700,15 @@ class Transaction(Reader):
             number: The number.
 
         Raises:
-            LocalProtocolError: It was taken before (code ``store.conflict``).
+            LocalProtocolError: It was taken before (code ``store.conflict``), or the store holds no such number (code
+                ``store.crl_number``).
         """
+        if not 0 <= number <= MAX_CRL_NUMBER:
+            message = (
+                "this store holds CRL numbers up to 2 to the power of 62: have the root count its CRLs from a lower "
+                "number, or from the time in seconds"
+            )
+            raise LocalProtocolError(message, code="store.crl_number", clause="18013-5 B.3")
         self._sql.run(
             "INSERT INTO crl_numbers (issuer, number, taken_at) VALUES (?, ?, ?)", (issuer, number, _seconds(self.at))
         )

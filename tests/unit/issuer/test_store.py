@@ -243,6 +243,24 @@ def test_a_certificate_needs_a_serial_number_that_was_taken(store: Store, author
     assert error.value.code == "store.conflict"
 
 
+def test_a_crl_number_that_the_store_cannot_hold_is_refused_by_a_code(store: Store, signer: Certificate) -> None:
+    """18013-5 lets a CRL number have 20 octets; the last that is taken leaves numbers for those that follow."""
+    for number in (1 << 62, (1 << 62) - 1):
+        with store.transaction(at=NOW, actor=ROLE) as tx:
+            tx.adopt_crl_number(signer.fingerprint, number)
+    with store.transaction(at=NOW, actor=ROLE) as tx:
+        assert tx.take_crl_number(signer.fingerprint, "iaca") == (1 << 62) + 1
+    for number in ((1 << 62) + 2, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, (1 << 159) - 1, -1):
+        for take in ("adopt_crl_number", "skip_crl_numbers"):
+            if number < 0 and take == "skip_crl_numbers":
+                continue  # nothing is to be skipped
+            with pytest.raises(LocalProtocolError) as error, store.transaction(at=NOW, actor=ROLE) as tx:
+                getattr(tx, take)(signer.fingerprint, number)
+            assert error.value.code == "store.crl_number"
+    with store.reading() as reader:
+        assert reader.taken_crl_number(signer.fingerprint) == (1 << 62) + 1
+
+
 def test_crl_numbers_grow_and_a_broken_off_one_is_not_used_again(store: Store, signer: Certificate) -> None:
     issuer = signer.fingerprint
     numbers = []
