@@ -49,7 +49,9 @@ from issuer.folder import (
     PinSource,
     State,
     StorePlace,
+    close_to_others,
     lock,
+    make_folders,
     read_file,
     remove_lock,
     unplaced_files,
@@ -180,7 +182,8 @@ class Authority(Certifying):
         folder = Path(directory).absolute()
         existed = folder.exists()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder)
+            close_to_others(folder)
         except OSError as exc:
             raise unwritable(folder, exc) from exc
         authority = object.__new__(cls)

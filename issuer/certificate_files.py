@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from issuer.folder import read_file, unwritable, write_file
+from issuer.folder import make_folders, read_file, unwritable, write_file
 from issuer.signers import Roots
 from issuer.store import CertificateRecord, CrlRecord, Reader
 from mdl.errors import DecodeError, LocalProtocolError, MdlError
@@ -171,7 +171,7 @@ def make_folder(folder: Path) -> None:
         SigningError: It cannot be made.
     """
     try:
-        folder.mkdir(exist_ok=True)
+        make_folders(folder)
     except OSError as exc:
         raise unwritable(folder, exc) from exc
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from issuer.aws import AwsUri, call, connect, malformed_answer, member
-from issuer.folder import PinSource, lock, read_file, unwritable, write_file
+from issuer.folder import PinSource, exposure, lock, read_file, unwritable, write_file
 from issuer.key_uri import invalid_uri, scheme_of
 from issuer.keystore import (
     Held,
@@ -336,6 +336,10 @@ def open_softhsm(folder: Path) -> Iterator[Turn]:
     if f"= {folder / 'tokens'}\n" not in read_file(file).decode("utf-8", "replace"):
         message = f"the authority's folder was moved: write its new place into {file} (directories.tokendir)"
         raise SigningError(message, code="authority.moved")
+    found = exposure(folder, secret=True)
+    if found is not None and found.is_open:
+        message = f"{found.text}: chmod 700 {folder}, and change its PINs"
+        raise SigningError(message, code="signing.secret_open")
     turn = Turn(folder)
     with turn.taken():
         _mend(folder)

@@ -28,8 +28,10 @@ __all__ = [
     "PinSource",
     "State",
     "StorePlace",
+    "close_to_others",
     "exposure",
     "lock",
+    "make_folders",
     "output_file",
     "read_file",
     "remove_lock",
@@ -167,6 +169,28 @@ def exposure(path: Path, *, secret: bool) -> Exposure | None:
         what = "read" if secret else "write"
         return Exposure(is_open=False, text=f"the group of {path} can {what} it (mode {mode & 0o777:03o})")
     return None
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder, and those above it, where they are not: others never may write there, whatever the umask.
+
+    Raises:
+        OSError: One cannot be made.
+    """
+    for one in (*reversed(folder.parents), folder):
+        if not one.is_dir():
+            one.mkdir(mode=0o755, exist_ok=True)
+
+
+def close_to_others(folder: Path) -> None:
+    """Take from everybody the right to write in a folder that is about to become an authority's.
+
+    Raises:
+        OSError: It is somebody else's.
+    """
+    mode = folder.stat().st_mode
+    if mode & 0o002:
+        folder.chmod(mode & 0o775)
 
 
 @contextmanager

@@ -32,7 +32,9 @@ from issuer.folder import (
     PinSource,
     State,
     StorePlace,
+    close_to_others,
     lock,
+    make_folders,
     remove_lock,
     unplaced_files,
     unwritable,
@@ -162,7 +164,8 @@ class OnlineSide(Workplace):
         side = cls(directory, secret=secret, actor=actor)
         existed = side.folder.exists()
         try:
-            side.folder.mkdir(parents=True, exist_ok=True)
+            make_folders(side.folder)
+            close_to_others(side.folder)
         except OSError as exc:
             raise unwritable(side.folder, exc) from exc
         with lock(side.folder, exclusive=True):

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from issuer.certificate_files import CertificateFiles
 from issuer.clock import SystemClock
 from issuer.custody import PIN_FILE, Custody
-from issuer.folder import State, exposure
+from issuer.folder import State, exposure, read_file
 from issuer.hsm import PinState, pin_state
 from issuer.key_uri import Pkcs11Uri
 from issuer.keystore import SecretHandler, StoredKey
@@ -413,7 +413,8 @@ class _Examination(Workplace):
         self._examine_disk(min_free)
         state: State | None = None
         with self._part():
-            state = self._load()
+            # Permissions are told apart, and hide nothing.
+            state = State.decode(read_file(self._folder / STATE_FILE), self._folder / STATE_FILE)
         self._examine_permissions(state)
         records = None
         if state is not None:

@@ -8,8 +8,10 @@ what is asked for and answers with the secret: out of a file, an environment var
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
 from mdl.errors import SigningError
+
+_log = logging.getLogger(__name__)
 
 __all__ = [
     "Pkcs11Uri",
@@ -91,7 +95,9 @@ def secret_from_environment(variable: str) -> SecretHandler:
 def secret_from_file(path: str | os.PathLike[str]) -> SecretHandler:
     """Make a handler that reads a file each time it is asked.
 
-    The file holds the secret in UTF-8 on one line. Neither the end of the line nor a byte order mark belongs to it.
+    The file holds the secret in UTF-8 on one line. Neither the end of the line nor a byte order mark belongs to it. One
+    that everybody can use, or a group can write, is closed to them; where it is somebody else's it is refused (code
+    ``signing.secret_open``).
     """
     source = Path(path)
 
@@ -100,6 +106,7 @@ def secret_from_file(path: str | os.PathLike[str]) -> SecretHandler:
         # variables.
         try:
             with source.open("rb") as stream:
+                _close_to_others(stream.fileno(), source, prompt)
                 lines = stream.read(_MAX_SECRET_SIZE + 1).decode("utf-8-sig").splitlines()
         except OSError as exc:
             reason = exc.strerror or "unreadable"
@@ -113,6 +120,26 @@ def secret_from_file(path: str | os.PathLike[str]) -> SecretHandler:
         raise SigningError(f"{prompt}: cannot take the secret from {source}: {reason}", code="signing.secret_missing")
 
     return read
+
+
+def _close_to_others(descriptor: int, source: Path, prompt: str) -> None:
+    """Take from others what they can do with the file of a secret, and say so: they may have read it before.
+
+    Raises:
+        SigningError: It is not ours to change (code ``signing.secret_open``).
+    """
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or not found.st_mode & 0o027:
+        return
+    what = f"others could use {source} (mode {found.st_mode & 0o777:03o})"
+    try:
+        if found.st_uid != os.geteuid():
+            raise PermissionError
+        os.fchmod(descriptor, found.st_mode & 0o740)
+    except OSError:
+        message = f"{prompt}: {what}: chmod 600 it, and change the secret"
+        raise SigningError(message, code="signing.secret_open") from None
+    _log.warning("%s: it is closed now; change the secret", what)
 
 
 def scheme_of(uri: str) -> str:

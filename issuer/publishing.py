@@ -36,7 +36,7 @@ from typing import Any, Final
 from issuer.addresses import folders_of, path_of
 from issuer.audit import Actor, Event
 from issuer.certificate_files import grave_findings
-from issuer.folder import lock, read_file, unwritable, write_file
+from issuer.folder import lock, make_folders, read_file, unwritable, write_file
 from issuer.operations import permitted
 from issuer.signers import CA_ROLES, Roots
 from issuer.status import check_status_token, is_ended, shown_places
@@ -555,7 +555,7 @@ class Publisher:
                 message = f"{place} is no place to publish in: {exc.strerror or type(exc).__name__}"
                 raise LocalProtocolError(message, code="publish.foreign") from exc
         try:
-            versions.mkdir(parents=True, exist_ok=True)
+            make_folders(versions)
         except OSError as exc:
             raise unwritable(self._folder, exc, undone=_UNDONE, code=_UNWRITABLE) from exc
 
@@ -700,7 +700,7 @@ class Publisher:
 
     def _place(self, file: Path, item: Item) -> None:
         """Put a file into a new version; one that has not changed is the same file as before."""
-        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_folders(file.parent)
         if self._found(item.path) == item.content:
             try:
                 file.hardlink_to((self.current / item.path).resolve())

@@ -15,7 +15,7 @@ from issuer.audit import Acting, Actor, Event
 from issuer.certificate_files import CertificateFiles
 from issuer.clock import SystemClock
 from issuer.custody import Custody, KmsToken, Turn, configuration_of, open_softhsm, parse_token
-from issuer.folder import State, lock, read_file, write_file
+from issuer.folder import State, exposure, lock, read_file, write_file
 from issuer.keystore import Held, Pkcs11Uri, SecretHandler
 from issuer.operations import permitted, refusals
 from issuer.policy import IssuancePolicy
@@ -290,6 +290,12 @@ class Workplace:
         if not file.exists():
             message = f"there is no authority in {self._folder}: make one with mdl issuer init"
             raise DecodeError(message, code="authority.missing")
+        for one in (self._folder, file, self._folder / STORE_FILE):
+            # Who can write there chooses the module that is loaded, the token, and what is on record.
+            found = exposure(one, secret=False)
+            if found is not None and found.is_open:
+                message = f"{found.text}: chmod o-w {one}, and find out what was written"
+                raise LocalProtocolError(message, code="authority.open")
         return State.decode(read_file(file), file)
 
     @contextmanager

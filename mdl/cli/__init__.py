@@ -53,7 +53,8 @@ _STATUS: Final[tuple[tuple[type[MdlError], int], ...]] = (
 )
 # What is asked for is well said, and the state of things forbids it.
 _STATES: Final = frozenset({
-    "authority.clock", "authority.clock_doubted", "authority.last_root", "authority.overtaken",
+    "authority.clock", "authority.clock_doubted", "authority.last_root", "authority.open",
+    "authority.overtaken",
     "authority.serial_unknown", "handover.crl_number", "handover.crl_revokes_less", "publish.conflict",
     "publish.foreign", "publish.rollback", "status.needed", "store.behind", "store.conflict", "store.final",
     "store.signer_state", "store.unknown", "trust.distrusted", "trust.unknown", "vical.order",
