@@ -142,6 +142,6 @@ def _keep(connection: socket.socket) -> None:
     os.environ.update(asked["env"])
     time.tzset()
     os.chdir(asked["cwd"])
-    sys.argv = ["mdl", *asked["words"]]
+    sys.argv = [str(Path(sys.executable).with_name("mdl")), *asked["words"]]
     module, _, function = asked["program"].partition(":")
     sys.exit(getattr(importlib.import_module(module), function)(asked["words"]))
