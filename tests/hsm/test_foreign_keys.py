@@ -164,6 +164,15 @@ def test_what_is_not_the_public_half_is_not_believed(fresh_token: Token) -> None
         assert caught.value.code == code, label
 
 
+def test_of_two_public_keys_with_one_id_the_one_of_the_same_label_counts(fresh_token: Token) -> None:
+    uri = Pkcs11Uri.parse(fresh_token.uri)
+    one, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    foreign = {**public(point_of(other), "P-256", "another"), A.ID: b"mine"}
+    put(uri, fresh_token.secret, private(one, "P-256", "mine"), foreign, public(point_of(one), "P-256", "mine"))
+    with open_signer(uri.for_key("mine"), secret=fresh_token.secret) as signer:
+        assert signer.public_key.point == point_of(one)
+
+
 def test_edwards_points_in_every_form() -> None:
     for name, size in (("Ed25519", 32), ("Ed448", 57)):
         point = bytes(range(size))
