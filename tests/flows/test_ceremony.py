@@ -906,6 +906,7 @@ def test_the_page_can_be_followed(place: Place) -> None:
         ("bo.phrase", PHRASES["Bo Sample"]),
     ):
         write(folder / name, content)
+        (folder / name).chmod(0o600)
     (steps,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     shell = os.environ | {
         "PATH": f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}",
@@ -925,6 +926,6 @@ def test_the_page_can_be_followed(place: Place) -> None:
             ["sh", "-ec", block], cwd=folder, env=shell, check=False, capture_output=True, text=True, timeout=100
         )
         assert (done.returncode, done.stderr) == (0, ""), (block, done.stderr)
-    online = Authority(folder / "online", secret=place.online_token.secret)
+    online = Authority(folder / "online", secret=place.online_token.secret, actor=Actor.ISSUING_SERVICE)
     with online.open_issuer(at=now) as issuer:
         assert issuer.certificate.fingerprint == Certificate.decode_any(place.file("second/ds-1.pem")).fingerprint

@@ -395,7 +395,12 @@ def test_what_a_good_response_discloses_can_be_printed(case: Response) -> None:
     result = verifier.verify(
         bytes_of(case.file), context=session_of(case), request=UnsafeNoRequest(), at=moment(case.at)
     )
-    assert {check for check, _ in result.report.warnings} <= {"response.decoded", "issuer_auth.profile", "mso.validity"}
+    assert {check for check, _ in result.report.warnings} <= {
+        "response.decoded",
+        "issuer_auth.profile",
+        "mso.validity",
+        "subject.jurisdiction",
+    }
     for document in result.documents:
         printed = [diagnose(value) for elements in document.elements.values() for value in elements.values()]
         assert printed
@@ -413,6 +418,7 @@ def test_the_standards_own_example_discloses_what_the_standard_says() -> None:
     assert result.report.warnings == (
         ("issuer_auth.profile", "profile.minor"),
         ("mso.validity", "validity.outlives_certificate"),
+        ("subject.jurisdiction", "state.missing"),
     )
     (document,) = result.documents
     printed = {name: diagnose(value) for name, value in document.elements["org.iso.18013.5.1"].items()}
