@@ -17,6 +17,7 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -484,7 +485,7 @@ def rotate(
     """
     clock: Clock = at if callable(at) else lambda: at
     done: list[Done] = []
-    with authority.alone(), authority.open_store() as store:
+    with nullcontext() if dry_run else authority.alone(), authority.open_store() as store:
         if not dry_run:
             with permitted(store, "rotate", clock, Actor.SIGNER_OPERATOR):
                 pass
