@@ -374,6 +374,7 @@ def test_a_vical_signed_by_a_key_in_a_file(desk: Desk, tmp_path: Path) -> None:
     assert imported.status == 0, imported.err + imported.out
     desk.issuer("vical", *words, "--issue-id", "41").error(5, "vical.order")
     no_root = made["certificate"]
+    time.sleep(1)  # a list is dated to the second, and its successor is younger
     desk.issuer("vical", "--root", no_root, "--doctype", MDL_DOCTYPE, *words[2:]).error(1, "vical.root")
     # A list that may not be published has no place in the provider's memory, and takes no number.
     before = (tmp_path / "vical.cbor").read_bytes()
