@@ -117,7 +117,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         "revoke",
         frozenset({Capability.CREDENTIAL_REVOKE}),
-        ("revocation.revoke_credential", "revocation.revoke_all_of"),
+        ("revocation.revoke_credential", "revocation.revoke_credentials", "revocation.revoke_all_of"),
     ),
     Operation(
         "revoke --certificate", frozenset({Capability.CERTIFICATE_REVOKE}), ("revocation.revoke_certificate",)

@@ -16,7 +16,7 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -28,11 +28,23 @@ from issuer.operations import is_allowed, permitted, refusals
 from issuer.policy import IssuancePolicy
 from issuer.signers import Roots, active_signer
 from issuer.status import ListSigner, ListTerms, SignedList, due_lists, is_ended
-from issuer.store import CertificateRecord, Clock, CrlRecord, Reader, Role, SignerState, StatusPlan, Store, Transaction
+from issuer.store import (
+    CertificateRecord,
+    Clock,
+    CredentialState,
+    CrlRecord,
+    Reader,
+    Role,
+    SignerState,
+    StatusPlan,
+    Store,
+    Transaction,
+)
 from mdl.errors import LocalProtocolError, MdlError
 from mdl.pki import Certificate, Crl
 
 __all__ = [
+    "MAX_REFERENCES",
     "REASONS",
     "Evidence",
     "Revoked",
@@ -41,6 +53,7 @@ __all__ = [
     "revoke_all_of",
     "revoke_certificate",
     "revoke_credential",
+    "revoke_credentials",
     "sign_due",
 ]
 
@@ -51,6 +64,9 @@ REASONS: Final[Mapping[str, int]] = MappingProxyType({
 """Why something is revoked, by the names and numbers of RFC 5280 5.3.1: kept in the store and the log, and not in CRLs,
 whose entries have no extensions. Nothing is put on hold: revocation is final."""
 
+MAX_REFERENCES: Final = 100_000
+"""How many references may be named at once: others wait for the store as long as they are recorded."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revoked:
@@ -58,17 +74,20 @@ class Revoked:
 
     Attributes:
         at: When.
-        certificate: The certificate that was revoked, or whose credentials were; None for a single credential.
+        certificate: The certificate that was revoked, or whose credentials were; None where credentials were named.
         is_certificate_revoked: Whether the certificate itself was revoked now.
+        references: How many credentials were named, each counted once; 0 where a certificate was.
         credentials: How many credentials were revoked now; what was revoked before is not counted.
         without_place: How many of the credentials that were meant have no place in any list: no reader can see that
             they are revoked.
-        valid_until: Until when the single credential is valid, or the certificate; nobody needs the revocation after.
+        valid_until: Until when the certificate is valid, or the last of the credentials: of those without a place where
+            there are any. Nobody needs the revocation after.
     """
 
     at: datetime
     certificate: Certificate | None = None
     is_certificate_revoked: bool = False
+    references: int = 0
     credentials: int = 0
     without_place: int = 0
     valid_until: datetime
@@ -90,15 +109,44 @@ def revoke_credential(
         LocalProtocolError: No such credential was issued (code ``store.unknown``), or the clock went back.
         SigningError: The store cannot be written.
     """
+    return revoke_credentials(store, [reference], at=at, actor=actor, reason=reason)
+
+
+def revoke_credentials(
+    store: Store, references: Sequence[bytes], *, at: Clock, actor: Actor | Acting | None = None, reason: int = 0
+) -> Revoked:
+    """Record that several credentials are revoked: all of them or none, each with a record of its own in the log.
+
+    They are recorded at one moment, so that `sign_due` signs each list in which they have their places once. Whoever is
+    stopped between the two calls again, or lets the timer do the rest: what was revoked before is no error.
+
+    Args:
+        store: The store.
+        references: The credentials' references, 16 bytes each, `MAX_REFERENCES` at most; one named twice counts once.
+        at: The clock.
+        actor: Who does it, where the store was opened for nobody who is named; None for the signers' operator, assumed.
+        reason: Why, one of `REASONS`.
+
+    Raises:
+        LocalProtocolError: One of them was not issued: nothing is revoked (code ``store.unknown``; `places` has the
+            indices of all such references). They are none or too many (code ``revocation.references``), or the clock
+            went back.
+        SigningError: The store cannot be written.
+    """
+    if not 1 <= len(references) <= MAX_REFERENCES:
+        message = f"1 to {MAX_REFERENCES} references are revoked at once, and not {len(references)}"
+        raise LocalProtocolError(message, code="revocation.references")
 
     def record(tx: Transaction) -> Revoked:
-        count = tx.revoke_credentials(reference=reference, reason=reason)
-        found = tx.credential(reference)
+        found = tx.revoke_each(references, reason=reason)
+        signed = {one.list_id for one in tx.status_lists() if one.retired_at is None}
+        unseen = [one for one in found if one.place is None or one.place.list_id not in signed]
         return Revoked(
             at=tx.at,
-            credentials=count,
-            without_place=int(found.place is None or tx.status_list(found.place.list_id).retired_at is not None),
-            valid_until=found.valid_until,
+            references=len(found),
+            credentials=sum(one.state is CredentialState.ISSUED for one in found),
+            without_place=len(unseen),
+            valid_until=max(one.valid_until for one in unseen or found),
         )
 
     return _recorded(store, "revoke", record, at=at, actor=actor, reason=reason)

@@ -125,7 +125,16 @@ class ProtocolError(MdlError):
 
 
 class LocalProtocolError(ProtocolError):
-    """The caller asked for an illegal transition."""
+    """The caller asked for an illegal transition.
+
+    Attributes:
+        places: The indices of what is meant among several things that were handed in, from 0 on; empty for a single
+            one.
+    """
+
+    def __init__(self, message: str, *, code: str, clause: str | None = None, places: tuple[int, ...] = ()) -> None:
+        super().__init__(message, code=code, clause=clause)
+        self.places = places
 
 
 class RemoteProtocolError(ProtocolError):

@@ -15,21 +15,22 @@ from issuer.cli.arguments import add_verb, count, now, open_authority, serial
 from issuer.operations import refusals
 from issuer.publishing import Publication, Publisher, published_folder
 from issuer.revocation import (
+    MAX_REFERENCES,
     REASONS,
     Evidence,
     Revoked,
     revoke_all_of,
     revoke_certificate,
-    revoke_credential,
+    revoke_credentials,
     sign_due,
 )
 from issuer.signers import active_signer
 from issuer.status import ListTerms, due_lists
-from issuer.store import Reader, Role, StatusListRecord, StatusPlan
+from issuer.store import Reader, Role, StatusListRecord, StatusPlan, Store
 from mdl.cbor import TDate
 from mdl.cli import terminal
 from mdl.cli.outputs import folder_argument
-from mdl.errors import LocalProtocolError, MdlError
+from mdl.errors import DecodeError, LocalProtocolError, MdlError
 from mdl.pki import Crl
 from mdl.status import ListKind
 
@@ -51,6 +52,8 @@ _FINDINGS: Final = 1
 _FAILED: Final = 4
 _IN_PART: Final = 6
 _REFERENCE_SIZE: Final = 16
+# So many of the references that nobody knows are told of; whoever mends them runs it again.
+_MOST_NAMED: Final = 10
 # Readers decode no more identifiers than this in one list (`mdl.status`); of indices a million take some kilobytes.
 _PLACES: Final = {ListKind.STATUS_LIST: 1 << 20, ListKind.IDENTIFIER_LIST: 1 << 18}
 
@@ -233,7 +236,7 @@ def add_revocation(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     verb = add_verb(
         commands,
         "revoke",
-        "revoke a credential, a certificate, or all credentials of a document signer, and tell readers",
+        "revoke credentials, a certificate, or all credentials of a document signer, and tell readers",
         "Revoke for good: it is recorded, then the CRL or the lists that tell of it are signed, then published where "
         "'mdl issuer publish' has published before. It counts from the record on: what fails after that is done "
         "by the next 'mdl issuer publish'. Exit status 4 if it is recorded and readers are not told yet.",
@@ -241,7 +244,20 @@ def add_revocation(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     verb.set_defaults(command=lambda one: "revoke" if one.certificate is None else "revoke --certificate")
     what = verb.add_argument_group("what").add_mutually_exclusive_group(required=True)
-    what.add_argument("--credential", type=_reference, metavar="REF", help="one credential, by its reference")
+    what.add_argument(
+        "--credential",
+        type=_reference,
+        nargs="+",
+        action="extend",
+        metavar="REF",
+        help="one credential or several, by their references: all of them or none",
+    )
+    what.add_argument(
+        "--references",
+        metavar="FILE",
+        help="the credentials whose references stand in this file ('-': the standard input), one a line; empty lines, "
+        f"and what follows a '#', do not count; {MAX_REFERENCES} at most, all of them or none",
+    )
     what.add_argument(
         "--certificate", type=serial, metavar="SERIAL", help="a certificate, a document signer's for one: by its CRL"
     )
@@ -300,11 +316,12 @@ def add_revocation(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def _revoke(arguments: argparse.Namespace) -> int:
     terms = terms_of(arguments)
+    named = _named(arguments)
     authority = open_authority(arguments)
     with authority.open_store() as store:
         how: dict[str, Any] = {"at": now, "reason": REASONS[arguments.reason]}
-        if arguments.credential is not None:
-            revoked = revoke_credential(store, arguments.credential, **how)
+        if named:
+            revoked = _revoke_named(store, named, **how)
         elif arguments.certificate is not None:
             revoked = revoke_certificate(store, arguments.certificate, **how)
         else:
@@ -319,6 +336,7 @@ def _revoke(arguments: argparse.Namespace) -> int:
                 "reason": arguments.reason,
                 "certificate": None if revoked.certificate is None else f"{revoked.certificate.serial:x}",
                 "certificate_revoked": revoked.is_certificate_revoked,
+                "references": revoked.references,
                 "credentials": revoked.credentials,
                 "without_status": revoked.without_place,
                 "signed": evidence_json(evidence),
@@ -340,6 +358,40 @@ def _revoke(arguments: argparse.Namespace) -> int:
     # What no reader can see is done in part, whatever else was signed.
     is_unseen = revoked.without_place and revoked.valid_until >= revoked.at
     return _IN_PART if is_unseen and ended != _FAILED else ended
+
+
+def _named(arguments: argparse.Namespace) -> dict[str, bytes]:
+    """The references that are named, by where they stand: on the command line, or in a file."""
+    if arguments.references is None:
+        given = arguments.credential or []
+        return {f"{index} on the command line": one for index, one in enumerate(given, start=1)}
+    named: dict[str, bytes] = {}
+    lines = terminal.read_input(arguments.references, label="references").decode("ascii", "replace").splitlines()
+    for number, line in enumerate(lines, start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        try:
+            named[f"in line {number}"] = _reference(text)
+        except argparse.ArgumentTypeError as exc:
+            raise DecodeError(str(exc), code="revocation.reference", path=f"references.line {number}") from None
+    if not named:
+        raise DecodeError("the file names no reference", code="input.empty", path="references")
+    return named
+
+
+def _revoke_named(store: Store, named: dict[str, bytes], **how: Any) -> Revoked:
+    try:
+        return revoke_credentials(store, [*named.values()], **how)
+    except LocalProtocolError as exc:
+        if exc.code != "store.unknown" or len(named) == 1:
+            raise
+        places = [*named]
+        told = ", ".join(places[index] for index in exc.places[:_MOST_NAMED])
+        more = len(exc.places) - _MOST_NAMED
+        told += f" and {more} more" if more > 0 else ""
+        message = f"nothing was revoked: the store knows no issued credential of the reference {told}"
+        raise LocalProtocolError(message, code=exc.code, places=exc.places) from exc
 
 
 def _tell(authority: Authority, arguments: argparse.Namespace, terms: ListTerms) -> tuple[Evidence, Publication | None]:
@@ -364,6 +416,8 @@ def _headline(revoked: Revoked) -> str:
         return "It was revoked before: nothing changed."
     if revoked.credentials == 1:
         return "The credential is revoked."
+    if not revoked.credentials and revoked.references > 1:
+        return "The credentials were revoked before: nothing changed."
     if not revoked.credentials:
         return "The credential was revoked before: nothing changed."
     return f"{revoked.credentials} credentials are revoked."
@@ -374,7 +428,9 @@ def _revoked_rows(revoked: Revoked, arguments: argparse.Namespace) -> list[tuple
     if revoked.certificate is not None:
         rows.append(("certificate", f"{revoked.certificate.subject}, serial number {revoked.certificate.serial:x}"))
     if not revoked.is_certificate_revoked:
-        rows.append(("credentials", str(revoked.credentials)))
+        before = revoked.references - revoked.credentials
+        known = f" of {revoked.references}, and {before} were revoked before" if revoked.references > 1 else ""
+        rows.append(("credentials", f"{revoked.credentials}{known}"))
     if revoked.without_place:
         text = (
             f"credentials without a status: {revoked.without_place}. No reader sees that they are revoked: they stay "

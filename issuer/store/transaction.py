@@ -67,6 +67,7 @@ MAX_CRL_NUMBER: Final = 1 << 62
 _CERTIFICATE: Final = (
     "SELECT fingerprint, role, issuer, key_label, der, issued_at, revoked_at, reason FROM certificates"
 )
+_HANDED_OUT: Final = frozenset({CredentialState.ISSUED, CredentialState.REVOKED})
 _REVOKED_INDICES: Final = "SELECT list_index FROM credentials WHERE list_id = ? AND state = ?"
 _REVOKED_IDENTIFIERS: Final = "SELECT identifier FROM credentials WHERE list_id = ? AND state = ?"
 _SHOWN_DECOYS: Final = "SELECT list_index FROM decoys WHERE list_id = ? AND shown_at IS NOT NULL"
@@ -1164,6 +1165,40 @@ class Transaction(Reader):
             subject = {"credential" if name == "reference" else name: value}
             self.record(Event.CREDENTIAL_REVOKED, count=count, reason=reason, **subject)
         return count
+
+    def revoke_each(self, references: Sequence[bytes], *, reason: int = 0) -> list[CredentialRecord]:
+        """Revoke several credentials, all of them or none, with a record in the audit log for each.
+
+        Args:
+            references: Their references; one that is named twice counts once.
+            reason: Why, a CRL reason code.
+
+        Returns:
+            The credentials as they were before, in that order. What was revoked stays as it is, and has no new record.
+
+        Raises:
+            LocalProtocolError: One of them was not issued (code ``store.unknown``); `places` has the indices.
+        """
+        wanted = [*dict.fromkeys(references)]
+        found: dict[bytes, CredentialRecord] = {}
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            found |= {one.reference: one for one in self._credentials(f"WHERE c.reference IN ({marks})", *some)}
+        issued = {name for name, one in found.items() if one.state in _HANDED_OUT}
+        unknown = tuple(index for index, one in enumerate(references) if one not in issued)
+        if unknown:
+            what = "that reference" if len(references) == 1 else f"{len(unknown)} of the {len(references)} references"
+            message = f"the store knows no issued credential of {what}"
+            raise LocalProtocolError(message, code="store.unknown", places=unknown)
+        new = [one for one in wanted if found[one].state is CredentialState.ISSUED]
+        self._sql.run_many(
+            "UPDATE credentials SET state = ?, state_at = ?, reason = ? WHERE reference = ?",
+            [(CredentialState.REVOKED.value, _seconds(self.at), reason, one) for one in new],
+        )
+        for one in new:
+            self.record(Event.CREDENTIAL_REVOKED, count=1, reason=reason, credential=one)
+        return [found[one] for one in wanted]
 
     def _of_orders(self, digests: Sequence[bytes]) -> dict[bytes, tuple[CredentialRecord, bytes | None]]:
         """What was reserved or issued on these orders before, and the digest of what was ordered."""

@@ -23,7 +23,7 @@ from issuer.issuance import CredentialIssuer, Order
 from issuer.lifecycle import Rules, rotate, set_rules
 from issuer.policy import IssuancePolicy, PolicyInForce
 from issuer.publishing import Publisher
-from issuer.revocation import revoke_all_of, revoke_certificate, revoke_credential, sign_due
+from issuer.revocation import revoke_all_of, revoke_certificate, revoke_credential, revoke_credentials, sign_due
 from issuer.status import ListSigner
 from issuer.store import Role, SqliteStore
 from issuer.store.copies import write_copy
@@ -220,6 +220,11 @@ LIBRARY: list[tuple[Capability, str, Callable[[Authority], object]]] = [
     (Capability.CREDENTIAL_ISSUE, "issue", issuing),
     (Capability.CREDENTIAL_ISSUE, "open", opening(Role.DOCUMENT_SIGNER)),
     (Capability.CREDENTIAL_REVOKE, "revoke", in_store(lambda store: revoke_credential(store, bytes(16), at=later))),
+    (
+        Capability.CREDENTIAL_REVOKE,
+        "revoke several",
+        in_store(lambda store: revoke_credentials(store, [bytes(16), bytes(16)], at=later)),
+    ),
     (Capability.CREDENTIAL_REVOKE, "revoke all", in_store(lambda store: revoke_all_of(store, DS.serial, at=later))),
     (Capability.LIST_SIGN, "open", opening(Role.STATUS_SIGNER)),
     (Capability.LIST_SIGN, "sign", in_store(signing_a_list)),
@@ -477,6 +482,8 @@ COMMANDS: list[tuple[Capability, str]] = [
     (Capability.CERTIFICATE_REVOKE, f"revoke --certificate {DS.serial:x}"),
     (Capability.CREDENTIAL_ISSUE, "issue {policy} --device-key {policy} --out {folder}/l.cbor"),
     (Capability.CREDENTIAL_REVOKE, f"revoke --credential {'00' * 16}"),
+    (Capability.CREDENTIAL_REVOKE, f"revoke --credential {'00' * 16} {'11' * 16}"),
+    (Capability.CREDENTIAL_REVOKE, "revoke --references {policy}"),
     (Capability.CREDENTIAL_REVOKE, f"revoke --all-of {DS.serial:x}"),
     (Capability.LIST_RETIRE, "retire-list x"),
     (Capability.LIST_MOVE, "move-list x y"),

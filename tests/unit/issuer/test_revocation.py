@@ -11,16 +11,18 @@ import pytest
 from issuer.audit import Actor, AuditRecord, Event, verify_log
 from issuer.authority import Authority
 from issuer.revocation import (
+    MAX_REFERENCES,
     REASONS,
     Evidence,
     due_crls,
     revoke_all_of,
     revoke_certificate,
     revoke_credential,
+    revoke_credentials,
     sign_due,
 )
 from issuer.status import Due
-from issuer.store import CredentialState, CrlRecord, Role, SignerState, SqliteStore, StatusPlan, Store
+from issuer.store import CredentialState, CrlRecord, Reservation, Role, SignerState, SqliteStore, StatusPlan, Store
 from mdl.errors import LocalProtocolError, SigningError
 from mdl.keys import Signer
 from mdl.pki import Certificate
@@ -76,6 +78,52 @@ def test_a_credential_that_was_never_issued_is_refused_on_record(store: Store, c
     assert caught.value.code == "store.unknown"
     record = last_event(store)
     assert (record.event, record.subjects) == (Event.REFUSAL, {"verb": "revoke", "code": "store.unknown"})
+
+
+def events(store: Store) -> list[AuditRecord]:
+    with store.reading() as reader:
+        return [AuditRecord.decode(one.record) for one in reader.audit_records()]
+
+
+def test_several_credentials_are_revoked_at_once_with_a_record_each(store: Store, clock: Clock) -> None:
+    lost, other, bare = *issue(store, 2, clock), *issue(store, 1, clock, plan=None, days=20)
+    revoke_credential(store, lost.reference, at=clock, actor=OPERATOR, reason=1)
+    before = len(events(store))
+    named = [bare.reference, lost.reference, other.reference, bare.reference]
+    revoked = revoke_credentials(store, named, at=clock, actor=OPERATOR, reason=4)
+    assert (revoked.references, revoked.credentials, revoked.without_place) == (3, 2, 1)
+    assert revoked.valid_until == NOW + timedelta(days=20), "of the one that no reader sees"
+    new = events(store)[before:]
+    assert [(one.event, one.actor) for one in new] == [(Event.CREDENTIAL_REVOKED, OPERATOR)] * 2
+    assert [one.subjects["credential"] for one in new] == [bare.reference, other.reference]
+    with store.reading() as reader:
+        assert [reader.credential(one).reason for one in named[:3]] == [4, 1, 4]
+    again = revoke_credentials(store, named, at=clock, actor=OPERATOR)
+    assert (again.references, again.credentials, len(events(store))) == (3, 0, before + 2)
+
+
+def test_one_reference_that_nobody_knows_keeps_all_from_being_revoked(store: Store, clock: Clock) -> None:
+    known = [one.reference for one in issue(store, 500, clock)]
+    with store.transaction(at=clock, actor=ROLE) as tx:
+        batch = tx.reserve_batch(
+            [Reservation(valid_from=NOW, valid_until=NOW + timedelta(days=1))],
+            signer=DS.fingerprint, key="ds-1", doctype="d", plan=None,
+        )  # fmt: skip
+    never = batch.credentials[0].reference
+    before = len(events(store))
+    with pytest.raises(LocalProtocolError) as caught:
+        revoke_credentials(store, [*known[:3], bytes(16), *known[3:], never, bytes(16)], at=clock, actor=OPERATOR)
+    assert (caught.value.code, caught.value.places) == ("store.unknown", (3, 501, 502))
+    assert [one.event for one in events(store)[before:]] == [Event.REFUSAL]
+    with store.reading() as reader:
+        assert {one.state for one in reader.credentials() if one.reference != never} == {CredentialState.ISSUED}
+
+
+@pytest.mark.parametrize("count", [0, MAX_REFERENCES + 1])
+def test_none_or_too_many_references_are_not_looked_up(store: Store, clock: Clock, count: int) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        revoke_credentials(store, [bytes(16)] * count, at=clock, actor=OPERATOR)
+    assert caught.value.code == "revocation.references"
 
 
 def test_a_certificate_is_revoked_with_its_key(store: Store, clock: Clock) -> None:
@@ -203,6 +251,26 @@ def test_what_is_due_is_signed_and_nothing_else(store: Store, clock: Clock) -> N
     assert [(one.record.number, one.before) for one in both.crls] == [(2, NOW + timedelta(days=30))]
     assert [(one.revision, one.due, one.before) for one in both.lists] == [(2, Due.CHANGED, NOW + timedelta(days=3))]
     assert signed(desk, clock) == Evidence()
+
+
+def test_each_list_is_signed_once_for_many_and_after_a_break_a_repeated_call_goes_on(
+    store: Store, clock: Clock
+) -> None:
+    some = [*issue(store, 3, clock), *issue(store, 2, clock, NAMES)]
+    desk, named = Desk(store), [one.reference for one in some[1:]]
+    signed(desk, clock)
+    revoke_credentials(store, named, at=clock, actor=OPERATOR)
+    # Whoever revoked was killed here, before anything was signed.
+    assert revoke_credentials(store, named, at=clock, actor=OPERATOR).credentials == 0
+    evidence = signed(desk, clock)
+    assert [(one.revision, one.due) for one in evidence.lists] == [(2, Due.CHANGED)] * 2
+    assert signed(desk, clock) == Evidence()
+    with store.reading() as reader:
+        shown = [
+            (reader.revoked_indices(one.list_id), reader.revoked_identifiers(one.list_id))
+            for one in reader.status_lists()
+        ]
+    assert sorted(len(numbers) + len(names) for numbers, names in shown) == [2, 2]
 
 
 def test_a_key_that_fails_keeps_no_other_from_signing(store: Store, clock: Clock) -> None:

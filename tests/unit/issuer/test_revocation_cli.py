@@ -1,5 +1,6 @@
 """``mdl issuer revoke``, ``lists``, ``publish``, ``watch`` and ``vical``: arguments, exit statuses, what is said."""
 
+import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ import pytest
 
 from issuer.audit import Actor
 from issuer.cli.arguments import now
-from issuer.store import Role, SqliteStore, StatusPlan, places
+from issuer.store import Reservation, Role, SqliteStore, StatusPlan, places
 from mdl.cbor import TDate
 from mdl.cli import main
 from tests.authorities import INIT, Outcome, licence, mdl, public_key_file, require_softhsm
@@ -63,6 +64,10 @@ def run(authority: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         ("--certificate", "nothing"),
         ("--all-of", ""),
         ("--credential", "0" * 32, "--certificate", "1"),
+        ("--credential", "0" * 32, "00"),
+        ("--credential",),
+        ("--credential", "0" * 32, "--references", "-"),
+        ("--references",),
         ("--certificate", "1", "--reason", "certificate-hold"),
         ("--certificate", "1", "--later", "--publish", "www"),
     ],
@@ -95,6 +100,83 @@ def test_a_revocation_that_waits_says_what_is_to_be_done(run: Run, reference: st
     assert again.out.startswith("The credential was revoked before: nothing changed.\n")
     (row,) = json.loads(run("lists", "--json").out)
     assert (row["taken"], row["revoked"], row["due"]) == (1, 1, "new")
+
+
+@pytest.fixture
+def several(authority: Path, reference: str) -> list[str]:
+    """References of credentials with a place in one list."""
+    with SqliteStore(authority / "authority.db") as store:
+        with store.transaction(at=now(), actor=Actor.ISSUING_SERVICE) as tx:
+            known = tx.credential(bytes.fromhex(reference))
+            batch = tx.reserve_batch(
+                [Reservation(valid_from=known.valid_from, valid_until=known.valid_until)] * 4,
+                signer=known.signer,
+                key=next(one.key for one in tx.signers(Role.DOCUMENT_SIGNER)),
+                doctype=known.doctype,
+                plan=tx.status_plans()[0][0],
+            )
+        with store.transaction(at=now(), actor=Actor.ISSUING_SERVICE) as tx:
+            tx.complete_batch(batch)
+    return [reference, *(one.reference.hex() for one in batch.credentials)]
+
+
+def test_a_file_of_references_is_revoked_with_one_list_and_one_version(
+    tmp_path: Path, run: Run, several: list[str]
+) -> None:
+    www = tmp_path / "www"
+    run("publish", www)
+    before = run("publish", "--json").json["published"]["version"]
+    file = tmp_path / "lost.txt"
+    first, second, third, *_ = several
+    file.write_text(f"# stolen in May\r\n{first}\r\n\n  {second.upper()}  # found again\n{first}\n{third}")
+    told = run("revoke", "--references", file, "--json")
+    assert told.status == 0, told.err
+    assert (told.json["references"], told.json["credentials"]) == (3, 3)
+    assert [one["revision"] for one in told.json["signed"]["lists"]] == [2]
+    assert (told.json["published"]["version"], len(told.json["published"]["changed"])) == (before + 1, 1)
+    again = run("revoke", "--references", file)
+    assert again.out.startswith("The credentials were revoked before: nothing changed.\n")
+    assert run("lists", "--json").json[0]["revision"] == 2
+
+
+def test_several_references_are_named_at_once(run: Run, several: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, *more = several
+    told = run("revoke", "--credential", first, second, "--credential", first, "--later")
+    assert told.out.startswith("2 credentials are revoked.\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join([first, *more]).encode())))
+    told = run("revoke", "--references", "-", "--later")
+    assert "3 of 4, and 1 were revoked before" in told.out
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{first}\n# x\n{unknown}\n{second}", (5, "store.unknown", "reference in line 3 ")),
+        ("{first}\n\nnobody", (3, "revocation.reference", "line 3 ")),
+        ("{first}{second}", (3, "revocation.reference", "line 1 ")),
+        ("{first}\né{second}", (3, "revocation.reference", "line 2 ")),
+        ("# nobody\n\n", (3, "input.empty", "names no reference")),
+        ("", (3, "input.empty", "empty")),
+        ("{many}", (2, "revocation.references", "100001")),
+    ],
+)
+def test_a_file_with_a_bad_line_revokes_nothing(
+    tmp_path: Path, run: Run, several: list[str], text: str, expected: tuple[int, str, str]
+) -> None:
+    file = tmp_path / "lost.txt"
+    many = "\n".join(f"{index:032x}" for index in range(100_001)) if "many" in text else ""
+    file.write_text(text.format(first=several[0], second=several[1], unknown="0" * 32, many=many), encoding="utf-8")
+    status, code, where = expected
+    assert where in run("revoke", "--references", file).error(status, code)
+    run("revoke", "--references", tmp_path / "none").error(3, "input.unreadable")
+    assert run("lists", "--json").json[0]["revoked"] == 0
+
+
+def test_which_of_the_references_nobody_knows_is_told_and_not_endlessly(run: Run, several: list[str]) -> None:
+    unknown = [f"{index:032x}" for index in range(14)]
+    told = run("revoke", "--credential", several[0], *unknown).error(5, "store.unknown")
+    assert "reference 2 on the command line, 3 on" in told
+    assert "11 on the command line and 4 more" in told
 
 
 def test_publish_wants_a_folder_once(authority: Path, tmp_path: Path, run: Run) -> None:
