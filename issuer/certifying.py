@@ -32,7 +32,16 @@ from issuer.folder import lock, write_file
 from issuer.founding import check_crl_days
 from issuer.operations import permitted, refusals
 from issuer.policy import IssuancePolicy
-from issuer.signers import CA_ROLES, CERTIFIED, Certified, Roots, active_signer, signer_subject, with_start
+from issuer.signers import (
+    CA_ROLES,
+    CERTIFIED,
+    Certified,
+    Roots,
+    active_signer,
+    check_asked_role,
+    signer_subject,
+    with_start,
+)
 from issuer.store import CertificateRecord, Clock, Reader, Role, SignerState, Store
 from issuer.workplace import Workplace
 from mdl.errors import IssuanceError, LocalProtocolError, MdlError, SigningError
@@ -150,8 +159,8 @@ class Certifying(Workplace):
                 made a key meanwhile (``authority.overtaken``).
             DecodeError: The request is malformed, or a file of the folder is not what was signed.
             VerificationError: The request is not signed by its own key (code ``request.possession``).
-            IssuanceError: It is from another country or state, or the key has a certificate already (codes
-                ``request.…``).
+            IssuanceError: It is from another country or state, was made for another role, or the key has a certificate
+                already (codes ``request.…``).
             ProfileError: It would not fit its profile, for example by its key (code ``request.key_kind``).
             UnsupportedError: No certificate here can carry such a key.
             SigningError: The token is not to be had, or refused; or the folder or the store cannot be written.
@@ -190,7 +199,8 @@ class Certifying(Workplace):
                 raise LocalProtocolError("name a request or a key of the token, not both", code="authority.key_label")
             policy.check_certificate(role, not_after - now)
             if asked is not None:
-                _check_requested(asked, kind, root.certificate, roots)
+                with store.reading() as reader:
+                    _check_requested(reader, asked, kind, root.certificate, roots)
             with self._custody(state) as custody, self._open_root(custody, root) as ca:
                 number, label = 1 + sum(one.role is role for one in roots.certificates), ""
                 if key is not None:
@@ -680,8 +690,14 @@ def _end_of(kind: Certified, root: Certificate, start: datetime, days: int | Non
     return end
 
 
-def _check_requested(asked: CertificateRequest, kind: Certified, root: Certificate, roots: Roots) -> None:
+def _check_requested(
+    reader: Reader, asked: CertificateRequest, kind: Certified, root: Certificate, roots: Roots
+) -> None:
     key = requested_key(asked, root, profile=kind.profile)
+    check_asked_role(asked, kind.role)
+    if any(one.public_key == key.spki and one.role is not kind.role for one in reader.signers()):
+        message = "the key that the request asks for was made here for another role: a key does one thing"
+        raise IssuanceError(message, code="request.role")
     if any(one.certificate.spki == key.spki for one in roots.certificates):
         message = "the key that the request asks for has a certificate of this authority already: a key does one thing"
         raise IssuanceError(message, code="request.key_certified")

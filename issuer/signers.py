@@ -9,6 +9,7 @@ Everything here is an answer from the store at a moment that is given; nothing i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 from issuer.store import CertificateRecord, Reader, Role, SignerState
 from mdl.cbor import TDate
-from mdl.errors import DecodeError, LocalProtocolError
+from mdl.errors import DecodeError, IssuanceError, LocalProtocolError
 from mdl.pki import (
     DOCUMENT_SIGNER,
     IACA,
@@ -30,6 +31,8 @@ from mdl.pki import (
     VICAL_SIGNER,
     AttributeId,
     Certificate,
+    CertificateRequest,
+    KeyPurpose,
     Profile,
     Subject,
 )
@@ -42,6 +45,7 @@ __all__ = [
     "Roots",
     "SigningKey",
     "active_signer",
+    "check_asked_role",
     "choose_document_signer",
     "common_name_of",
     "document_signers",
@@ -95,6 +99,60 @@ CERTIFIED: Final[Mapping[Role, Certified]] = MappingProxyType({
 
 CA_ROLES: Final = tuple(role for role, one in CERTIFIED.items() if one.issuer is None)
 """The roles that sign certificates and CRLs."""
+
+# What a request may ask for in extendedKeyUsage, by the role that this means; list signers have no number yet.
+_PURPOSES: Final[Mapping[Role, frozenset[str]]] = {
+    Role.IACA: frozenset({KeyPurpose.IACA}),
+    Role.LINK: frozenset({KeyPurpose.IACA_LINK}),
+    Role.DOCUMENT_SIGNER: frozenset({KeyPurpose.MDL_DOCUMENT_SIGNER, KeyPurpose.MDOC_SIGNER}),
+    Role.JWS_SIGNER: frozenset({KeyPurpose.MDL_JWS_SIGNER}),
+    Role.OCSP_SIGNER: frozenset({KeyPurpose.OCSP_SIGNING}),
+    Role.READER: frozenset({KeyPurpose.MDOC_READER_AUTHENTICATION, KeyPurpose.MDOC_READER}),
+    Role.VICAL_SIGNER: frozenset({KeyPurpose.VICAL_SIGNER}),
+}
+
+
+def check_asked_role(request: CertificateRequest, role: Role, *, file: str | None = None) -> None:
+    """Refuse to certify a request for a role that it was not made for, as far as it says what it was made for.
+
+    A request has no field for that. Three signs speak, and each one that does has to speak for the role: the extended
+    key usages that it asks for; the end of its common name, as `signer_subject` writes it; the name of its file, as
+    requests are called here. A request without any sign is taken for whatever role is named.
+
+    Args:
+        request: The request.
+        role: What its key shall be certified for.
+        file: The file that it came in, where whoever carried it has named one.
+
+    Raises:
+        IssuanceError: It was made for another role (code ``request.role``).
+    """
+    others = frozenset().union(*(known for one, known in _PURPOSES.items() if one is not role))
+    ours, asked = _PURPOSES.get(role, frozenset()), frozenset(request.purposes)
+    if asked & others or (asked and ours and not asked & ours):
+        _refuse_role("it asks for the purpose of another (extendedKeyUsage)", role)
+    name = (request.subject.common_name or "").casefold()
+    endings = [(f" {one.suffix}", kind) for kind, one in CERTIFIED.items()]
+    if role not in _named(name, endings, r".*{}(?: [0-9]+)?", role):
+        _refuse_role("its common name is that of another", role)
+    stem = "" if file is None else file.rpartition("/")[2].casefold()
+    words = [(word, kind) for kind, one in CERTIFIED.items() for word in (one.name, kind.value)]
+    if role not in _named(stem, words, r"{}(?:-[0-9a-f]+)?(?:\.[a-z0-9]+)?", role):
+        _refuse_role("its file has the name of another's", role)
+
+
+def _named(text: str, words: Iterable[tuple[str, Role]], pattern: str, otherwise: Role) -> set[Role]:
+    """The roles whose word a text has in that place; what it is taken for where it has none."""
+    found = {kind for word, kind in words if re.fullmatch(pattern.format(re.escape(word.casefold())), text, re.DOTALL)}
+    return found or {otherwise}
+
+
+def _refuse_role(sign: str, role: Role) -> None:
+    message = (
+        f"the request was not made for the role {role.value}: {sign}; name the role that it was made for, or have a "
+        "request made for this one"
+    )
+    raise IssuanceError(message, code="request.role")
 
 
 # --- Roots -----------------------------------------------------------------------------------------------------------

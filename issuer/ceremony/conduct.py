@@ -57,11 +57,11 @@ from issuer.folder import State, lock, read_file, write_file
 from issuer.founding import Founding, check_crl_days
 from issuer.keystore import Pkcs11Uri, SecretHandler, list_keys
 from issuer.policy import IssuancePolicy
-from issuer.signers import CERTIFIED
+from issuer.signers import CERTIFIED, check_asked_role
 from issuer.store import CertificateRecord, Clock, Role, SqliteStore, Store
 from issuer.workplace import STATE_FILE, STORE_FILE
 from mdl.cbor import TDate
-from mdl.errors import DecodeError, LocalProtocolError, MdlError, SigningError, VerificationError
+from mdl.errors import DecodeError, IssuanceError, LocalProtocolError, MdlError, SigningError, VerificationError
 from mdl.keys import PublicKey, Signer, SoftwareSigner
 from mdl.pki import AttributeId, Certificate, CertificateRequest, Crl, ExtensionId, Subject, decode_csr
 
@@ -151,6 +151,7 @@ def rehearse(script: Script, authority: Path, *, at: datetime, after: int = 0, s
         founding.rehearse(at)
         iaca, taken = founding.root(throwaway, at), {script.root_step.common_name}
         serials: set[int] = set()
+        keys: set[bytes] = set()
     else:
         known = Authority(authority)
         with known.open_store() as store, store.reading() as reader:
@@ -166,13 +167,19 @@ def rehearse(script: Script, authority: Path, *, at: datetime, after: int = 0, s
         iaca = _stand_in(throwaway, known.root)
         taken = {one.subject.common_name or "" for one in certificates}
         serials = {one.serial for one in certificates}
+        keys = {one.spki for one in certificates}
     for step in script.steps[after:]:
         if isinstance(step, SignRequest):
             if step.common_name in taken:
                 message = f"the name '{step.common_name}' is taken: each certificate has a name of its own"
                 raise LocalProtocolError(message, code="authority.name_taken", clause="18013-5 Annex B")
             taken.add(step.common_name)
-            _certify(iaca, step, _request(script, step), policy, at=at)
+            request = _request(script, step)
+            if request.public_key.spki in keys:
+                message = f"the key of the request {step.request} has a certificate already: a key does one thing"
+                raise IssuanceError(message, code="request.key_certified")
+            keys.add(request.public_key.spki)
+            _certify(iaca, step, request, policy, at=at)
         elif isinstance(step, LinkRoot):
             iaca.link(_successor(script, step, policy), not_before=at)
         elif isinstance(step, PublishCrl):
@@ -221,9 +228,10 @@ def _founding(script: Script, step: MakeRoot) -> Founding:
 
 
 def _request(script: Script, step: SignRequest) -> CertificateRequest:
-    """The request of a step: the one that the script means, signed by its own key."""
+    """The request of a step: the one that the script means, signed by its own key, for the role of the step."""
     request = decode_csr(read_file(script.folder / step.request))
     _pinned(request.der, step.sha256, step.request)
+    check_asked_role(request, Role(step.role), file=step.request)
     return request
 
 

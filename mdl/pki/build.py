@@ -63,6 +63,8 @@ _ENCODER_LENGTHS: Final[Mapping[str, tuple[int, int]]] = {
     AttributeId.COMMON_NAME: (1, 64),
     "1.3.6.1.4.1.311.60.2.1.3": (2, 2),  # jurisdictionCountryName
 }
+# RFC 2985 5.4.2, and the number that Windows has for the same.
+_EXTENSION_REQUESTS: Final = frozenset({"1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14"})
 _WEAK_SIGNATURES: Final = {"1.2.840.10045.4.1": "ECDSA with SHA-1", "1.2.840.10045.4.3.1": "ECDSA with SHA-224"}
 _LENGTHS: Final[Mapping[AttributeId, int]] = {
     AttributeId.STATE: 128,
@@ -159,6 +161,7 @@ class CertificateRequest:
         der: The request as received.
         subject: The subject that is asked for.
         public_key: The key that is asked for.
+        purposes: The extended key usages that the request asks for, in its order; empty where it asks for none.
 
     Raises:
         DecodeError: Not one whole request in strict DER (``request.malformed``, ``request.size``), or its key is
@@ -171,6 +174,7 @@ class CertificateRequest:
     der: bytes
     subject: Name = field(init=False, compare=False)
     public_key: PublicKey = field(init=False, compare=False)
+    purposes: tuple[str, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.der) > MAX_CERTIFICATE_SIZE:
@@ -213,6 +217,7 @@ class CertificateRequest:
             ) from exc
         object.__setattr__(self, "subject", Name(der_types.encoded(body.subject)))
         object.__setattr__(self, "public_key", key)
+        object.__setattr__(self, "purposes", _requested_purposes(body))
 
     @property
     def pem(self) -> str:
@@ -224,6 +229,24 @@ class CertificateRequest:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CertificateRequest, (self.der,)
+
+
+def _requested_purposes(body: der_types.CertificationRequestInfo) -> tuple[str, ...]:
+    """The extended key usages in the attributes extensionRequest, of which no other extension is read."""
+    where = {"code": "request.malformed", "path": "certificationRequestInfo.attributes"}
+    found: list[str] = []
+    for element in body.attributes.as_list():
+        attribute = der_types.decode_inside(der_types.RequestAttribute, element, **where)
+        if attribute.oid.dotted_string not in _EXTENSION_REQUESTS:
+            continue
+        for value in attribute.values.as_list():
+            der = der_types.enclosed(der_types.encoded(value))
+            for one in der_types.decode(der_types.RequestedExtensions, der, **where).items:
+                if one.oid.dotted_string == ExtensionId.EXTENDED_KEY_USAGE:
+                    der = der_types.enclosed(one.value)
+                    purposes = der_types.decode(der_types.ObjectIdentifiers, der, **where).items
+                    found += [purpose.dotted_string for purpose in purposes]
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

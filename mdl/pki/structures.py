@@ -260,3 +260,18 @@ class CertificationRequestInfo:
     subject: asn1.TLV
     spki: asn1.TLV
     attributes: Annotated[asn1.SetOf[asn1.TLV], asn1.Implicit(0)]
+
+
+@asn1.sequence
+class RequestAttribute:
+    """One attribute of a certification request (RFC 2986 4.1)."""
+
+    oid: ObjectIdentifier
+    values: asn1.SetOf[asn1.TLV]
+
+
+@asn1.sequence
+class RequestedExtensions:
+    """`enclosed` value of the attribute extensionRequest (RFC 2985 5.4.2)."""
+
+    items: list[ExtensionFields]

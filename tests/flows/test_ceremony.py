@@ -33,7 +33,7 @@ from issuer.founding import Founding
 from issuer.handover import Joining, OnlineSide
 from issuer.keystore import SecretHandler, generate_key, list_keys
 from issuer.policy import IssuancePolicy
-from issuer.store import Role
+from issuer.store import CertificateRecord, Role
 from issuer.token_keys import StoredKey
 from mdl.errors import (
     DecodeError,
@@ -121,9 +121,9 @@ def founded(place: Place) -> Place:
     return place
 
 
-def sign_csr(sha256: str, *, name: str = "Utopia DS 1", days: int = 90, **changes: str) -> str:
-    given = {"certificate": "ds-1.pem", "request": "ds-1.csr", "common_name": name, "sha256": sha256} | changes
-    lines = [f'{member} = "{value}"' for member, value in given.items()]
+def sign_csr(sha256: str, *, days: int = 90, **changes: str) -> str:
+    given = {"certificate": "ds-1.pem", "request": "ds-1.csr", "common_name": "Utopia DS 1"} | changes
+    lines = [f'{member} = "{value}"' for member, value in (given | {"sha256": sha256}).items()]
     return "\n".join(["", "[[steps]]", 'do = "sign-csr"', f"days = {days}", *lines, ""])
 
 
@@ -769,6 +769,26 @@ def test_a_request_that_was_exchanged_is_not_signed(founded: Place) -> None:
     ceremony = founded.ceremony(founded.later_script(sign_csr(sha256)), out="second")
     refused("ceremony.file", VerificationError, ceremony.hold)
     assert len(founded.root.roots) == 1
+
+
+def test_a_request_is_not_certified_for_another_role_than_the_online_side_made_it_for(founded: Place) -> None:
+    handed = founded.side.request(at=now, role=Role.STATUS_SIGNER)
+    (founded.folder / "carried.csr").write_bytes(handed.file.read_bytes())
+
+    def script(role: Role) -> str:
+        names = {"request": "carried.csr", "certificate": "signer.pem", "common_name": "Utopia lists"}
+        return founded.later_script(sign_csr(handed.sha256, days=90, role=role.value, **names))
+
+    wrong = founded.ceremony(script(Role.DOCUMENT_SIGNER), out="second")
+    refused("request.role", IssuanceError, wrong.hold)
+    # Nor by whoever holds the root without a script.
+    data = founded.file("carried.csr")
+    refused("request.role", IssuanceError, lambda: founded.root.certify(Role.DOCUMENT_SIGNER, at=now, request=data))
+    assert len(founded.root.roots) == 1
+    founded.ceremony(script(handed.role), out="third").hold()
+    taken = founded.side.accept(founded.file("third/signer.pem"), at=now)
+    assert isinstance(taken, CertificateRecord)
+    assert (taken.role, taken.key) == (Role.STATUS_SIGNER, handed.key)
 
 
 def test_a_request_that_nobody_signed_is_not_signed(founded: Place) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from issuer.audit import AuditRecord, Event
+from issuer.audit import Actor, AuditRecord, Event
 from issuer.authority import Authority
+from issuer.store import Role
 from mdl.cli import main
 from mdl.pki import (
     JWS_SIGNER,
@@ -110,6 +111,20 @@ def test_a_request_brings_a_key_and_nothing_else(run: Run, tmp_path: Path, autho
     run("certify", "--role", "ocsp", "--csr", request_file(tmp_path)).error(1, "request.key_certified")
     # It can be revoked like any other.
     assert run("crl", "--revoke", f"{found.serial:x}", "--json").json["revoked"] == [f"{found.serial:x}"]
+
+
+def test_a_key_that_was_made_here_for_one_role_is_not_certified_for_another(
+    run: Run, tmp_path: Path, authority: Path
+) -> None:
+    key = deterministic_key("waiting")
+    with (
+        Authority(authority).open_store() as store,
+        store.transaction(at=datetime.now(UTC), actor=Actor.SIGNER_OPERATOR) as tx,
+    ):
+        tx.add_signer("jws-9", Role.JWS_SIGNER, key.public_key.spki)
+    request = request_file(tmp_path, "waiting")
+    run("certify", "--role", "ocsp", "--csr", request).error(1, "request.role")
+    assert run("certify", "--role", "jws", "--csr", request).status == 0
 
 
 def test_a_request_comes_without_its_armour(run: Run, tmp_path: Path) -> None:
