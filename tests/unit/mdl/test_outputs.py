@@ -46,7 +46,7 @@ READ: Final = frozenset({
     *("provider_root", "entries", "root", "certificate", "log", "checkpoint", "key", "copy", "tree", "what", "confirm"),
     *("crl", "request", "response", "trust", "transcript", "reader_key", "status_token", "keep_key", "engagement"),
     *("e_reader_key", "handover_select", "handover_request", "reader_engagement", "jwk", "jwk_thumbprint", "bundle"),
-    *("encryption_info", "old", "new", "dir", "script", "module"),
+    *("encryption_info", "old", "new", "dir", "script", "module", "references"),
 })  # fmt: skip
 # Read by these verbs, and written by others.
 READ_BY: Final = frozenset({
